@@ -1,0 +1,39 @@
+"""Every way in which the hub says no: a stable code, Chinese and English, and whether trying again helps."""
+
+
+class HubError(Exception):
+    """``code`` is stable and greppable; ``zh`` and ``en`` say what was wrong and what to do."""
+
+    def __init__(self, code: str, zh: str, en: str):
+        super().__init__(f"{code}: {en}")
+        self.code = code
+        self.zh = zh
+        self.en = en
+
+
+class Permanent(HubError):
+    """The same request will be refused again: something must be changed first."""
+
+
+class Retryable(HubError):
+    """The same request may succeed later: nothing was lost, try again."""
+
+
+class Refused(Permanent):
+    """The person or device may not do this."""
+
+
+class NotFound(Permanent):
+    """No such thing, or none that this person may see: the two are not told apart."""
+
+
+class Conflict(Permanent):
+    """Somebody else was first: look at the present state and decide again."""
+
+
+class Invalid(Permanent):
+    """What was sent cannot be understood; it says which part."""
+
+
+class OutOfSpace(Retryable):
+    """No room to store safely; nothing was half-written."""
