@@ -1,0 +1,156 @@
+"""Who may send: registered devices, and unknown callers that wait for one click of the administrator."""
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+
+from hub.context import Hub
+from hub.errors import Invalid, NotFound, Refused
+from hub.model.access import SYSTEM, Actor
+from hub.storage import audit
+from hub.storage.tables import device, site, unknown_caller
+
+TOUCH_AFTER_S = 60
+
+
+@dataclass(frozen=True)
+class Device:
+    """A registered device as the doors need it. ``address`` is "" where any address is accepted."""
+
+    id: int
+    site_id: int
+    kind: str
+    name: str
+    ae_title: str
+    address: str
+    charset: str
+
+
+def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
+    """The registered DICOM device behind ``ae_title`` at ``address``; Refused, and the caller noted, if none."""
+    with hub.reading() as connection:
+        rows = connection.execute(
+            select(device).join(site, site.c.id == device.c.site_id)
+            .where(device.c.kind == "dicom", device.c.ae_title == ae_title, device.c.active, site.c.active)).all()
+    fitting = [row for row in rows if row.address in ("", address)]
+    if fitting:
+        best = max(fitting, key=lambda row: row.address == address)
+        _touch(hub, best)
+        return _device(best)
+    _note_unknown(hub, ae_title, address, called)
+    raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
+                  f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
+
+
+def by_token(hub: Hub, token: str) -> Device:
+    """The registered ECG device with this token; Refused if there is none."""
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    with hub.reading() as connection:
+        row = connection.execute(
+            select(device).join(site, site.c.id == device.c.site_id)
+            .where(device.c.token_sha256 == digest, device.c.active, site.c.active)).one_or_none() if token else None
+    if row is None:
+        raise Refused("bad_token", "设备令牌无效或已停用，请联系县中心管理员重新发放。",
+                      "the device token is not valid; ask the centre's administrator for a new one.")
+    _touch(hub, row)
+    return _device(row)
+
+
+def register(hub: Hub, actor: Actor, *, site_id: int, kind: str, name: str, ae_title: str = "", address: str = "",
+             charset: str = "") -> tuple[int, str]:
+    """Registers a device and returns its id and, for an ECG device, the token to be shown once."""
+    actor.require("device.manage")
+    if kind not in ("dicom", "ecg"):
+        raise Invalid("bad_kind", "设备类型只能是影像或心电。", "a device is of kind dicom or ecg.")
+    ae_title = ae_title.strip()
+    if kind == "dicom" and not (1 <= len(ae_title) <= 16 and ae_title.isascii() and "\\" not in ae_title):
+        raise Invalid("bad_ae_title", "AE 标题应为 1 至 16 个英文字符。", "an AE title has 1 to 16 ASCII characters.")
+    token = secrets.token_urlsafe(32) if kind == "ecg" else ""
+    with hub.writing() as connection:
+        if connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
+            raise Invalid("no_site", "没有这个机构。", "no such institution.")
+        device_id = connection.execute(insert(device).values(
+            site_id=site_id, kind=kind, name=name.strip() or ae_title or "ECG", ae_title=ae_title if kind == "dicom" else "",
+            address=address.strip(), charset=charset, active=True, created_at=hub.now(),
+            token_sha256=hashlib.sha256(token.encode()).hexdigest() if token else "")).inserted_primary_key[0]
+        if kind == "dicom":
+            connection.execute(update(unknown_caller).where(
+                unknown_caller.c.ae_title == ae_title, unknown_caller.c.state == "waiting").values(state="registered"))
+        audit.append(connection, hub.now(), actor, "device.register", "device", device_id, site_id,
+                     kind=kind, name=name, ae_title=ae_title, device_address=address)
+    return device_id, token
+
+
+def renew_token(hub: Hub, actor: Actor, device_id: int) -> str:
+    """Gives an ECG device a new token, shown once; the old one ends at once."""
+    actor.require("device.manage")
+    token = secrets.token_urlsafe(32)
+    with hub.writing() as connection:
+        changed = connection.execute(update(device).where(device.c.id == device_id, device.c.kind == "ecg").values(
+            token_sha256=hashlib.sha256(token.encode()).hexdigest()))
+        if changed.rowcount != 1:
+            raise NotFound("not_found", "没有这台心电设备。", "no such ECG device.")
+        audit.append(connection, hub.now(), actor, "device.renew_token", "device", device_id)
+    return token
+
+
+def set_active(hub: Hub, actor: Actor, device_id: int, active: bool) -> None:
+    """Lets a device in again, or shuts it out."""
+    actor.require("device.manage")
+    with hub.writing() as connection:
+        if connection.execute(update(device).where(device.c.id == device_id).values(active=active)).rowcount != 1:
+            raise NotFound("not_found", "没有这台设备。", "no such device.")
+        audit.append(connection, hub.now(), actor, "device.set_active", "device", device_id, active=active)
+
+
+def listed(hub: Hub, actor: Actor) -> list:
+    """All devices with their site's name, as rows."""
+    actor.require("device.manage")
+    with hub.reading() as connection:
+        return list(connection.execute(
+            select(device, site.c.name.label("site_name")).join(site, site.c.id == device.c.site_id).order_by(site.c.name, device.c.name)))
+
+
+def unknown_callers(hub: Hub, actor: Actor) -> list:
+    """Callers that were refused and wait to be registered, the latest first."""
+    actor.require("device.manage")
+    with hub.reading() as connection:
+        return list(connection.execute(select(unknown_caller).where(unknown_caller.c.state == "waiting")
+                                       .order_by(unknown_caller.c.last_seen_at.desc()).limit(100)))
+
+
+def dismiss_unknown(hub: Hub, actor: Actor, caller_id: int) -> None:
+    """Takes a caller off the list until it calls again."""
+    actor.require("device.manage")
+    with hub.writing() as connection:
+        connection.execute(update(unknown_caller).where(unknown_caller.c.id == caller_id).values(state="dismissed"))
+        audit.append(connection, hub.now(), actor, "device.dismiss_unknown", "unknown_caller", caller_id)
+
+
+def _note_unknown(hub: Hub, ae_title: str, address: str, called: str) -> None:
+    now = hub.now()
+    with hub.writing() as connection:
+        known = connection.execute(select(unknown_caller).where(
+            unknown_caller.c.ae_title == ae_title[:64], unknown_caller.c.address == address)).one_or_none()
+        if known is None:
+            connection.execute(insert(unknown_caller).values(
+                ae_title=ae_title[:64], address=address, called=called[:64], times=1, first_seen_at=now, last_seen_at=now, state="waiting"))
+            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{ae_title}@{address}"[:64])
+        else:
+            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(
+                times=known.times + 1, last_seen_at=now, called=called[:64], state="waiting"))
+
+
+def _touch(hub: Hub, row) -> None:
+    """Notes when a device was last heard, at most once a minute. Not worth failing an arrival for."""
+    now = hub.now()
+    if row.last_seen_at is None or (now - row.last_seen_at).total_seconds() > TOUCH_AFTER_S:
+        with hub.writing() as connection:
+            connection.execute(update(device).where(device.c.id == row.id).values(last_seen_at=now))
+
+
+def _device(row) -> Device:
+    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset)

@@ -1,0 +1,247 @@
+"""The report goes home: PDF and signature, a receipt before every attempt, retries, the clinic's acknowledgement."""
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, insert, select, update
+
+from hub.context import Hub
+from hub.delivery.channels import deliverer
+from hub.delivery.parcel import Parcel
+from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
+from hub.flow.lettering import compose_pdf
+from hub.model.access import SYSTEM, Actor
+from hub.model.lifecycle import DELIVERY
+from hub.queue import outbox
+from hub.storage import audit
+from hub.storage.states import advance
+from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
+
+CLINIC_PAGE = 50
+
+
+def issue_letter(hub: Hub, report_id: int) -> None:
+    """Makes the signed PDF of a signed report and orders its deliveries. Safe to repeat."""
+    with hub.reading() as connection:
+        row = _report(connection, report_id)
+    if row.signed_at is None:
+        raise Refused("unsigned", "未签名的报告不能发出。", "an unsigned report does not go out.")
+    if not row.pdf_sha256:
+        kept = hub.blobs.keep(compose_pdf(hub, report_id), f"{row.number}.pdf")
+        with hub.writing() as connection:
+            connection.execute(update(report).where(
+                report.c.id == report_id, report.c.pdf_sha256 == "", report.c.reviewer_name == row.reviewer_name).values(pdf_sha256=kept.sha256))
+            audit.append(connection, hub.now(), SYSTEM, "report.issue", "report", report_id, row.site_id, row.patient_id, pdf_sha256=kept.sha256)
+    with hub.writing() as connection:
+        row = _report(connection, report_id)
+        if row.pdf_sha256:
+            _order_deliveries(hub, connection, row)
+
+
+def deliver(hub: Hub, delivery_id: int) -> None:
+    """One attempt: the receipt row first, then the channel, then the outcome."""
+    now = hub.now()
+    with hub.writing() as connection:
+        row = _delivery(connection, delivery_id)
+        if row.state in ("delivered", "acknowledged", "refused"):
+            return
+        advance(connection, DELIVERY, delivery_id, "send", attempts=row.attempts + 1)
+        receipt_id = connection.execute(insert(receipt).values(
+            delivery_id=delivery_id, attempt=row.attempts + 1, started_at=now)).inserted_primary_key[0]
+        parcel = _parcel(hub, connection, row)
+    try:
+        words = deliverer(row.channel)(hub, parcel)
+    except Permanent as error:
+        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", str(error), row)
+        return
+    except Exception as error:
+        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", str(error) or type(error).__name__, row)
+        if isinstance(error, Retryable):
+            raise
+        raise Retryable("delivery_failed", "发送失败，将自动重试。", f"delivery failed and will be tried again: {error}") from error
+    _end_attempt(hub, delivery_id, receipt_id, "deliver", "delivered", words, row)
+
+
+def resend(hub: Hub, actor: Actor, delivery_id: int) -> None:
+    """Tries a refused or overdue delivery again, after its cause was mended."""
+    actor.require("delivery.resend")
+    now = hub.now()
+    with hub.writing() as connection:
+        row = _delivery(connection, delivery_id)
+        advance(connection, DELIVERY, delivery_id, "resend", due_at=now, created_at=now)
+        outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts}", delivery_id=delivery_id)
+        audit.append(connection, now, actor, "delivery.resend", "delivery", delivery_id, row.site_id)
+
+
+def mark_overdue(hub: Hub) -> int:
+    """Run by the scheduler: what has not arrived for long is shown as overdue. Returns how many."""
+    limit = hub.now() - timedelta(hours=hub.settings.delivery_give_up_hours)
+    with hub.reading() as connection:
+        late = connection.execute(select(delivery.c.id).where(
+            delivery.c.state.in_(DELIVERY.sources("miss")), delivery.c.created_at < limit)).scalars().all()
+    for delivery_id in late:
+        with hub.writing() as connection:
+            try:
+                advance(connection, DELIVERY, delivery_id, "miss")
+            except Conflict:
+                continue
+            audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", "delivery", delivery_id)
+    return len(late)
+
+
+def acknowledge(hub: Hub, actor: Actor, report_id: int) -> None:
+    """The clinic confirms that it has the report. Who and when is kept."""
+    actor.require("report.acknowledge")
+    now = hub.now()
+    with hub.writing() as connection:
+        row = _report(connection, report_id)
+        actor.require_site(row.site_id)
+        waiting = connection.execute(select(delivery).where(
+            delivery.c.report_id == report_id, delivery.c.channel == "portal", delivery.c.state.in_(DELIVERY.sources("acknowledge")))).all()
+        if not waiting:
+            raise Conflict("nothing_to_acknowledge", "该报告已签收或尚未送达。", "this report is acknowledged already or not yet delivered.")
+        for one in waiting:
+            advance(connection, DELIVERY, one.id, "acknowledge", acknowledged_by=actor.name, acknowledged_at=now)
+        audit.append(connection, now, actor, "report.acknowledge", "report", report_id, row.site_id, row.patient_id)
+
+
+def deliveries(hub: Hub, actor: Actor, state: str = "") -> list:
+    """Deliveries with their report and site, newest first, for the operations page."""
+    actor.require("delivery.view")
+    found = (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"))
+             .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
+             .order_by(delivery.c.id.desc()).limit(200))
+    with hub.reading() as connection:
+        return list(connection.execute(found.where(delivery.c.state == state) if state else found))
+
+
+def receipts(hub: Hub, actor: Actor, delivery_id: int) -> list:
+    """Every attempt of one delivery."""
+    actor.require("delivery.view")
+    with hub.reading() as connection:
+        return list(connection.execute(select(receipt).where(receipt.c.delivery_id == delivery_id).order_by(receipt.c.attempt)))
+
+
+def of_report(hub: Hub, actor: Actor, report_id: int) -> list:
+    """The deliveries of one report, for those who may read it."""
+    actor.require("report.view")
+    with hub.reading() as connection:
+        row = _report(connection, report_id)
+        actor.require_site(row.site_id)
+        return list(connection.execute(select(delivery).where(delivery.c.report_id == report_id).order_by(delivery.c.id)))
+
+
+def signed_pdf(hub: Hub, actor: Actor, report_id: int) -> tuple[str, bytes]:
+    """File name and bytes of a signed report's PDF, after the right to see it; the look is recorded."""
+    actor.require("report.view")
+    with hub.writing() as connection:
+        row = _report(connection, report_id)
+        actor.require_site(row.site_id)
+        if row.signed_at is None or not row.pdf_sha256:
+            raise NotFound("not_issued", "报告尚未签发，请稍后再看。", "the report has not been issued yet; look again later.")
+        audit.append(connection, hub.now(), actor, "report.view", "report", report_id, row.site_id, row.patient_id)
+    return f"{row.number}.pdf", hub.blobs.read(row.pdf_sha256)
+
+
+def by_check_code(hub: Hub, code: str):
+    """What the QR code of a report may show to anybody: number, times and standing, and no word of the patient."""
+    with hub.reading() as connection:
+        row = connection.execute(
+            select(report.c.number, report.c.version, report.c.signed_at, report.c.reader_name, report.c.reviewer_name,
+                   report.c.pdf_sha256, report.c.reading_id, site.c.name.label("site_name"))
+            .join(study, study.c.id == report.c.study_id).join(site, site.c.id == study.c.site_id)
+            .where(report.c.check_code == code, report.c.signed_at.is_not(None))).one_or_none() if code else None
+        if row is None:
+            raise NotFound("unknown_report", "没有找到这份报告，请核对二维码或报告编号。", "no such report; check the code.")
+        newest = connection.scalar(select(report.c.version).where(
+            report.c.reading_id == row.reading_id, report.c.signed_at.is_not(None)).order_by(report.c.version.desc()).limit(1))
+    return row, newest == row.version
+
+
+def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page: int = 1) -> list:
+    """The clinic's own studies with the state of reading, report and delivery, newest first."""
+    actor.require("clinic.view")
+    latest = (select(report.c.reading_id, report.c.id, report.c.number, report.c.version, report.c.signed_at, report.c.critical,
+                     report.c.positive, report.c.reader_name, report.c.reviewer_name, report.c.pdf_sha256)
+              .where(report.c.signed_at.is_not(None)).subquery())
+    newest = select(latest.c.id).where(latest.c.reading_id == reading.c.id).order_by(latest.c.version.desc()).limit(1).scalar_subquery()
+    sent = (select(delivery.c.report_id, delivery.c.state, delivery.c.acknowledged_by, delivery.c.acknowledged_at, delivery.c.pdf_sha256)
+            .where(delivery.c.channel == "portal").subquery())
+    found = (select(study, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex,
+                    patient.c.age, patient.c.birth_date, reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), reading.c.bounce_reason,
+                    reading.c.deadline_at, latest.c.id.label("report_id"), latest.c.number, latest.c.version, latest.c.signed_at,
+                    latest.c.critical, latest.c.positive, latest.c.reader_name, latest.c.reviewer_name, latest.c.pdf_sha256,
+                    sent.c.state.label("delivery_state"), sent.c.acknowledged_by, sent.c.acknowledged_at)
+             .join(patient, patient.c.id == study.c.patient_id).outerjoin(reading, reading.c.study_id == study.c.id)
+             .outerjoin(latest, latest.c.id == newest)
+             .outerjoin(sent, (sent.c.report_id == latest.c.id) & (sent.c.pdf_sha256 == latest.c.pdf_sha256))
+             .where(study.c.site_id == actor.site_id).order_by(study.c.id.desc())
+             .limit(CLINIC_PAGE).offset((max(1, page) - 1) * CLINIC_PAGE))
+    if text.strip():
+        found = found.where(patient.c.name.like(f"%{text.strip()}%") | patient.c.patient_id.like(f"%{text.strip()}%"))
+    if state == "waiting":
+        found = found.where(latest.c.id.is_(None))
+    elif state == "new":
+        found = found.where(sent.c.state == "delivered")
+    elif state == "bounced":
+        found = found.where(reading.c.state == "bounced")
+    with hub.reading() as connection:
+        return list(connection.execute(found))
+
+
+def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
+    now = hub.now()
+    targets = [("portal", None)] + [(d.channel, d.id) for d in connection.execute(
+        select(destination).where(destination.c.site_id == row.site_id, destination.c.active).order_by(destination.c.id))]
+    for channel, destination_id in targets:
+        known = connection.scalar(select(delivery.c.id).where(
+            delivery.c.report_id == row.id, delivery.c.channel == channel, delivery.c.destination_id == destination_id,
+            delivery.c.pdf_sha256 == row.pdf_sha256))
+        if known is None:
+            delivery_id = connection.execute(insert(delivery).values(
+                report_id=row.id, site_id=row.site_id, destination_id=destination_id, channel=channel, pdf_sha256=row.pdf_sha256,
+                state=DELIVERY.initial, attempts=0, created_at=now, due_at=now)).inserted_primary_key[0]
+            outbox.enqueue(connection, now, "deliver", str(delivery_id), delivery_id=delivery_id)
+
+
+def _end_attempt(hub: Hub, delivery_id: int, receipt_id: int, event: str, outcome: str, words: str, row) -> None:
+    now = hub.now()
+    with hub.writing() as connection:
+        extra = {"delivered_at": now, "error": ""} if event == "deliver" else {"error": words[:512]}
+        advance(connection, DELIVERY, delivery_id, event, **extra)
+        connection.execute(update(receipt).where(receipt.c.id == receipt_id).values(ended_at=now, outcome=outcome, detail=words[:512]))
+        audit.append(connection, now, SYSTEM, f"delivery.{outcome}", "delivery", delivery_id, row.site_id,
+                     channel=row.channel, report_id=row.report_id)
+
+
+def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
+    one = _report(connection, row.report_id)
+    of_study = connection.execute(
+        select(study, patient.c.patient_id.label("patient_number"), patient.c.name, patient.c.sex, patient.c.birth_date,
+               site.c.code, site.c.name.label("site_name"))
+        .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
+        .where(study.c.id == one.study_id)).one()
+    address = connection.scalar(select(destination.c.address).where(destination.c.id == row.destination_id)) or {}
+    return Parcel(
+        idempotency_key=f"{one.number}-{row.pdf_sha256[:16]}", pdf=hub.blobs.read(row.pdf_sha256), pdf_sha256=row.pdf_sha256,
+        address=address, report_id=one.id, report_number=one.number, version=one.version, signed_at=one.signed_at,
+        study_uid=of_study.study_uid, accession_number=of_study.accession_number, modality=of_study.modality,
+        study_at=of_study.study_at, patient_id=of_study.patient_number, patient_name=of_study.name, patient_sex=of_study.sex,
+        patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
+        institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,
+        critical=one.critical, reader_name=one.reader_name, reviewer_name=one.reviewer_name)
+
+
+def _report(connection: Connection, report_id: int):
+    row = connection.execute(select(report, study.c.site_id, study.c.patient_id).join(study, study.c.id == report.c.study_id)
+                             .where(report.c.id == report_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有找到这份报告。", "no such report.")
+    return row
+
+
+def _delivery(connection: Connection, delivery_id: int):
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这次发送。", "no such delivery.")
+    return row

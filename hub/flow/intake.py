@@ -1,0 +1,177 @@
+"""Taking in: the blob is safe before any verb here is called; when it returns, the row is safe too.
+
+The same bytes are kept once. The same UID with other bytes, or a study that suddenly names another patient,
+is held beside the first for a person to decide; nothing is lost and nothing is overwritten.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hub.context import Hub
+from hub.flow.devices import Device
+from hub.model.access import SYSTEM
+from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
+from hub.model.identity import differences, identity_key
+from hub.model.lifecycle import HELD, STUDY
+from hub.storage import audit
+from hub.storage.states import advance
+from hub.storage.tables import held, instance, patient, reading, series, study
+
+RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
+
+REASONS = {
+    "unparsable": ("无法解析的文件，原始数据已保留，请联系设备厂家。", "the file cannot be parsed; its bytes are kept."),
+    "missing_uid": ("缺少必需的唯一标识（UID），原始数据已保留。", "a required UID is missing; the bytes are kept."),
+    "unreadable_ecg": ("心电文件无法读取，原始数据已保留。", "the ECG file cannot be read; its bytes are kept."),
+    "same_uid_other_bytes": ("同一 SOP Instance UID 收到内容不同的第二个版本，两个版本均已保留。",
+                             "a second version arrived under the same SOP Instance UID; both are kept."),
+    "other_patient": ("同一检查内出现不同的患者信息，已单独保留，未并入该检查。",
+                      "the same study names another patient; kept aside and not joined to it."),
+}
+
+
+def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
+    """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
+    for race in range(RACES):
+        try:
+            with hub.writing() as connection:
+                return _enter(hub, connection, device, files, facts)
+        except IntegrityError:
+            if race == RACES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFile, ...], reason: str,
+               zh: str = "", en: str = "", facts: dict | None = None) -> Taken:
+    """Keeps what cannot be entered, with its bytes and the reason. The same bytes are held once."""
+    with hub.writing() as connection:
+        return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
+
+
+def association_opened(hub: Hub, study_uids: list[str]) -> None:
+    """Notes that a sender is still connected, so that its studies do not close too soon."""
+    _mark_association(hub, study_uids, True)
+
+
+def association_ended(hub: Hub, study_uids: list[str]) -> None:
+    """Notes that the sender released or vanished: the studies may close after a short silence."""
+    _mark_association(hub, study_uids, False)
+
+
+def _mark_association(hub: Hub, study_uids: list[str], is_open: bool) -> None:
+    if study_uids:
+        with hub.writing() as connection:
+            connection.execute(update(study).where(study.c.study_uid.in_(study_uids)).values(association_open=is_open))
+
+
+def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
+    now, door = hub.now(), "dicom" if facts.format == "dicom" else "ecg"
+    first = connection.execute(select(instance.c.id, instance.c.study_id, instance.c.sha256, instance.c.files)
+                               .where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
+    if first is not None:
+        if [f["sha256"] for f in first.files] == [f.sha256 for f in files]:
+            return Taken("duplicate", first.study_id, first.id)
+        taken = _hold(hub, connection, device, door, files, "same_uid_other_bytes", "", "", _facts_json(facts), first.id)
+        return Taken("conflict", first.study_id, first.id, taken.held_id, taken.reason)
+    home = connection.execute(select(study).where(study.c.study_uid == facts.study_uid)).one_or_none()
+    if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
+        taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
+        return Taken("conflict", home.id, None, taken.held_id, taken.reason)
+    late = home is not None and home.state not in (STUDY.initial, "reopened")
+    study_id = _new_study(hub, connection, device, facts) if home is None else home.id
+    series_id = _series(connection, study_id, facts)
+    instance_id = connection.execute(insert(instance).values(
+        series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
+        transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
+        size=sum(f.size for f in files), files=[asdict(f) for f in files], declared=facts.declared,
+        number=facts.instance_number, frames=facts.frames, rows=facts.rows, columns=facts.columns,
+        position_mm=facts.position_mm, orientation=facts.orientation, late=late, calling=device.ae_title,
+        notes=list(facts.notes), received_at=now)).inserted_primary_key[0]
+    values = {"instances": study.c.instances + 1, "last_received_at": now}
+    if home is not None:
+        if late:
+            values |= {"late": study.c.late + 1, "generation": study.c.generation + 1}
+            connection.execute(update(reading).where(reading.c.study_id == study_id).values(late_images=True, changed_at=now))
+            audit.append(connection, now, SYSTEM, "study.reopened", "study", study_id, home.site_id, home.patient_id,
+                         was=home.state, sop_uid=facts.sop_uid)
+        advance(connection, STUDY, study_id, "arrive", **values)
+    return Taken("stored", study_id, instance_id)
+
+
+def _other_patient(connection: Connection, home, device: Device, named: PatientFacts) -> tuple[str, ...]:
+    row = connection.execute(select(patient).where(patient.c.id == home.patient_id)).one()
+    first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
+    apart = differences(first, named)
+    if home.site_id != device.site_id and first.patient_id != named.patient_id:
+        apart += ("site",)
+    return apart
+
+
+def _new_study(hub: Hub, connection: Connection, device: Device, facts: InstanceFacts) -> int:
+    now, named = hub.now(), facts.patient
+    key = identity_key(named) if named.patient_id or named.name else f"unidentified|{facts.study_uid}"
+    patient_id = connection.scalar(select(patient.c.id).where(
+        patient.c.site_id == device.site_id, patient.c.identity_key == key[:400]))
+    if patient_id is None:
+        patient_id = connection.execute(insert(patient).values(
+            site_id=device.site_id, identity_key=key[:400], patient_id=named.patient_id[:128], name=named.name[:200],
+            name_as_sent=named.name_as_sent[:400], name_unsure=named.name_unsure, sex=named.sex[:8],
+            birth_date=named.birth_date[:10], age=named.age[:16], created_at=now)).inserted_primary_key[0]
+    study_id = connection.execute(insert(study).values(
+        study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_id, device_id=device.id,
+        modality=facts.modality[:16], body_part=facts.body_part[:64], description=facts.study_description[:256],
+        accession_number=facts.accession_number[:64], study_at=facts.study_at[:32], institution=facts.institution[:128],
+        device_model=facts.device_model[:128], state=STUDY.initial, urgency="routine", instances=1, late=0,
+        association_open=False, proof={}, problems=[], flags={}, generation=0, received_at=now,
+        last_received_at=now)).inserted_primary_key[0]
+    audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_id,
+                 study_uid=facts.study_uid, device=device.name)
+    return study_id
+
+
+def _series(connection: Connection, study_id: int, facts: InstanceFacts) -> int:
+    row = connection.execute(select(series).where(
+        series.c.study_id == study_id, series.c.series_uid == facts.series_uid)).one_or_none()
+    if row is None:
+        return connection.execute(insert(series).values(
+            study_id=study_id, series_uid=facts.series_uid, modality=facts.modality[:16], number=facts.series_number,
+            description=facts.series_description[:256], body_part=facts.body_part[:64],
+            expected=facts.expected_in_series)).inserted_primary_key[0]
+    if facts.expected_in_series is not None and facts.expected_in_series != row.expected:
+        most = max(facts.expected_in_series, row.expected or 0)
+        connection.execute(update(series).where(series.c.id == row.id).values(expected=most))
+    return row.id
+
+
+def _hold(hub: Hub, connection: Connection, device, door, files, reason, zh, en, facts, instance_id) -> Taken:
+    now = hub.now()
+    same = connection.execute(select(held.c.id).where(
+        held.c.sha256 == files[0].sha256, held.c.reason == reason,
+        held.c.device_id == (device.id if device else None))).one_or_none()
+    if same is not None:
+        return Taken("quarantined", held_id=same.id, reason=reason)
+    default_zh, default_en = REASONS[reason]
+    held_id = connection.execute(insert(held).values(
+        reason=reason, zh=(zh or default_zh)[:512], en=(en or default_en)[:512], door=door,
+        device_id=device.id if device else None, site_id=device.site_id if device else None, instance_id=instance_id,
+        sha256=files[0].sha256, size=sum(f.size for f in files), files=[asdict(f) for f in files], facts=facts,
+        state=HELD.initial, received_at=now)).inserted_primary_key[0]
+    audit.append(connection, now, SYSTEM, "held", "held", held_id, device.site_id if device else None, reason=reason,
+                 sha256=files[0].sha256)
+    return Taken("quarantined", held_id=held_id, reason=reason)
+
+
+def _facts_json(facts: InstanceFacts) -> dict:
+    return {"study_uid": facts.study_uid, "series_uid": facts.series_uid, "sop_uid": facts.sop_uid,
+            "patient_id": facts.patient.patient_id, "patient_name": facts.patient.name}
+
+
+def counts(hub: Hub) -> dict[str, int]:
+    """How much was taken in so far: studies, instances, held objects."""
+    with hub.reading() as connection:
+        return {name: connection.scalar(select(func.count()).select_from(table))
+                for name, table in (("studies", study), ("instances", instance), ("held", held))}

@@ -1,0 +1,140 @@
+"""Preparing a study for its reader: begun by a job, done by the room that knows the format, finished here.
+
+A study always reaches the queue. What could not be prepared is named in ``problems`` and shown, never hidden.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from hub.context import Hub
+from hub.errors import Conflict
+from hub.model.access import SYSTEM
+from hub.model.arrival import StoredFile
+from hub.model.lifecycle import READING, STUDY
+from hub.model.urgency import RANK, more_urgent
+from hub.flow import critical
+from hub.storage import audit
+from hub.storage.states import advance
+from hub.storage.tables import artifact, instance, reading, series, study
+
+
+@dataclass(frozen=True)
+class NewArtifact:
+    """Something made from originals: ``kind`` (htj2k, thumbnail, metadata, manifest, ecg_analysis, ecg_sheet ...),
+    ``place`` (frame number, from 0), where its bytes lie, and plain facts about it."""
+
+    kind: str
+    file: StoredFile
+    media_type: str
+    instance_id: int | None = None
+    place: int = 0
+    about: dict | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that could not be prepared, in words for the reader."""
+
+    code: str
+    zh: str
+    en: str
+    instance_id: int | None = None
+
+
+@dataclass(frozen=True)
+class CriticalFinding:
+    """A machine's suspicion of a critical value: always for a person to confirm."""
+
+    finding: str
+    rule: str
+
+
+def begin(hub: Hub, study_id: int, generation: int) -> list | None:
+    """The instances to prepare (rows with ``series_uid``), in order; None when the study has moved on."""
+    with hub.writing() as connection:
+        row = connection.execute(select(study.c.generation, study.c.state).where(study.c.id == study_id)).one_or_none()
+        if row is None or row.generation != generation:
+            return None
+        try:
+            advance(connection, STUDY, study_id, "prepare")
+        except Conflict:
+            return None
+        return instances(connection, study_id)
+
+
+def instances(connection: Connection, study_id: int) -> list:
+    """The instances of a study with the UID, number and description of their series, in reading order."""
+    return list(connection.execute(
+        select(instance, series.c.series_uid, series.c.number.label("series_number"),
+               series.c.description.label("series_description"), series.c.modality, series.c.body_part, study.c.study_uid)
+        .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
+        .where(instance.c.study_id == study_id)
+        .order_by(series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id)))
+
+
+def known_artifacts(hub: Hub, study_id: int, kind: str) -> list:
+    """The artifacts of one kind that stand already: a repeated job need not make them again."""
+    with hub.reading() as connection:
+        return list(connection.execute(select(artifact).where(artifact.c.study_id == study_id, artifact.c.kind == kind)))
+
+
+def add_artifacts(hub: Hub, study_id: int, made: list[NewArtifact]) -> None:
+    """Enters artifacts whose bytes are safe; one of the same kind, instance and place is replaced."""
+    with hub.writing() as connection:
+        _enter(hub, connection, study_id, made)
+
+
+def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], problems: list[Problem], *,
+           summary: str = "", urgency: str = "routine", flags: dict | None = None,
+           criticals: list[CriticalFinding] = ()) -> bool:
+    """Makes the study ready and puts its reading into the queue. False when a later arrival overtook it."""
+    now = hub.now()
+    with hub.writing() as connection:
+        row = connection.execute(select(study).where(study.c.id == study_id)).one()
+        if row.generation != generation:
+            return False
+        try:
+            _enter(hub, connection, study_id, made)
+            pressing = more_urgent(row.urgency, urgency)
+            advance(connection, STUDY, study_id, "prepared", ready_at=now, urgency=pressing, summary=summary[:512] or row.summary,
+                    flags=flags if flags is not None else row.flags,
+                    problems=[{"code": p.code, "zh": p.zh, "en": p.en, "instance_id": p.instance_id} for p in problems])
+        except Conflict:
+            return False
+        _queue(hub, connection, row, pressing)
+        for one in criticals:
+            critical.raise_by_machine(hub, connection, row, one.finding, one.rule)
+        audit.append(connection, now, SYSTEM, "study.ready", "study", study_id, row.site_id, row.patient_id,
+                     instances=row.instances, problems=len(problems))
+    return True
+
+
+def _queue(hub: Hub, connection: Connection, row, urgency: str) -> None:
+    now = hub.now()
+    if connection.scalar(select(reading.c.id).where(reading.c.study_id == row.id)) is not None:
+        connection.execute(update(reading).where(reading.c.study_id == row.id).values(
+            rank=func.min(reading.c.rank, RANK[urgency]) if connection.dialect.name == "sqlite"
+            else func.least(reading.c.rank, RANK[urgency]), changed_at=now))
+        bounced = connection.scalar(select(reading.c.id).where(
+            reading.c.study_id == row.id, reading.c.state.in_(READING.sources("requeue"))))
+        if bounced is not None:
+            advance(connection, READING, bounced, "requeue", changed_at=now, queued_at=now,
+                    deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now))
+        return
+    connection.execute(insert(reading).values(
+        study_id=row.id, state=READING.initial, rank=RANK[urgency], queued_at=now, changed_at=now, version=0,
+        deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now), late_images=False))
+
+
+def _enter(hub: Hub, connection: Connection, study_id: int, made: list[NewArtifact]) -> None:
+    for one in made:
+        connection.execute(delete(artifact).where(
+            artifact.c.study_id == study_id, artifact.c.kind == one.kind, artifact.c.place == one.place,
+            artifact.c.instance_id == one.instance_id))
+    if made:
+        connection.execute(insert(artifact), [
+            {"study_id": study_id, "instance_id": one.instance_id, "kind": one.kind, "place": one.place,
+             "sha256": one.file.sha256, "size": one.file.size, "media_type": one.media_type,
+             "about": one.about or {}, "made_at": hub.now()} for one in made])

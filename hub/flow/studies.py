@@ -1,0 +1,129 @@
+"""Looking at studies: who may, what there is, and a record of every look at a patient."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import insert, or_, select
+
+from hub.context import Hub
+from hub.errors import NotFound
+from hub.flow.preparation import NewArtifact, instances
+from hub.model.access import Actor
+from hub.storage import audit
+from hub.storage.tables import artifact, device, patient, reading, series, site, study
+
+
+@dataclass(frozen=True)
+class StudyQuery:
+    """What QIDO-RS and the pages ask for. Empty fields do not restrict. ``*`` and ``?`` are wildcards in names."""
+
+    study_uid: str = ""
+    patient_id: str = ""
+    patient_name: str = ""
+    accession_number: str = ""
+    modality: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    limit: int = 100
+    offset: int = 0
+
+
+def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = ""):
+    """One study's row with patient, site and device. NotFound when there is none or this person may not see it."""
+    actor.require("study.view")
+    wanted = study.c.id == study_id if study_id is not None else study.c.study_uid == study_uid
+    with hub.reading() as connection:
+        row = connection.execute(_columns().where(wanted)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有找到这个检查，或不属于您的机构。", "no such study, or not of your institution.")
+    actor.require_site(row.site_id)
+    return row
+
+
+def opened(hub: Hub, actor: Actor, row, how: str) -> None:
+    """Records that this person looked at this patient's study."""
+    with hub.writing() as connection:
+        audit.append(connection, hub.now(), actor, "study.view", "study", row.id, row.site_id, row.patient_id, how=how)
+
+
+def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
+    """Studies that match, newest first, within what this person may see."""
+    actor.require("study.view")
+    conditions = [] if actor.role in ("reader", "reviewer") else [study.c.site_id == actor.site_id]
+    for column, value in ((study.c.study_uid, query.study_uid), (study.c.accession_number, query.accession_number),
+                          (study.c.modality, query.modality), (patient.c.patient_id, query.patient_id)):
+        if value:
+            conditions.append(_matches(column, value))
+    if query.patient_name:
+        conditions.append(_matches(patient.c.name, query.patient_name))
+    if query.date_from:
+        conditions.append(study.c.study_at >= query.date_from)
+    if query.date_to:
+        conditions.append(study.c.study_at <= query.date_to + "T99")
+    with hub.reading() as connection:
+        return list(connection.execute(_columns().where(*conditions).order_by(study.c.id.desc())
+                                       .limit(min(query.limit, 1000)).offset(query.offset)))
+
+
+def instances_of(hub: Hub, study_id: int) -> list:
+    """A study's instances in reading order. The caller has found the study, which checks the right to see it."""
+    with hub.reading() as connection:
+        return instances(connection, study_id)
+
+
+def series_of(hub: Hub, study_id: int) -> list:
+    """A study's series in order."""
+    with hub.reading() as connection:
+        return list(connection.execute(select(series).where(series.c.study_id == study_id).order_by(series.c.number, series.c.id)))
+
+
+def artifacts_of(hub: Hub, study_id: int, kind: str = "") -> list:
+    """What was made from a study's originals, of one kind or all."""
+    with hub.reading() as connection:
+        found = select(artifact).where(artifact.c.study_id == study_id).order_by(artifact.c.instance_id, artifact.c.place)
+        return list(connection.execute(found.where(artifact.c.kind == kind) if kind else found))
+
+
+def artifact_of(hub: Hub, study_id: int, kind: str, instance_id: int | None = None, place: int = 0):
+    """One artifact's row, or None where it has not been made."""
+    with hub.reading() as connection:
+        return connection.execute(select(artifact).where(
+            artifact.c.study_id == study_id, artifact.c.kind == kind, artifact.c.instance_id == instance_id,
+            artifact.c.place == place)).one_or_none()
+
+
+def earlier_of_patient(hub: Hub, actor: Actor, row, most: int = 10) -> list:
+    """Earlier and other studies of the same person at the same site, newest first."""
+    with hub.reading() as connection:
+        return list(connection.execute(_columns().where(study.c.patient_id == row.patient_id, study.c.id != row.id)
+                                       .order_by(study.c.id.desc()).limit(most)))
+
+
+def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
+    """Keeps an image that a reader chose for the report, and returns its artifact id."""
+    actor.require("study.key_image")
+    with hub.writing() as connection:
+        artifact_id = connection.execute(insert(artifact).values(
+            study_id=row.id, instance_id=made.instance_id, kind="key_image", place=made.place, sha256=made.file.sha256,
+            size=made.file.size, media_type=made.media_type, about=made.about or {}, made_at=hub.now())).inserted_primary_key[0]
+        audit.append(connection, hub.now(), actor, "study.key_image", "study", row.id, row.site_id, row.patient_id, artifact=artifact_id)
+    return artifact_id
+
+
+def _matches(column, value: str):
+    values = value.split("\\") if "\\" in value else [value]
+    return or_(*(column.like(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
+
+
+def _pattern(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _columns():
+    return (select(study, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.name_unsure, patient.c.patient_id.label("patient_number"),
+                   patient.c.sex, patient.c.birth_date, patient.c.age, site.c.name.label("site_name"), site.c.code.label("site_code"),
+                   device.c.name.label("device_name"), reading.c.id.label("reading_id"), reading.c.state.label("reading_state"))
+            .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
+            .outerjoin(device, device.c.id == study.c.device_id).outerjoin(reading, reading.c.study_id == study.c.id))
+

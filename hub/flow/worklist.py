@@ -1,0 +1,239 @@
+"""The reading queue: ordered by urgency, then deadline, then age; claimed by one person at a time."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from hub.context import Hub
+from hub.errors import Conflict, Invalid, NotFound, Refused
+from hub.model.access import SYSTEM, Actor
+from hub.model.lifecycle import READING
+from hub.model.urgency import RANK, URGENCIES
+from hub.storage import audit
+from hub.storage.states import advance
+from hub.storage.tables import account, device, patient, reading, report, site, study
+
+PAGE = 50
+IN_WORK = ("claimed", "draft")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a reader wants to see. ``state``: todo (queued and in work), mine, review, done, bounced or all."""
+
+    state: str = "todo"
+    modality: str = ""
+    site_id: int | None = None
+    urgency: str = ""
+    text: str = ""
+    page: int = 1
+
+
+def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
+    """One page of the worklist as rows, and how many rows there are in all."""
+    actor.require("worklist.view")
+    conditions = _conditions(actor, filters)
+    order = (reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id)
+    if filters.state in ("done", "bounced"):
+        order = (reading.c.changed_at.desc(), reading.c.id.desc())
+    with hub.reading() as connection:
+        total = connection.scalar(select(func.count()).select_from(_joined()).where(*conditions))
+        rows = connection.execute(
+            _columns().where(*conditions).order_by(*order).limit(PAGE).offset((max(1, filters.page) - 1) * PAGE)).all()
+    return list(rows), total
+
+
+def counts(hub: Hub, actor: Actor) -> dict[str, int]:
+    """How many readings wait in each state, and how many are mine."""
+    actor.require("worklist.view")
+    with hub.reading() as connection:
+        states = dict(connection.execute(select(reading.c.state, func.count()).group_by(reading.c.state)).all())
+        mine = connection.scalar(select(func.count()).select_from(reading).where(
+            reading.c.claimed_by == actor.account_id, reading.c.state.in_(IN_WORK)))
+        arriving = connection.scalar(select(func.count()).select_from(study).where(
+            study.c.state.in_(("receiving", "reopened", "complete", "preparing"))))
+    return {"todo": sum(states.get(s, 0) for s in ("queued", *IN_WORK)), "mine": mine,
+            "review": states.get("preliminary", 0), "done": states.get("final", 0) + states.get("amended", 0),
+            "bounced": states.get("bounced", 0), "arriving": arriving}
+
+
+def token(hub: Hub) -> str:
+    """Changes whenever anything on the worklist may have changed: pages watch it instead of asking for all."""
+    with hub.reading() as connection:
+        changed = connection.scalar(select(func.max(reading.c.changed_at)))
+        arrived = connection.scalar(select(func.max(study.c.last_received_at)))
+        ready = connection.scalar(select(func.count()).select_from(study).where(study.c.state != "ready"))
+    return f"{changed}|{arrived}|{ready}"
+
+
+def find(hub: Hub, reading_id: int):
+    """One worklist row by reading. NotFound without it."""
+    with hub.reading() as connection:
+        row = connection.execute(_columns().where(reading.c.id == reading_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有找到这个检查。", "no such reading.")
+    return row
+
+
+def of_study(hub: Hub, study_id: int):
+    """The worklist row of a study, or None before it has entered the queue."""
+    with hub.reading() as connection:
+        return connection.execute(_columns().where(reading.c.study_id == study_id)).one_or_none()
+
+
+def claim(hub: Hub, actor: Actor, reading_id: int) -> None:
+    """Takes a queued study; Conflict when somebody was first. Claiming one's own again renews the lease."""
+    actor.require("reading.claim")
+    now = hub.now()
+    lease = now + timedelta(minutes=hub.settings.claim_lease_minutes)
+    with hub.writing() as connection:
+        row = row_of(connection, reading_id)
+        if row.claimed_by == actor.account_id and row.state in IN_WORK:
+            connection.execute(update(reading).where(reading.c.id == reading_id).values(lease_until=lease))
+            return
+        if row.state in IN_WORK:
+            who = connection.scalar(select(account.c.display_name).where(account.c.id == row.claimed_by))
+            raise Conflict("claimed", f"该检查已由{who}领取，请选择其他检查。", f"{who} has claimed this study; take another.")
+        advance(connection, READING, reading_id, "claim", claimed_by=actor.account_id, lease_until=lease, changed_at=now)
+        _record(connection, hub, actor, "reading.claim", row)
+
+
+def release(hub: Hub, actor: Actor, reading_id: int) -> None:
+    """Gives a claimed study back to the queue; its draft stays."""
+    with hub.writing() as connection:
+        row = own(connection, actor, reading_id)
+        advance(connection, READING, reading_id, "release", claimed_by=None, lease_until=None, changed_at=hub.now())
+        _record(connection, hub, actor, "reading.release", row)
+
+
+def hand_over(hub: Hub, actor: Actor, reading_id: int, to_account: int) -> None:
+    """Passes one's claimed study to a colleague who may read."""
+    now = hub.now()
+    with hub.writing() as connection:
+        row = own(connection, actor, reading_id)
+        other = connection.execute(select(account).where(account.c.id == to_account, account.c.active)).one_or_none()
+        if other is None or other.role not in ("reader", "reviewer"):
+            raise Invalid("not_a_reader", "只能转交给报告医师或审核医师。", "a study can be handed to a reader or reviewer only.")
+        advance(connection, READING, reading_id, "hand_over", claimed_by=other.id, changed_at=now,
+                lease_until=now + timedelta(minutes=hub.settings.claim_lease_minutes))
+        _record(connection, hub, actor, "reading.hand_over", row, to=other.display_name)
+
+
+def set_urgency(hub: Hub, actor: Actor, study_id: int, urgency: str) -> None:
+    """Changes how soon a study must be read; its deadline follows."""
+    actor.require("study.urgency")
+    if urgency not in URGENCIES:
+        raise Invalid("bad_urgency", "紧急程度无效。", "no such urgency.")
+    now = hub.now()
+    with hub.writing() as connection:
+        row = connection.execute(select(study).where(study.c.id == study_id)).one_or_none()
+        if row is None:
+            raise NotFound("not_found", "没有找到这个检查。", "no such study.")
+        actor.require_site(row.site_id)
+        connection.execute(update(study).where(study.c.id == study_id).values(urgency=urgency))
+        queued_at = connection.scalar(select(reading.c.queued_at).where(reading.c.study_id == study_id))
+        if queued_at is not None:
+            connection.execute(update(reading).where(reading.c.study_id == study_id).values(
+                rank=RANK[urgency], deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, queued_at), changed_at=now))
+        audit.append(connection, now, actor, "study.urgency", "study", study_id, row.site_id, row.patient_id,
+                     was=row.urgency, now=urgency)
+
+
+def renew(hub: Hub, actor: Actor, reading_id: int) -> None:
+    """Keeps the claim while its reader is at work."""
+    with hub.writing() as connection:
+        own(connection, actor, reading_id)
+        connection.execute(update(reading).where(reading.c.id == reading_id).values(
+            lease_until=hub.now() + timedelta(minutes=hub.settings.claim_lease_minutes)))
+
+
+def lapse_idle_claims(hub: Hub) -> int:
+    """Run by the scheduler: claims whose lease has ended go back to the queue, drafts kept. Returns how many."""
+    now = hub.now()
+    with hub.reading() as connection:
+        idle = connection.execute(select(reading.c.id).where(
+            reading.c.state.in_(READING.sources("lapse")), reading.c.lease_until < now)).scalars().all()
+    for reading_id in idle:
+        with hub.writing() as connection:
+            row = row_of(connection, reading_id)
+            if row.lease_until is None or row.lease_until >= now or row.state not in READING.sources("lapse"):
+                continue
+            advance(connection, READING, reading_id, "lapse", claimed_by=None, lease_until=None, changed_at=now)
+            _record(connection, hub, SYSTEM, "reading.lapse", row)
+    return len(idle)
+
+
+def colleagues(hub: Hub, actor: Actor) -> list:
+    """The people a study can be handed to."""
+    actor.require("worklist.view")
+    with hub.reading() as connection:
+        return list(connection.execute(select(account.c.id, account.c.display_name, account.c.title).where(
+            account.c.active, account.c.role.in_(("reader", "reviewer")), account.c.id != actor.account_id)
+            .order_by(account.c.display_name)))
+
+
+def own(connection: Connection, actor: Actor, reading_id: int):
+    """The reading's row if this actor holds it; Refused or Conflict otherwise."""
+    actor.require("reading.claim")
+    row = row_of(connection, reading_id)
+    if row.claimed_by != actor.account_id:
+        if row.claimed_by is None:
+            raise Conflict("not_claimed", "请先领取该检查（领取可能已超时）。", "claim the study first (the claim may have lapsed).")
+        raise Refused("not_yours", "该检查由其他医师领取，您不能修改。", "another reader holds this study; you cannot change it.")
+    return row
+
+
+def row_of(connection: Connection, reading_id: int):
+    row = connection.execute(
+        select(reading, study.c.site_id, study.c.patient_id, study.c.modality).join(study, study.c.id == reading.c.study_id)
+        .where(reading.c.id == reading_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有找到这个检查。", "no such reading.")
+    return row
+
+
+def _record(connection: Connection, hub: Hub, actor: Actor, action: str, row, **detail) -> None:
+    audit.append(connection, hub.now(), actor, action, "reading", row.id, row.site_id, row.patient_id,
+                 study_id=row.study_id, **detail)
+
+
+def _joined():
+    return (reading.join(study, study.c.id == reading.c.study_id).join(patient, patient.c.id == study.c.patient_id)
+            .join(site, site.c.id == study.c.site_id).outerjoin(account, account.c.id == reading.c.claimed_by)
+            .outerjoin(device, device.c.id == study.c.device_id))
+
+
+def _columns():
+    latest = (select(func.max(report.c.second_due_at)).where(report.c.reading_id == reading.c.id, report.c.reviewer_id.is_(None))
+              .scalar_subquery())
+    return select(
+        reading, study.c.study_uid, study.c.kind, study.c.modality, study.c.body_part, study.c.description, study.c.study_at,
+        study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
+        study.c.accession_number, study.c.received_at, study.c.site_id, study.c.patient_id,
+        study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
+        patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
+        account.c.display_name.label("claimed_name"), latest.label("second_due_at")).select_from(_joined())
+
+
+def _conditions(actor: Actor, filters: Filters) -> list:
+    second = select(report.c.reading_id).where(report.c.signed_at.is_not(None), report.c.reviewer_id.is_(None))
+    by_state = {
+        "todo": reading.c.state.in_(("queued", *IN_WORK)),
+        "mine": (reading.c.claimed_by == actor.account_id) & reading.c.state.in_(IN_WORK),
+        "review": or_(reading.c.state == "preliminary", reading.c.id.in_(second)),
+        "done": reading.c.state.in_(("final", "amended")),
+        "bounced": reading.c.state == "bounced",
+    }
+    conditions = [by_state[filters.state]] if filters.state in by_state else []
+    if filters.modality:
+        conditions.append(study.c.modality == filters.modality)
+    if filters.site_id:
+        conditions.append(study.c.site_id == filters.site_id)
+    if filters.urgency:
+        conditions.append(study.c.urgency == filters.urgency)
+    if filters.text.strip():
+        part = f"%{filters.text.strip()}%"
+        conditions.append(or_(patient.c.name.like(part), patient.c.patient_id.like(part), study.c.accession_number.like(part)))
+    return conditions

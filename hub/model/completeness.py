@@ -1,0 +1,144 @@
+"""Whether a study has arrived in full, decided from evidence and said with it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+GAP_FACTOR = 1.5      # a step longer than this many median steps is a gap (one missing slice doubles the step)
+
+
+@dataclass(frozen=True)
+class SeriesEvidence:
+    """What is known of one series. ``numbers``: instance numbers seen; ``positions``: (orientation, mm) of the
+    slices that have one; ``expected``: how many the sender said there are, None if it is silent."""
+
+    series_uid: str
+    description: str
+    modality: str
+    received: int
+    numbers: tuple[int, ...]
+    positions: tuple[tuple[str, float], ...]
+    expected: int | None
+
+
+@dataclass(frozen=True)
+class SeriesProof:
+    series_uid: str
+    description: str
+    received: int
+    expected: int | None
+    missing_numbers: tuple[int, ...]
+    gaps_mm: tuple[tuple[float, float], ...]
+    verdict: str      # "complete", "likely", "incomplete"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The proof sheet of a study. ``verdict``: "complete" (told how many, and all are here), "likely" (no
+    evidence that anything is missing) or "incomplete" (evidence that something is)."""
+
+    verdict: str
+    received: int
+    expected: int | None
+    missing: int
+    gaps: int
+    series: tuple[SeriesProof, ...]
+    late: int = 0
+
+    @property
+    def zh(self) -> str:
+        return self._say("{}/{} 幅", "{} 幅", "，无间断", "，缺 {} 幅", "，有 {} 处间断", "，{} 幅为补传")
+
+    @property
+    def en(self) -> str:
+        return self._say("{} of {}", "{} received", ", no gap", ", {} missing", ", {} gaps", ", {} came late")
+
+    def _say(self, of, alone, no_gap, missing, gaps, late) -> str:
+        text = of.format(self.received, self.expected) if self.expected else alone.format(self.received)
+        if self.missing:
+            text += missing.format(self.missing)
+        if self.gaps:
+            text += gaps.format(self.gaps)
+        if not self.missing and not self.gaps:
+            text += no_gap
+        return text + (late.format(self.late) if self.late else "")
+
+    def as_json(self) -> dict:
+        """Plain types for the study's row and the page."""
+        return {"verdict": self.verdict, "received": self.received, "expected": self.expected,
+                "missing": self.missing, "gaps": self.gaps, "late": self.late, "zh": self.zh, "en": self.en,
+                "series": [{"series_uid": s.series_uid, "description": s.description, "received": s.received,
+                            "expected": s.expected, "missing_numbers": list(s.missing_numbers),
+                            "gaps_mm": [list(g) for g in s.gaps_mm], "verdict": s.verdict}
+                           for s in self.series]}
+
+
+def prove(series: list[SeriesEvidence], late: int = 0) -> Proof:
+    """The proof sheet of a study from the evidence of its series."""
+    proofs = tuple(_prove_series(one) for one in series)
+    received = sum(p.received for p in proofs)
+    told = bool(proofs) and all(p.expected is not None for p in proofs)
+    expected_from_numbers = _expected_by_numbers(series)
+    missing = sum(_missing(p) for p in proofs)
+    gaps = sum(len(p.gaps_mm) for p in proofs)
+    if any(p.verdict == "incomplete" for p in proofs):
+        verdict = "incomplete"
+    elif told:
+        verdict = "complete"
+    else:
+        verdict = "likely"
+    expected = sum(p.expected for p in proofs) if told else expected_from_numbers
+    return Proof(verdict, received, expected, missing, gaps, proofs, late)
+
+
+def _missing(proof: SeriesProof) -> int:
+    by_count = max(0, proof.expected - proof.received) if proof.expected is not None else 0
+    return max(by_count, len(proof.missing_numbers))
+
+
+def _expected_by_numbers(series: list[SeriesEvidence]) -> int | None:
+    """Numbers that run on from 1 are themselves a count; without them nothing is claimed."""
+    total = 0
+    for one in series:
+        if not one.numbers or len(one.numbers) != one.received or len(set(one.numbers)) != one.received:
+            return None
+        first, last = min(one.numbers), max(one.numbers)
+        total += last if first in (0, 1) else last - first + 1
+    return total or None
+
+
+def _prove_series(one: SeriesEvidence) -> SeriesProof:
+    missing = _missing_numbers(one.numbers)
+    gaps = _gaps(one.positions)
+    short = one.expected is not None and one.received < one.expected
+    if missing or gaps or short:
+        verdict = "incomplete"
+    else:
+        verdict = "complete" if one.expected is not None else "likely"
+    return SeriesProof(one.series_uid, one.description, one.received, one.expected, missing, gaps, verdict)
+
+
+def _missing_numbers(numbers: tuple[int, ...], most: int = 200) -> tuple[int, ...]:
+    """Numbers absent between 1 (or the first seen, when numbering starts far from 1) and the last seen."""
+    if len(numbers) < 2:
+        return ()
+    seen = set(numbers)
+    first, last = min(seen), max(seen)
+    start = 1 if 1 < first <= 1 + len(seen) else first
+    if last - start + 1 > 3 * len(seen):   # sparse numbering (every tenth, time codes): no evidence
+        return ()
+    return tuple(n for n in range(start, last + 1) if n not in seen)[:most]
+
+
+def _gaps(positions: tuple[tuple[str, float], ...]) -> tuple[tuple[float, float], ...]:
+    """Places where the step between neighbouring slices of one orientation is too long, in mm."""
+    found = []
+    for orientation in dict.fromkeys(o for o, _ in positions):
+        places = sorted(mm for o, mm in positions if o == orientation)
+        steps = [b - a for a, b in zip(places, places[1:])]
+        moving = [s for s in steps if s > 1e-3]
+        if len(moving) < 2:
+            continue
+        usual = median(moving)
+        found += [(a, b) for a, b, s in zip(places, places[1:], steps) if s > GAP_FACTOR * usual]
+    return tuple(found)

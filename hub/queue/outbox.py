@@ -1,0 +1,78 @@
+"""The outbox: a job row in the same transaction as its reason. The database is the truth about work.
+
+RQ only runs what stands here. A job that was handed over and forgotten (Redis lost, worker killed) is due
+again when its lease ends.
+"""
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from hub.errors import Conflict
+from hub.model.lifecycle import JOB
+from hub.storage.states import advance
+from hub.storage.tables import job
+
+LEASE_S = 45                       # shorter than the time RQ needs to notice a killed worker
+BACKOFF_S = (2, 10, 30, 120, 600, 1800)
+
+
+def enqueue(connection: Connection, now: datetime, kind: str, key: str, due_at: datetime | None = None, **args) -> bool:
+    """Adds a job unless one of the same kind and key stands already. Returns whether it was added."""
+    if connection.scalar(select(job.c.id).where(job.c.kind == kind, job.c.key == key)) is not None:
+        return False
+    connection.execute(insert(job).values(kind=kind, key=key, args=args, state=JOB.initial, tries=0,
+                                          created_at=now, due_at=due_at or now))
+    return True
+
+
+def due(connection: Connection, now: datetime, most: int = 200) -> list:
+    """The jobs that are due, oldest first."""
+    return list(connection.execute(
+        select(job).where(job.c.state == JOB.initial, job.c.due_at <= now).order_by(job.c.due_at, job.c.id).limit(most)))
+
+
+def hand(connection: Connection, job_id: int, now: datetime) -> None:
+    """Marks a job as handed to RQ; it comes back when nobody has started it by the end of the lease."""
+    advance(connection, JOB, job_id, "hand", leased_until=now + timedelta(seconds=LEASE_S))
+
+
+def begin(connection: Connection, job_id: int, now: datetime):
+    """Starts a job and returns its row, or None when another worker has it or it is done."""
+    row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
+    if row is None:
+        return None
+    try:
+        advance(connection, JOB, job_id, "run", tries=row.tries + 1, leased_until=now + timedelta(seconds=LEASE_S))
+    except Conflict:
+        return None
+    return row
+
+
+def renew(connection: Connection, job_id: int, now: datetime) -> None:
+    """Keeps a long job's lease alive."""
+    connection.execute(update(job).where(job.c.id == job_id, job.c.state.in_(JOB.sources("finish")))
+                       .values(leased_until=now + timedelta(seconds=LEASE_S)))
+
+
+def finish(connection: Connection, job_id: int, now: datetime) -> None:
+    advance(connection, JOB, job_id, "finish", ended_at=now, leased_until=None, error="")
+
+
+def fail(connection: Connection, job_id: int, now: datetime, error: str, *, again: bool, most_tries: int) -> str:
+    """Records a failure: due again after a growing pause, or failed and shown to the administrator."""
+    tries = connection.scalar(select(job.c.tries).where(job.c.id == job_id))
+    if again and tries < most_tries:
+        pause = timedelta(seconds=BACKOFF_S[min(tries - 1, len(BACKOFF_S) - 1)])
+        return advance(connection, JOB, job_id, "retry", due_at=now + pause, leased_until=None, error=error[:500])
+    return advance(connection, JOB, job_id, "give_up", ended_at=now, leased_until=None, error=error[:500])
+
+
+def recover(connection: Connection, now: datetime) -> int:
+    """Makes every job due again whose lease has ended. Returns how many."""
+    lost = connection.execute(select(job.c.id).where(
+        or_(*(job.c.state == state for state in JOB.sources("recover"))), job.c.leased_until < now)).scalars().all()
+    for job_id in lost:
+        advance(connection, JOB, job_id, "recover", due_at=now, leased_until=None)
+    return len(lost)

@@ -1,0 +1,147 @@
+"""Settings: one hub.toml or HUB_* variables, frozen and complete, or the hub does not start.
+
+A variable wins over the file, the file over the default. An unknown name, a wrong type or a value out of
+range stops the start with one sentence that names the setting.
+"""
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from hub.errors import Invalid
+
+SETTINGS_FILE = "hub.toml"
+
+
+def _setting(default, about: str, least: float | None = None, most: float | None = None,
+             choices: tuple[str, ...] = ()):
+    return field(default=default, metadata={"about": about, "least": least, "most": most, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the hub. The field's name is the key in hub.toml; HUB_ and upper case the variable."""
+
+    data_dir: str = _setting("data", "folder of database, files, keys and Redis; everything to back up")
+    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in data_dir")
+    redis_url: str = _setting("", "Redis URL; empty: an own redis-server on a private socket in data_dir")
+    web_host: str = _setting("127.0.0.1", "address that the web server listens on; 0.0.0.0 for the network")
+    web_port: int = _setting(8080, "port of the web server", 1, 65535)
+    web_threads: int = _setting(24, "threads of a web process; each open worklist holds one", 2, 512)
+    public_url: str = _setting("", "address that clinics use, printed in QR codes; empty: from host and port")
+    trusted_proxies: int = _setting(0, "reverse proxies in front whose forwarded address is believed", 0, 5)
+    dicom_host: str = _setting("0.0.0.0", "address that the DICOM gateway listens on")
+    dicom_port: int = _setting(11112, "port of the DICOM gateway", 1, 65535)
+    dicom_ae_title: str = _setting("HUB", "AE title of the DICOM gateway, at most 16 characters")
+    dicom_associations: int = _setting(32, "associations at the same time", 1, 1000)
+    institution_zh: str = _setting("云岭县远程影像与心电诊断中心", "name on pages and reports")
+    institution_en: str = _setting("Yunling County Remote Imaging and ECG Diagnosis Centre", "its English name")
+    language: str = _setting("zh", "language of pages for people who have not chosen", choices=("zh", "en"))
+    timezone: str = _setting("Asia/Shanghai", "time zone of pages and reports")
+    workers: int = _setting(2, "worker processes", 1, 64)
+    released_quiet_s: float = _setting(3.0, "seconds of silence after the sender released before a study closes", 0.1, 3600)
+    study_quiet_s: float = _setting(30.0, "seconds of silence before a study closes while the sender is still connected", 0.2, 3600)
+    incomplete_quiet_s: float = _setting(60.0, "seconds of silence before a study with known gaps closes all the same", 0.2, 86400)
+    claim_lease_minutes: int = _setting(30, "minutes that a claimed study stays with a reader who does nothing", 1, 1440)
+    session_hours: int = _setting(12, "hours until everybody must sign in again", 1, 168)
+    session_idle_minutes: int = _setting(60, "minutes without a request that end a session", 1, 1440)
+    sessions_per_account: int = _setting(3, "sessions of one account at the same time; the oldest ends", 1, 50)
+    lockout_failures: int = _setting(5, "wrong passwords in a row that lock an account", 2, 50)
+    lockout_minutes: int = _setting(15, "minutes that a locked account stays locked", 1, 1440)
+    second_signature_hours: int = _setting(24, "hours until an emergency report needs its second signature", 1, 168)
+    critical_minutes: int = _setting(10, "minutes until an unanswered critical value is escalated", 1, 240)
+    largest_object_mb: int = _setting(4096, "largest DICOM object taken in, MB", 1, 65536)
+    largest_ecg_mb: int = _setting(64, "largest ECG upload taken in, MB", 1, 1024)
+    free_space_floor_mb: int = _setting(512, "free disk space below which the doors refuse, MB", 0, 10**7)
+    delivery_give_up_hours: int = _setting(72, "hours after which an undelivered report is shown as overdue", 1, 720)
+    job_tries: int = _setting(6, "tries of a job before it is shown as failed", 1, 50)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.folder / 'hub.sqlite3'}"
+
+    @property
+    def address(self) -> str:
+        """The web address people use."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.web_host in ("0.0.0.0", "") else self.web_host
+        return f"http://{host}:{self.web_port}"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from ``file`` (HUB_SETTINGS, else ./hub.toml where it exists) and the environment.
+
+    Raises Invalid with one sentence that names the first bad setting.
+    """
+    environ = os.environ if environ is None else environ
+    named = file or (Path(environ["HUB_SETTINGS"]) if environ.get("HUB_SETTINGS") else None)
+    values: dict[str, object] = {}
+    if named is not None or Path(SETTINGS_FILE).is_file():
+        values |= _read(Path(named or SETTINGS_FILE))
+    known = {f.name: f for f in fields(Settings)}
+    for name in values:
+        if name not in known:
+            raise _bad(name, "没有这个设置项", "is not a setting; see docs/settings.md")
+    for name in known:
+        if (text := environ.get(f"HUB_{name.upper()}")) is not None:
+            values[name] = text
+    settings = Settings(**{name: _checked(known[name], value) for name, value in values.items()})
+    _check_whole(settings)
+    return settings
+
+
+def _check_whole(settings: Settings) -> None:
+    ae = settings.dicom_ae_title
+    if not 1 <= len(ae.strip()) <= 16 or not ae.isascii() or "\\" in ae:
+        raise _bad("dicom_ae_title", "应为 1 至 16 个 ASCII 字符", "must be 1 to 16 ASCII characters")
+    try:
+        ZoneInfo(settings.timezone)
+    except (KeyError, ValueError, OSError):
+        raise _bad("timezone", "不是有效的时区名", "is not a time zone name such as Asia/Shanghai") from None
+
+
+def _read(file: Path) -> dict:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise Invalid("bad_setting", f"无法读取设置文件 {file}。", f"cannot read the settings file {file}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid("bad_setting", f"设置文件 {file} 格式有误：{error}", f"the settings file {file} is not valid TOML: {error}") from None
+
+
+def _checked(spec, value):
+    name, kind = spec.name, type(spec.default)
+    if kind is str:
+        if not isinstance(value, str):
+            raise _bad(name, "应为文字", "must be text")
+    else:
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            value = kind(value)
+        except (TypeError, ValueError):
+            raise _bad(name, "应为数字", "must be a number") from None
+        least, most = spec.metadata["least"], spec.metadata["most"]
+        if not least <= value <= most:
+            raise _bad(name, f"应在 {least} 与 {most} 之间", f"must lie between {least} and {most}")
+    if spec.metadata["choices"] and value not in spec.metadata["choices"]:
+        allowed = " / ".join(spec.metadata["choices"])
+        raise _bad(name, f"只能是 {allowed}", f"must be one of {allowed}")
+    return value
+
+
+def _bad(name: str, zh: str, en: str) -> Invalid:
+    return Invalid("bad_setting", f"设置项 {name} 有误：{zh}。", f"setting {name} {en}.")

@@ -1,0 +1,74 @@
+"""The database: one engine for SQLite (WAL, synchronous=FULL) or PostgreSQL, and its two ways in.
+
+A write takes the write lock at its beginning, so that two writers queue instead of failing half-way.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from hub.errors import OutOfSpace, Retryable
+
+BUSY_TIMEOUT_S = 30
+
+
+def connect(url: str) -> Engine:
+    """An engine for ``url``. SQLite is set to survive a power cut: WAL with full synchronisation."""
+    if not url.startswith("sqlite"):
+        if url.startswith("postgresql://"):
+            url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_size=10, max_overflow=60,
+                           connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection, _record):
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection):
+        writes = connection.get_execution_options().get("hub_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: all of it is on disk when the block ends, or nothing is."""
+    try:
+        with engine.connect() as connection:
+            connection = connection.execution_options(hub_writes=True)
+            with connection.begin():
+                yield connection
+    except OperationalError as error:
+        raise _named(error) from error
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only looks: one consistent state from beginning to end."""
+    try:
+        with engine.connect() as connection, connection.begin():
+            yield connection
+    except OperationalError as error:
+        raise _named(error) from error
+
+
+def _named(error: OperationalError) -> Exception:
+    text = str(error.orig).lower()
+    if "full" in text or "no space" in text or "disk i/o" in text:
+        return OutOfSpace("out_of_space", "磁盘空间不足，本次内容未保存，请联系管理员清理后重试。",
+                          "no disk space: nothing was saved. Ask the administrator to free space, then try again.")
+    if "locked" in text or "connection" in text or "server closed" in text:
+        return Retryable("database_busy", "数据库暂时忙，请稍后重试，内容未丢失。",
+                         "the database is busy; try again in a moment, nothing was lost.")
+    return error

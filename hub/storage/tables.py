@@ -1,0 +1,198 @@
+"""Every table of the hub, for SQLite and PostgreSQL alike. Rows are the truth about work; blobs about bytes.
+
+Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.states`` changes one.
+"""
+from __future__ import annotations
+
+from datetime import UTC
+
+from sqlalchemy import (
+    JSON, BigInteger, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
+    TypeDecorator, UniqueConstraint,
+)
+
+metadata = MetaData(naming_convention={
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s",
+})
+
+
+class Moment(TypeDecorator):
+    """A moment in UTC, time zone aware on both sides whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value, dialect):
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id():
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _ref(name, to, **more):
+    return Column(name, BigInteger().with_variant(Integer, "sqlite"), ForeignKey(f"{to}.id"), **more)
+
+
+def _text(name, length=64, default="", **more):
+    return Column(name, String(length), nullable=False, default=default, **more)
+
+
+def _when(name, nullable=False, **more):
+    return Column(name, Moment, nullable=nullable, **more)
+
+
+site = Table(
+    "site", metadata, _id(), _text("code", 32, unique=True), _text("name", 128), _text("level", 32),
+    _text("phone", 64), _text("language", 8, "zh"), Column("active", Boolean, nullable=False, default=True), _when("created_at"))
+
+destination = Table(
+    "destination", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("channel", 16),
+    Column("address", JSON, nullable=False), Column("active", Boolean, nullable=False, default=True),
+    _when("created_at"))
+
+device = Table(
+    "device", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("kind", 16),
+    _text("name", 128), _text("ae_title", 16), _text("address", 64), _text("token_sha256", 64),
+    _text("charset", 32), Column("active", Boolean, nullable=False, default=True), _when("created_at"),
+    _when("last_seen_at", nullable=True),
+    Index("ix_device_ae_title", "ae_title"), Index("ix_device_token_sha256", "token_sha256"))
+
+unknown_caller = Table(
+    "unknown_caller", metadata, _id(), _text("ae_title", 64), _text("address", 64), _text("called", 64),
+    Column("times", Integer, nullable=False, default=1), _when("first_seen_at"), _when("last_seen_at"),
+    _text("state", 16, "waiting"), UniqueConstraint("ae_title", "address"))
+
+account = Table(
+    "account", metadata, _id(), _text("username", 64, unique=True), _text("display_name", 64), _text("title", 64),
+    _text("role", 16), _ref("site_id", "site"), _text("password_hash", 256), _text("language", 8, "zh"),
+    Column("active", Boolean, nullable=False, default=True),
+    Column("must_change_password", Boolean, nullable=False, default=False),
+    Column("failures", Integer, nullable=False, default=0), _when("locked_until", nullable=True), _when("created_at"))
+
+session = Table(
+    "session", metadata, _id(), _text("token_sha256", 64, unique=True),
+    _ref("account_id", "account", nullable=False, index=True), _text("address", 64), _when("created_at"),
+    _when("seen_at"), _when("ends_at"), _when("ended_at", nullable=True))
+
+patient = Table(
+    "patient", metadata, _id(), _ref("site_id", "site", nullable=False), _text("identity_key", 400),
+    _text("patient_id", 128), _text("name", 200), _text("name_as_sent", 400),
+    Column("name_unsure", Boolean, nullable=False, default=False), _text("sex", 8), _text("birth_date", 10),
+    _text("age", 16), _when("created_at"), UniqueConstraint("site_id", "identity_key"),
+    Index("ix_patient_patient_id", "patient_id"))
+
+study = Table(
+    "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),
+    _ref("site_id", "site", nullable=False), _ref("patient_id", "patient", nullable=False, index=True),
+    _ref("device_id", "device"), _text("modality", 16), _text("body_part", 64), _text("description", 256),
+    _text("accession_number", 64), _text("study_at", 32), _text("institution", 128), _text("device_model", 128),
+    _text("state", 16, index=True), _text("urgency", 16, "routine"), _text("summary", 512),
+    Column("instances", Integer, nullable=False, default=0), Column("late", Integer, nullable=False, default=0),
+    Column("association_open", Boolean, nullable=False, default=False),
+    Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
+    Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
+    _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
+    Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"))
+
+series = Table(
+    "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),
+    _text("modality", 16), Column("number", Integer), _text("description", 256), _text("body_part", 64),
+    Column("expected", Integer), UniqueConstraint("study_id", "series_uid"))
+
+instance = Table(
+    "instance", metadata, _id(), _ref("series_id", "series", nullable=False, index=True),
+    _ref("study_id", "study", nullable=False, index=True), _ref("device_id", "device"),
+    _text("sop_uid", 128, unique=True), _text("sop_class", 128), _text("transfer_syntax", 128), _text("format", 32),
+    _text("sha256", 64, index=True), Column("size", BigInteger, nullable=False), Column("files", JSON, nullable=False),
+    Column("declared", JSON, nullable=False), Column("number", Integer),
+    Column("frames", Integer, nullable=False, default=1), Column("rows", Integer), Column("columns", Integer),
+    Column("position_mm", Float), _text("orientation", 128), Column("late", Boolean, nullable=False, default=False),
+    _text("calling", 16), Column("notes", JSON, nullable=False), _when("received_at"))
+
+held = Table(
+    "held", metadata, _id(), _text("reason", 32), _text("zh", 512), _text("en", 512), _text("door", 16),
+    _ref("device_id", "device"), _ref("site_id", "site"), _ref("instance_id", "instance"),
+    _text("sha256", 64), Column("size", BigInteger, nullable=False), Column("files", JSON, nullable=False),
+    Column("facts", JSON, nullable=False), _text("state", 16), _text("resolution", 256), _text("resolved_by", 64),
+    _when("received_at"), _when("resolved_at", nullable=True),
+    UniqueConstraint("sha256", "reason", "device_id"))
+
+artifact = Table(
+    "artifact", metadata, _id(), _ref("study_id", "study", nullable=False, index=True),
+    _ref("instance_id", "instance", index=True), _text("kind", 32), Column("place", Integer, nullable=False, default=0),
+    _text("sha256", 64), Column("size", BigInteger, nullable=False), _text("media_type", 64),
+    Column("about", JSON, nullable=False), _when("made_at"),
+    Index("ix_artifact_study_id_kind", "study_id", "kind"))
+
+reading = Table(
+    "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),
+    _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
+    _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
+    Column("late_images", Boolean, nullable=False, default=False),
+    Column("version", Integer, nullable=False, default=0), _when("changed_at"),
+    Index("ix_reading_changed_at", "changed_at"), Index("ix_reading_order", "state", "rank", "deadline_at", "queued_at"))
+
+draft = Table(
+    "draft", metadata, _id(), _ref("reading_id", "reading", nullable=False, unique=True),
+    Column("revision", Integer, nullable=False), Column("content", JSON, nullable=False),
+    _ref("author_id", "account"), _when("saved_at"))
+
+report = Table(
+    "report", metadata, _id(), _ref("reading_id", "reading", nullable=False),
+    _ref("study_id", "study", nullable=False, index=True), Column("version", Integer, nullable=False),
+    Column("number", String(32), unique=True), Column("content", JSON, nullable=False), Column("positive", Boolean),
+    Column("critical", Boolean, nullable=False, default=False), _ref("reader_id", "account", nullable=False),
+    _text("reader_name", 64), _when("submitted_at"), _ref("reviewer_id", "account"), _text("reviewer_name", 64),
+    _when("signed_at", nullable=True), _when("second_due_at", nullable=True), _text("amends_reason", 512),
+    _text("proof", 128), _text("content_sha256", 64), _text("pdf_sha256", 64), _text("check_code", 32, index=True),
+    _when("withdrawn_at", nullable=True))
+Index("uq_report_standing_version", report.c.reading_id, report.c.version, unique=True,
+      sqlite_where=report.c.withdrawn_at.is_(None), postgresql_where=report.c.withdrawn_at.is_(None))
+
+delivery = Table(
+    "delivery", metadata, _id(), _ref("report_id", "report", nullable=False), _ref("site_id", "site", nullable=False, index=True),
+    _ref("destination_id", "destination"), _text("channel", 16), _text("pdf_sha256", 64), _text("state", 16),
+    Column("attempts", Integer, nullable=False, default=0), _text("error", 512), _when("created_at"),
+    _when("due_at"), _when("delivered_at", nullable=True), _text("acknowledged_by", 64),
+    _when("acknowledged_at", nullable=True), UniqueConstraint("report_id", "channel", "destination_id", "pdf_sha256"))
+
+receipt = Table(
+    "receipt", metadata, _id(), _ref("delivery_id", "delivery", nullable=False, index=True),
+    Column("attempt", Integer, nullable=False), _when("started_at"), _when("ended_at", nullable=True),
+    _text("outcome", 16, "unknown"), _text("detail", 512))
+
+critical = Table(
+    "critical", metadata, _id(), _ref("study_id", "study", nullable=False), _ref("report_id", "report"),
+    _ref("site_id", "site", nullable=False, index=True), _text("state", 16), _text("finding", 512), _text("rule", 64),
+    _text("raised_by", 64), _when("raised_at"), _when("notified_at", nullable=True), _when("due_at"),
+    _text("read_back_by", 64), _when("read_back_at", nullable=True), _text("closed_by", 64),
+    _when("closed_at", nullable=True))
+
+job = Table(
+    "job", metadata, _id(), _text("kind", 32), Column("args", JSON, nullable=False), _text("key", 128),
+    _text("state", 16), Column("tries", Integer, nullable=False, default=0), _when("created_at"), _when("due_at"),
+    _when("leased_until", nullable=True), _text("error", 512), _when("ended_at", nullable=True),
+    UniqueConstraint("kind", "key"), Index("ix_job_state_due_at", "state", "due_at"))
+
+audit = Table(
+    "audit", metadata, Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    _when("at"), Column("account_id", BigInteger), _text("actor", 64), _text("role", 16), _text("address", 64),
+    _text("action", 48), _text("object_kind", 24), _text("object_id", 64), Column("site_id", BigInteger),
+    Column("patient_id", BigInteger), Column("detail", Text, nullable=False), _text("previous", 64), _text("seal", 64),
+    Index("ix_audit_action", "action"), Index("ix_audit_patient_id", "patient_id"))
+
+audit_head = Table(
+    "audit_head", metadata, Column("id", Integer, primary_key=True), Column("seq", BigInteger, nullable=False),
+    _text("seal", 64))
