@@ -23,7 +23,7 @@ class Window:
     source: str = ""
 
 
-_RADIOPAEDIA = "Radiopaedia, Windowing (CT), rID 52108"
+_RADIOPAEDIA = "Radiopaedia, Windowing (CT), radiopaedia.org/articles/windowing-ct"
 
 CT_PRESETS = (
     Window("lung", "肺窗", -600, 1500, source=_RADIOPAEDIA),
