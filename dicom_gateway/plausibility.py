@@ -1,7 +1,7 @@
 """How likely a decoded text is what a person typed: scores from surnames and common characters.
 
 The promise: pure functions of the text; the evidence is data (surnames by frequency, the 3755 common
-characters of GB 2312 level 1), not a list of special cases. Higher is likelier; the unit is arbitrary,
+characters of GB 2312 level 1, the 5401 of Big5 level 1), not a list of special cases. Higher is likelier; the unit is arbitrary,
 a difference of 2 counts as clear. Sources: data/surnames.toml; GB/T 2312-1980 (rows 16-55 are level 1).
 """
 import re
@@ -25,14 +25,22 @@ def surnames() -> dict[str, float]:
 
 @cache
 def character_weight(character: str) -> float:
-    """Weight of one Chinese character: common 1, GB 2312 level two 0.4, rarer below zero."""
-    try:
-        encoded = character.encode("gb2312")
-    except UnicodeEncodeError:
-        return -0.7 if "\u4e00" <= character <= "\u9fff" else -2.0
-    if len(encoded) == 2 and 0xB0 <= encoded[0] <= 0xD7:
+    """Weight of one Chinese character: common 1, else common in Big5 0.6, GB 2312 level two 0.4, rarer < 0."""
+    if not "\u4e00" <= character <= "\u9fff":
+        return -2.0
+    lead = _lead_byte(character, "gb2312")
+    if 0xB0 <= lead <= 0xD7:
         return 1.0
-    return 0.4 if "\u4e00" <= character <= "\u9fff" else -2.0
+    if 0xA4 <= _lead_byte(character, "big5") <= 0xC6:
+        return 0.6
+    return 0.4 if lead else -0.7
+
+
+def _lead_byte(character: str, encoding: str) -> int:
+    try:
+        return character.encode(encoding)[0]
+    except UnicodeEncodeError:
+        return 0
 
 
 def score_cjk(text: str) -> float:
@@ -84,7 +92,10 @@ def _weight_in_word(word: str, place: int, letter: str, specific: bool) -> float
         return -1.0
     if letter.isupper() and before.islower():
         return -2.0
-    return 2.0 if letter in _NAME_LETTERS else 0.0
+    if letter.islower() and before.isupper() and place > 1:
+        return -1.0
+    in_a_run = any(c > "\x7f" for c in before + after)
+    return 0.0 if letter not in _NAME_LETTERS else 0.5 if in_a_run else 2.0
 
 
 def _is_ideograph(character: str) -> bool:
