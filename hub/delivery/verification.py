@@ -172,7 +172,7 @@ def _stated(signature: EmbeddedPdfSignature) -> dict:
 def _verdict(code: str, **known) -> Verdict:
     at = known.get("signed_at")
     words = {"by": known.get("signed_by", ""), "name": known.get("physicians", ""),
-             "at": at.strftime("%Y-%m-%d %H:%M:%S %z") if at else "—"}
+             "at": at.isoformat(sep=" ", timespec="seconds") if at else "—"}
     zh, en = (sentence.format(**words) for sentence in _SENTENCES[code])
     return Verdict(code=code, valid=code == "valid", zh=zh, en=en, **known)
 

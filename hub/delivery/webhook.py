@@ -35,7 +35,7 @@ _KEY = re.compile(r"[!-~]{1,255}")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A delivered message: the receiver's 2xx status and the beginning of its answer as text."""
+    """A delivered message: the receiver's 2xx status and at most 500 characters of its answer."""
 
     status: int
     reply: str
@@ -48,7 +48,7 @@ def send(url: str, secret: str, body: dict, *, idempotency_key: str, timeout_s: 
     ``timeout_s`` bounds the whole exchange, ``sent_at`` (with a time zone) is the hub's clock. Raises
     Invalid ``webhook.request`` (address, secret, key, time or body unusable); Permanent
     ``webhook.refused`` (3xx, 4xx) for what would be refused again; Retryable ``webhook.unavailable``
-    (5xx, 408, 425, 429), ``webhook.timeout``, ``webhook.unreachable`` and ``webhook.reply_too_long``.
+    (5xx, 408, 425, 429), ``webhook.timeout`` and ``webhook.unreachable``.
     """
     content = _content(body)
     _check(url, secret, idempotency_key, timeout_s, sent_at)
@@ -105,17 +105,13 @@ async def _post(url: str, content: bytes, headers: dict[str, str], timeout_s: fl
                 reply = bytearray()
                 async for part in response.aiter_raw():
                     reply += part
-                    if len(reply) > REPLY_BYTES_LIMIT:
+                    if len(reply) >= REPLY_BYTES_LIMIT:
                         break
                 return response.status_code, bytes(reply)
 
 
 def _outcome(status: int, reply: bytes) -> Outcome:
     words = "".join(c if c.isprintable() else " " for c in reply[:500].decode("utf-8", "replace"))
-    if len(reply) > REPLY_BYTES_LIMIT:
-        raise Retryable("webhook.reply_too_long", "接收方的答复超过 64 KiB，未予采信，稍后将重试。",
-                        "The receiver's answer was longer than 64 KiB and is not taken as one; it will be "
-                        "tried again.")
     if 200 <= status < 300:
         return Outcome(status, words)
     if status >= 500 or status in WORTH_RETRYING:
