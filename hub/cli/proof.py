@@ -7,6 +7,7 @@ import click
 
 from hub.cli import NO, opened, settings_of
 from hub.delivery import verification
+from hub.errors import NotFound
 from hub.flow import administration
 
 
@@ -17,7 +18,11 @@ from hub.flow import administration
 @click.pass_context
 def verify(context, file: Path, root: Path | None) -> None:
     """Check a signed report offline: who signed it, and that nothing has changed since."""
-    verdict = verification.verify_file(file, root or settings_of(context).folder / "keys" / "root.pem")
+    root = root or settings_of(context).folder / "keys" / "authority" / "root.pem"
+    if not root.is_file():
+        raise NotFound("no_root", f"没有找到根证书 {root}，请用 --root 指定中心的根证书。",
+                       f"there is no root certificate at {root}; name the centre's with --root.")
+    verdict = verification.verify_pdf(file.read_bytes(), [root.read_bytes()])
     click.echo(f"{verdict.zh}\n{verdict.en}")
     if not verdict.valid:
         raise click.exceptions.Exit(NO)

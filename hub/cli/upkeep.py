@@ -32,14 +32,14 @@ def status(context) -> None:
     """Show what waits, what is held and whether Redis answers."""
     with opened(context) as hub:
         at, newest = migration.current(hub.engine)
-        numbers = administration.overview(hub, SYSTEM) | intake.counts(hub)
+        numbers, taken = administration.overview(hub, SYSTEM), intake.counts(hub)
         click.echo(f"schema      {at} of {newest}")
         click.echo(f"redis       {'answers' if redis.answers(hub.settings) else 'away'}")
         for name in ("studies", "jobs"):
-            states = administration.overview(hub, SYSTEM)[name]
-            click.echo(f"{name:<11} {', '.join(f'{n} {state}' for state, n in sorted(states.items())) or 'none'}")
-        click.echo(f"instances   {numbers['instances']}")
-        click.echo(f"held        {administration.overview(hub, SYSTEM)['held']} open")
+            states = ", ".join(f"{count} {state}" for state, count in sorted(numbers[name].items()))
+            click.echo(f"{name:<11} {states or 'none'}")
+        click.echo(f"instances   {taken['instances']}")
+        click.echo(f"held        {numbers['held']} open")
 
 
 @click.command()

@@ -14,6 +14,7 @@ read.
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -29,6 +30,7 @@ from hub.errors import Invalid, Permanent, Refused, Retryable
 
 REPLY_BYTES_LIMIT = 65_536
 TOLERANCE_S = 300
+TIMEOUT_S = 30.0
 WORTH_RETRYING = frozenset({408, 425, 429})
 _KEY = re.compile(r"[!-~]{1,255}")
 
@@ -149,3 +151,23 @@ def _check(url: str, secret: str, idempotency_key: str, timeout_s: float, sent_a
 
 def _unusable(zh: str, en: str) -> Invalid:
     return Invalid("webhook.request", f"消息未发送：{zh}。", f"Nothing was sent: {en}.")
+
+
+def deliver(hub, parcel) -> str:
+    """The channel: the news of one signed report, with its PDF, to the destination's address."""
+    outcome = send(parcel.address["url"], parcel.address["secret"], message(parcel),
+                   idempotency_key=parcel.idempotency_key, timeout_s=TIMEOUT_S, sent_at=hub.now())
+    return f"HTTP {outcome.status}"
+
+
+def message(parcel) -> dict:
+    """What a receiver is told; documented in docs/webhook.md. ``pdf`` is base64, ``pdf_sha256`` its hash."""
+    return {
+        "event": "report.signed", "report_number": parcel.report_number, "version": parcel.version,
+        "signed_at": parcel.signed_at.isoformat(), "study_instance_uid": parcel.study_uid,
+        "accession_number": parcel.accession_number, "modality": parcel.modality, "site": parcel.site_code,
+        "patient_id": parcel.patient_id, "patient_name": parcel.patient_name, "impression": parcel.impression,
+        "positive": parcel.positive, "critical": parcel.critical, "report_physician": parcel.reader_name,
+        "reviewing_physician": parcel.reviewer_name, "pdf_sha256": parcel.pdf_sha256,
+        "pdf": base64.b64encode(parcel.pdf).decode(),
+    }
