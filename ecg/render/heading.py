@@ -22,10 +22,10 @@ class Mark:
 
 
 def marks_of(options: SheetOptions, heading: SheetHeading, grid, strips, filters_as_written: str,
-             further_leads: tuple[str, ...]) -> tuple[Mark, ...]:
+             further_leads: tuple[str, ...], simultaneous: bool) -> tuple[Mark, ...]:
     """All the words of a sheet, each shortened to the room that it has."""
     return (*_who(heading, grid, WORDS[options.language]), *_measured(heading, grid), *_concluded(heading, grid),
-            *_foot(options, heading, grid, filters_as_written, further_leads),
+            *_foot(options, grid, filters_as_written, further_leads, simultaneous),
             *(mark for strip in strips for mark in _lead(strip, WORDS[options.language])))
 
 
@@ -74,9 +74,9 @@ def _concluded(heading: SheetHeading, grid) -> tuple[Mark, ...]:
     return (*marks, *_line("status", heading.status, grid.x_mm + grid.width_mm, 33.8, 2.6, room_mm, "end"))
 
 
-def _foot(options, heading, grid, filters_as_written, further_leads) -> tuple[Mark, ...]:
+def _foot(options, grid, filters_as_written, further_leads, simultaneous) -> tuple[Mark, ...]:
     words, foot_mm = WORDS[options.language], grid.y_mm + grid.height_mm + 5.5
-    notes = []
+    notes = [words["simultaneous"]] if simultaneous else []
     if options.start_s:
         notes.append(f"{words['from']} {options.start_s:g} s")
     if further_leads:

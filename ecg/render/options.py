@@ -15,6 +15,7 @@ LAYOUTS = ("3x4+1", "6x2", "12x1", "recorded")
 SPEEDS_MM_S = (12.5, 25.0, 50.0)
 GAINS_MM_MV = (5.0, 10.0, 20.0)
 FILTERS = ("baseline", "mains", "muscle")
+COLUMNS = ("auto", "consecutive", "simultaneous")
 LANGUAGES = ("zh", "en")
 SMALLEST_PAPER_MM, LARGEST_PAPER_MM = (200.0, 150.0), (2000.0, 1000.0)
 
@@ -39,8 +40,9 @@ class SheetOptions:
     ``filters``: those of "baseline", "mains", "muscle" that the caller HAS ALREADY APPLIED to the samples;
     they are printed, never applied here. ``passband_hz``: the band that is left, printed as "0.05–150 Hz";
     None prints what the file says of its own filters. ``mains_hz``: the frequency printed for "mains".
-    ``rhythm_lead``: the long strip of "3x4+1". ``simultaneous``: every column shows the same seconds
-    (for recordings shorter than the page) instead of consecutive ones. ``paper_mm``: width, height.
+    ``rhythm_lead``: the long strip of "3x4+1". ``columns``: "consecutive" seconds from
+    column to column, "simultaneous" (every column the same seconds), or "auto": simultaneous, and said so on
+    the sheet, when the recording is too short to reach the last column's end. ``paper_mm``: width, height.
     Raises BadSheetOption (a ValueError).
     """
 
@@ -52,7 +54,7 @@ class SheetOptions:
     passband_hz: tuple[float, float] | None = None
     mains_hz: float = 50.0
     rhythm_lead: str = "II"
-    simultaneous: bool = False
+    columns: str = "auto"
     language: str = "zh"
     paper_mm: tuple[float, float] = (297.0, 210.0)
 
@@ -60,6 +62,7 @@ class SheetOptions:
         _one_of("layout", "版式", self.layout, LAYOUTS)
         _one_of("speed", "走纸速度", self.speed_mm_s, SPEEDS_MM_S)
         _one_of("gain", "增益", self.gain_mm_mv, GAINS_MM_MV)
+        _one_of("columns", "分列方式", self.columns, COLUMNS)
         _one_of("language", "语言", self.language, LANGUAGES)
         _one_of("rhythm_lead", "节律导联", self.rhythm_lead, STANDARD_LEADS)
         for name in self.filters:

@@ -88,6 +88,8 @@ def compose(recording: Recording, options: SheetOptions = SheetOptions(), headin
     grid = _grid(options)
     width_mm = grid.width_mm - BEFORE_TRACE_MM - AFTER_TRACE_MM
     seconds = _seconds(options, width_mm, recording.duration_s)
+    simultaneous = options.columns == "simultaneous" or (
+        options.columns == "auto" and recording.duration_s < seconds - 1.0 / recording.rate_hz)
     rows = rows_of(options.layout, options.rhythm_lead, recording.leads)
     headroom_mm = HEADROOM_MM if len(rows) > 6 else 0.0
     row_mm = max(LEAST_ROW_MM, (grid.height_mm - headroom_mm) / max(1, len(rows)))
@@ -101,7 +103,7 @@ def compose(recording: Recording, options: SheetOptions = SheetOptions(), headin
         column_s = seconds / len(leads)
         for column, lead in enumerate(leads):
             left_mm = x0_mm + column * column_s * options.speed_mm_s
-            start_s = options.start_s + (0.0 if options.simultaneous else column * column_s)
+            start_s = options.start_s + (0.0 if simultaneous else column * column_s)
             strips.append(_strip(recording, options, grid, lead, left_mm, baseline_mm, top_mm, row_mm,
                                  start_s, column_s, leads_off))
             if column:
@@ -110,7 +112,8 @@ def compose(recording: Recording, options: SheetOptions = SheetOptions(), headin
     title = " ".join(part for part in (words["title"], heading.name, heading.patient_id) if part)
     shown = {lead for row in rows for lead in row}
     further = tuple(lead for lead in recording.leads if lead not in shown)
-    marks = marks_of(options, heading, grid, strips, recording.filters_as_written, further)
+    together = simultaneous and any(len(row) > 1 for row in rows)
+    marks = marks_of(options, heading, grid, strips, recording.filters_as_written, further, together)
     return Sheet(options, title, grid, tuple(strips), tuple(pulses), tuple(separators), marks, seconds,
                  recording.duration_s)
 

@@ -8,11 +8,11 @@ from ecg.render.options import SheetOptions
 WORDS = {
     "zh": {"missing": "缺失", "lead_off": "导联脱落", "no_data": "此段无数据", "off_paper": "超出纸面", "unfiltered": "未滤波",
            "device_filters": "设备滤波", "baseline": "基线滤波", "mains": "AC", "muscle": "肌电滤波",
-           "more_leads": "另有导联", "id": "ID", "accession": "检查号", "from": "起点", "title": "心电图"},
+           "more_leads": "另有导联", "id": "ID", "accession": "检查号", "from": "起点", "simultaneous": "各列为同一时段", "title": "心电图"},
     "en": {"missing": "missing", "lead_off": "lead off", "no_data": "no data here", "off_paper": "off paper", "unfiltered": "unfiltered",
            "device_filters": "device filters", "baseline": "baseline filter", "mains": "AC",
            "muscle": "muscle filter", "more_leads": "further leads", "id": "ID", "accession": "Accession",
-           "from": "from", "title": "ECG"},
+           "from": "from", "simultaneous": "columns are simultaneous", "title": "ECG"},
 }
 GAP = "   "
 

@@ -141,8 +141,15 @@ def test_a_lead_that_is_off_is_marked_and_still_drawn():
 
 
 def test_seconds_that_were_not_recorded_are_marked():
-    assert texts(drawn(seconds=4), "remark").count("此段无数据") == 6
-    assert texts(drawn(SheetOptions(simultaneous=True), seconds=4), "remark") == []
+    assert texts(drawn(SheetOptions(columns="consecutive"), seconds=4), "remark").count("此段无数据") == 6
+
+
+def test_a_short_recording_still_shows_every_lead_and_says_that_columns_are_simultaneous():
+    root = drawn(seconds=4)
+    assert texts(root, "remark") == [] and texts(root, "note") == ["各列为同一时段"]
+    assert {strip.get("data-start-s") for strip in lead_paths(root)} == {"0"}
+    assert texts(drawn(seconds=10), "note") == []
+    assert texts(drawn(SheetOptions("12x1"), seconds=4), "note") == []
 
 
 def test_a_wave_that_leaves_the_paper_is_marked():
@@ -202,7 +209,7 @@ def test_an_id_prefix_keeps_two_sheets_on_one_page_apart():
 @pytest.mark.parametrize("wrong", [
     {"layout": "4x3"}, {"speed_mm_s": 30}, {"gain_mm_mv": 0}, {"start_s": -1}, {"start_s": float("nan")},
     {"filters": ("magic",)}, {"filters": ("mains", "mains")}, {"paper_mm": (100, 100)}, {"passband_hz": (150, 0.05)},
-    {"rhythm_lead": "X"}, {"language": "fr"}, {"mains_hz": 0}])
+    {"rhythm_lead": "X"}, {"columns": "some"}, {"language": "fr"}, {"mains_hz": 0}])
 def test_what_cannot_be_drawn_is_refused_in_two_languages(wrong):
     with pytest.raises(BadSheetOption) as refused:
         SheetOptions(**wrong)
