@@ -37,15 +37,17 @@ def _line(kind, text, x_mm, y_mm, size_mm, room_mm, anchor="start", bold=False) 
 
 def _who(heading: SheetHeading, grid, words) -> tuple[Mark, ...]:
     left, right, half = grid.x_mm, grid.x_mm + grid.width_mm, grid.width_mm / 2
-    name = shortened(heading.name, 0.5 * half / 5.0)
-    after_name = left + (width_em(name) * 5.0 + 4.0 if name else 0.0)
+    name_room_mm = 0.64 * half
+    size_mm = min(5.0, max(3.2, name_room_mm / max(1.0, width_em(heading.name))))   # a long name before a cut one
+    name = shortened(heading.name, name_room_mm / size_mm)
+    after_name = left + (width_em(name) * size_mm + 3.0 if name else 0.0)
     number = f"{words['id']} {heading.patient_id}" if heading.patient_id else ""
     accession = f"{words['accession']} {heading.accession_number}" if heading.accession_number else ""
     person = GAP.join(part for part in (heading.sex, heading.age, number) if part)
     place = GAP.join(part for part in (heading.institution, heading.recorded_at) if part)
     made = GAP.join(part for part in (accession, heading.device) if part)
-    return (*_line("name", name, left, 12.0, 5.0, half, bold=True),
-            *_line("patient", person, after_name, 12.0, 3.4, left + half + 10.0 - after_name),
+    return (*_line("name", name, left, 12.0, size_mm, name_room_mm + 1.0, bold=True),
+            *_line("patient", person, after_name, 12.0, 3.4, left + half + 8.0 - after_name),
             *_line("place", place, right, 12.0, 3.2, half - 12.0, "end"),
             *_line("place", made, right, 17.0, 2.8, half - 12.0, "end"))
 

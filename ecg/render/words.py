@@ -36,7 +36,7 @@ def scale_line(options: SheetOptions, filters_as_written: str) -> str:
 
 def width_em(text: str) -> float:
     """Room that a line takes, in units of its size: a wide character 1, any other 0.58 (a little generous)."""
-    return sum(1.0 if unicodedata.east_asian_width(char) in "WF" else 0.58 for char in text)
+    return sum(1.0 if unicodedata.east_asian_width(char) in "WFA" else 0.58 for char in text)
 
 
 def shortened(text: str, room_em: float) -> str:

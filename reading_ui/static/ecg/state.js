@@ -2,7 +2,7 @@
 //
 // The promise: every state that `reduce` returns can be asked of the server (`sheetQuery`) and drawn.
 
-export const LAYOUTS = ["3x4+1", "6x2", "12x1"];
+export const LAYOUTS = ["3x4+1", "6x2", "12x1", "recorded"];
 export const SPEEDS = [12.5, 25, 50];
 export const GAINS = [5, 10, 20];
 export const FILTERS = ["baseline", "mains", "muscle"];
@@ -97,6 +97,7 @@ const KEYS = {
   1: { type: "layout", value: "3x4+1" },
   2: { type: "layout", value: "6x2" },
   3: { type: "layout", value: "12x1" },
+  4: { type: "layout", value: "recorded" },
   "+": { type: "gain-step", by: 1 },
   "=": { type: "gain-step", by: 1 },
   "-": { type: "gain-step", by: -1 },

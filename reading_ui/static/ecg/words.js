@@ -3,7 +3,7 @@
 
 const ZH = {
   layout: "版式", speed: "走速", gain: "增益", filters: "滤波", view: "视图", tools: "测量",
-  "layout-3x4+1": "3×4+1", "layout-6x2": "6×2", "layout-12x1": "12×1",
+  "layout-3x4+1": "3×4+1", "layout-6x2": "6×2", "layout-12x1": "12×1", "layout-recorded": "全部",
   baseline: "基线", mains: "工频", muscle: "肌电",
   "fit-page": "整页", "fit-width": "适宽", "fit-true": "真实大小", calibrate: "校准屏幕…",
   measure: "分规", march: "等距推移", clear: "清除", perMinute: "次/分",
@@ -12,13 +12,13 @@ const ZH = {
   refused: "服务器拒绝了请求（{status}）", cardTitle: "校准屏幕尺寸",
   cardText: "把一张银行卡（85.6 × 54 毫米）贴在屏幕上，拖动滑块，直到方框与卡片一样大。",
   finer: "像素/毫米", save: "保存", cancel: "取消", uncalibrated: "尚未校准，真实大小按 96 dpi 估计",
-  helpText: "1 2 3 版式　+ − 增益　[ ] 走速　F 滤波　C 分规　M 等距推移　, . 间期等分　← → 微调或翻页　T 真实大小　Esc 删除",
+  helpText: "1–4 版式　+ − 增益　[ ] 走速　F 滤波　C 分规　M 等距推移　, . 间期等分　← → 微调或翻页　T 真实大小　Esc 删除",
   hint: "横向拖动量时间，纵向拖动量幅度", sheet: "心电图",
 };
 
 const EN = {
   layout: "Layout", speed: "Speed", gain: "Gain", filters: "Filter", view: "View", tools: "Measure",
-  "layout-3x4+1": "3×4+1", "layout-6x2": "6×2", "layout-12x1": "12×1",
+  "layout-3x4+1": "3×4+1", "layout-6x2": "6×2", "layout-12x1": "12×1", "layout-recorded": "All",
   baseline: "Baseline", mains: "Mains", muscle: "Muscle",
   "fit-page": "Page", "fit-width": "Width", "fit-true": "True size", calibrate: "Calibrate…",
   measure: "Calipers", march: "March", clear: "Clear", perMinute: "bpm",
@@ -28,7 +28,7 @@ const EN = {
   refused: "The server refused the request ({status})", cardTitle: "Calibrate the screen",
   cardText: "Hold a bank card (85.6 × 54 mm) against the screen and move the slider until the box is as large as the card.",
   finer: "px/mm", save: "Save", cancel: "Cancel", uncalibrated: "Not calibrated: true size assumes 96 dpi",
-  helpText: "1 2 3 layout   + − gain   [ ] speed   F filters   C calipers   M march   , . divide   ← → nudge or page   T true size   Esc delete",
+  helpText: "1–4 layout   + − gain   [ ] speed   F filters   C calipers   M march   , . divide   ← → nudge or page   T true size   Esc delete",
   hint: "Drag along for time, across for amplitude", sheet: "ECG",
 };
 

@@ -3,9 +3,12 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecg.recording import STANDARD_LEADS
 from ecg.render import BadSheetOption, SheetHeading, SheetOptions, compose, options_from_query, svg
+from ecg.render.svg import path_data
 from tests.ecg.render.drawn import parse, paths, points, recording, square_of, texts
 
 
@@ -173,6 +176,11 @@ def test_speed_gain_and_filters_are_printed_as_carts_print_them():
     assert texts(drawn(filters_as_written="0.05-100Hz"), "scale") == ["25 mm/s   10 mm/mV   设备滤波 0.05-100Hz"]
 
 
+@pytest.mark.parametrize("applied, printed", [("baseline", "基线滤波"), ("mains", "AC 50 Hz"), ("muscle", "肌电滤波")])
+def test_no_filter_is_printed_that_was_not_applied(applied, printed):
+    assert texts(drawn(SheetOptions(filters=(applied,))), "scale") == [f"25 mm/s   10 mm/mV   {printed}"]
+
+
 HOSTILE = "</text><script>alert(1)</script>\"' onload=x&#60;\x00\x1b\u202e]]>"
 
 
@@ -197,6 +205,25 @@ def test_a_long_name_is_cut_short_and_says_so():
     root = drawn(heading=SheetHeading(name="穆罕默德" * 40))
     name = texts(root, "name")[0]
     assert name.endswith("…") and len(name) < 30
+
+
+def test_a_long_real_name_is_written_in_full():
+    for name in ("阿卜杜热合曼·买买提江·吾甫尔江", "Wolfeschlegelsteinhausenbergerdorff, H."):
+        assert texts(drawn(heading=SheetHeading(name=name)), "name") == [name]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(-10**7, 10**7), st.integers(-10**7, 10**7)), min_size=1, max_size=30),
+                max_size=4))
+def test_what_is_written_as_a_path_is_read_back_to_a_hundredth(runs):
+    read = points(path_data(tuple(np.array(run) / 100.0 for run in runs)))
+    assert len(read) == len(runs)
+    for wrote, found in zip(runs, read):
+        found = np.array(found)
+        expected = np.array(wrote) / 100.0
+        assert found[0] == pytest.approx(expected[0], abs=1e-6)
+        assert found[-1] == pytest.approx(expected[-1], abs=1e-6)
+        assert found.max(axis=0) == pytest.approx(expected.max(axis=0), abs=1e-6)
+        assert found.min(axis=0) == pytest.approx(expected.min(axis=0), abs=1e-6)
 
 
 def test_an_id_prefix_keeps_two_sheets_on_one_page_apart():

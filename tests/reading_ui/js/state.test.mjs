@@ -21,8 +21,8 @@ test("a choice that is not offered falls back to the usual one", () => {
   assert.equal(sheetQuery(state), "layout=3x4%2B1&speed=25&gain=10&filters=mains");
 });
 
-test("keys 1 2 3 choose the layout", () => {
-  assert.deepEqual(["1", "2", "3"].map((key) => press(initialState(), key).layout), ["3x4+1", "6x2", "12x1"]);
+test("keys 1 to 4 choose the layout", () => {
+  assert.deepEqual(["1", "2", "3", "4"].map((key) => press(initialState(), key).layout), ["3x4+1", "6x2", "12x1", "recorded"]);
 });
 
 test("plus and minus step the gain and stop at its ends", () => {
