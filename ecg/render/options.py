@@ -1,7 +1,7 @@
 """What a reader may choose about the paper, checked before anything is drawn.
 
 Speeds and gains are those of IEC 60601-2-25 carts; nothing else is offered, because a reader measures with
-a ruler. The promise: an ``SheetOptions`` that exists can be drawn.
+a ruler. The promise: a ``SheetOptions`` that exists can be drawn.
 """
 from __future__ import annotations
 

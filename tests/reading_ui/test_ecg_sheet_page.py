@@ -104,7 +104,7 @@ def test_calipers_stay_on_their_wave_through_layout_speed_and_gain_and_leave_by_
 
 
 def test_the_calibrated_size_is_true_and_remembered(page):
-    page.get_by_role("button", name="校准屏幕").click()
+    page.get_by_role("button", name="校准").click()
     page.locator(".ecg-slider").fill("5")
     page.get_by_role("button", name="保存").click()
     pulse = "() => document.querySelector('.ecg-drawing .pulse').getBoundingClientRect().height"

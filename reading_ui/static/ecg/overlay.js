@@ -30,8 +30,9 @@ export function drawOverlay(overlay, sheet, state, words, pxPerMm) {
 }
 
 function timeCaliper(sheet, strip, caliper, marching, px, words) {
-  const top = strip.top + 0.5;
-  const foot = strip.top + strip.height - 0.5;
+  const beyond = strip.height < 20 ? 2.5 : -0.5; // in low rows the lines stand out above and below the waves
+  const top = strip.top - beyond;
+  const foot = strip.top + strip.height + beyond;
   const bar = barOf(strip);
   const x0 = xOf(sheet, strip, caliper.t0);
   const x1 = xOf(sheet, strip, caliper.t1);

@@ -5,7 +5,7 @@ const ZH = {
   layout: "版式", speed: "走速", gain: "增益", filters: "滤波", view: "视图", tools: "测量",
   "layout-3x4+1": "3×4+1", "layout-6x2": "6×2", "layout-12x1": "12×1", "layout-recorded": "全部",
   baseline: "基线", mains: "工频", muscle: "肌电",
-  "fit-page": "整页", "fit-width": "适宽", "fit-true": "真实大小", calibrate: "校准屏幕…",
+  "fit-page": "整页", "fit-width": "适宽", "fit-true": "真实大小", calibrate: "校准…",
   measure: "分规", march: "等距推移", clear: "清除", perMinute: "次/分",
   earlier: "前一页", later: "后一页", help: "快捷键",
   loading: "正在绘制…", failed: "心电图未能载入", retry: "重试", offline: "网络不通，请检查连接后重试",
