@@ -60,14 +60,17 @@ def head_text(head: bytes) -> str:
 
 
 def root_name(head: bytes) -> str:
-    """The local name of the root element if it begins within ``head``, else an empty string."""
+    """The local name of the root element if it begins within ``head``, else an empty string.
+
+    A document type counts by its name: ``parse`` then refuses it as hostile instead of nobody knowing it.
+    """
     text = head_text(head).lstrip()
     while text.startswith(("<?", "<!--")):
         _, found, text = text.partition("?>" if text.startswith("<?") else "-->")
         if not found:
             return ""
         text = text.lstrip()
-    match = re.match(r"<(?:[\w.-]+:)?([\w.-]+)[\s/>]", text)
+    match = re.match(r"<(?:!DOCTYPE\s+)?(?:[\w.-]+:)?([\w.-]+)[\s/>\[]", text)
     return match.group(1) if match else ""
 
 
