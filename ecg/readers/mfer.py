@@ -101,8 +101,7 @@ def read(files: Sequence[SourceFile], declared: Mapping[str, str] | None = None)
         patient=PatientAsWritten(
             patient_id=state.texts.get(_PATIENT, ""), name=state.texts.get(_NAME, ""), birth_date=born,
             sex={b"\1": "M", b"\2": "F"}.get(state.common.get(_SEX, b"")[:1], ""), age_years=age),
-        device=DeviceAsWritten(maker[0].strip(), maker[1].strip(), maker[3].strip() if "," not in maker[2] else "",
-                               maker[2].strip()),
+        device=DeviceAsWritten(maker[0].strip(), maker[1].strip(), maker[3].strip(), maker[2].strip()),
         filters_as_written=state.texts.get(_FILTER, ""), notes=tuple(notes),
     )
 
@@ -239,7 +238,8 @@ def _physical(raw: np.ndarray, channel: _Channel, big: bool) -> np.ndarray:
     dtype = np.dtype((">" if big else "<") + _TYPES[channel.type])
     stop = channel.start + channel.size * dtype.itemsize
     values = np.ascontiguousarray(raw[:, channel.start:stop]).view(dtype).ravel()
-    out = values.astype(np.float64) * channel.lsb_uv
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = values.astype(np.float64) * channel.lsb_uv
     if len(channel.null) == dtype.itemsize:
         out[values == np.frombuffer(channel.null, dtype)[0]] = np.nan
     out[~np.isfinite(out)] = np.nan

@@ -40,7 +40,7 @@ def sniff(head: bytes, name: str = "") -> bool:
 
 
 def read(files: Sequence[SourceFile], declared: Mapping[str, str] | None = None) -> Recording:
-    """The parsed waveforms of ``files[0]``, microvolts; a calibration pulse in front stays where it is.
+    """The parsed waveforms of ``files[0]``, microvolts; the calibration pulse at the end is cut off.
 
     Refuses with :class:`~ecg.errors.UnreadableRecording`: ``bad_xml``, ``hostile``, ``not_recognised``,
     ``no_samples``, ``no_rate``, ``no_scale``, ``truncated``, ``damaged``, ``unsupported``.
@@ -70,9 +70,9 @@ def read(files: Sequence[SourceFile], declared: Mapping[str, str] | None = None)
     samples = np.full((len(rows), longest), np.nan)
     for row, counts in zip(samples, rows.values()):
         row[:counts.size] = (counts - offset) * lsb
-    samples, fill = _without_fill(samples, rate)
-    if fill:
-        more.append(f"trailing_fill_removed:{fill}")
+    samples, end = _without_calibration(samples, rate)
+    if end:
+        more.append(f"calibration_at_end_removed:{end}")
     if longest != count:
         more.append(f"samples_unlike_declared:{longest}/{count}")
     return Recording(
@@ -132,11 +132,16 @@ def _rows(wave: Element, names: list[str], count: int) -> tuple[dict[str, np.nda
     return restore_limb_leads(rows), [f"restored:{','.join(restored)}"] if restored else []
 
 
-def _without_fill(samples: np.ndarray, rate: float) -> tuple[np.ndarray, int]:
-    """Samples without the zeros in every lead that the cart puts at the end, and how many (40 ms or more)."""
-    used = np.flatnonzero((np.nan_to_num(samples) != 0).any(axis=0))
-    fill = samples.shape[1] - (used[-1] + 1 if used.size else samples.shape[1])
-    return (samples[:, :samples.shape[1] - fill], int(fill)) if fill >= 0.04 * rate else (samples, 0)
+def _without_calibration(samples: np.ndarray, rate: float) -> tuple[np.ndarray, int]:
+    """Samples without the end at which three or more leads are all equal for 40 ms or longer, and how many.
+
+    The cart puts a calibration pulse and zeros behind the recording; no body gives every lead one voltage.
+    """
+    unequal = np.flatnonzero((samples != samples[0]).any(axis=0))
+    end = samples.shape[1] - (unequal[-1] + 1 if unequal.size else samples.shape[1])
+    if len(samples) < 3 or end < 0.04 * rate:
+        return samples, 0
+    return samples[:, :samples.shape[1] - end], int(end)
 
 
 def _limb_leads_are_plain(rows: dict[str, np.ndarray]) -> bool:

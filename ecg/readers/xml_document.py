@@ -15,7 +15,7 @@ from defusedxml.common import DefusedXmlException
 from ecg.readers.refusals import refuse
 
 _MOST_BYTES = 64 * 1024 * 1024
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*?(?:encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"'])?[^>]*\?>", re.I)
+_DECLARATION = re.compile(r"^\s*<\?xml(?:[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"'])?[^>]*\?>", re.I)
 _ONE_BYTE = re.compile(r"(us-)?ascii|latin-?1|iso-8859-(1|2|3|4|5|6|7|8|9|10|11|13|14|15|16)|windows-125[0-8]|big5")
 _NOT_ELEMENTS = re.compile(r"<!--.*?(?:-->|$)|<\?.*?(?:\?>|$)|<![A-Z].*?(?:>|$)", re.S)
 _FIRST_ELEMENT = re.compile(r"<([A-Za-z_][\w.:-]*)")
