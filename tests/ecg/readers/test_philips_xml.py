@@ -114,7 +114,7 @@ def test_real_recordings_obey_einthoven_and_lose_only_their_calibration_pulse(re
     assert np.abs(recording.lead("aVR") + (one + two) / 2).max() <= 10
     assert np.abs(recording.lead("aVL") - (one - two / 2)).max() <= 10
     assert np.abs(recording.lead("aVF") - (two - one / 2)).max() <= 10
-    assert 300 < np.abs(recording.samples_uv).max() < 5000
+    assert 300 < np.abs(recording.samples_uv[:6]).max() < 5000
     assert recording.device_measurements["heart_rate_bpm"] == 41
 
 
