@@ -16,7 +16,7 @@ from ecg.readers.device_text import decode_device_text
 from ecg.readers.refusals import check_size, refuse
 from ecg.recording import STANDARD_LEADS, DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "contec"
+NAME = "Contec ECG90A"
 
 RATE_HZ = 800.0
 LSB_UV = 5.0

@@ -16,7 +16,7 @@ from ecg.readers.device_text import decode_device_text, iso_date, iso_time
 from ecg.readers.refusals import check_size, refuse
 from ecg.recording import DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "ishne"
+NAME = "ISHNE"
 
 _MAGIC = b"ISHNE1.0"
 _HEADER = 522

@@ -15,7 +15,7 @@ from ecg.readers.device_text import decode_device_text, iso_date, iso_time
 from ecg.readers.refusals import MOST_LEADS, check_size, refuse
 from ecg.recording import DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "mfer"
+NAME = "MFER"
 
 _PREAMBLE, _BYTE_ORDER, _CHARSET, _BLOCK, _CHANNELS, _SEQUENCES = 0x40, 0x01, 0x03, 0x04, 0x05, 0x06
 _LEAD, _TYPE, _INTERVAL, _SENSITIVITY, _OFFSET, _COMPRESSION = 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E

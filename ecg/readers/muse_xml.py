@@ -19,13 +19,13 @@ from ecg.readers.refusals import check_size, refuse
 from ecg.readers.xml_document import number, parse_xml, root_name, words
 from ecg.recording import STANDARD_LEADS, DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "muse_xml"
+NAME = "GE MUSE XML"
 
 _SPELLED = {name.upper(): name for name in STANDARD_LEADS}
 _MICROVOLTS = {"MICROVOLTS": 1.0, "UV": 1.0, "MILLIVOLTS": 1000.0, "MV": 1000.0}
 _MEASURED = {
-    "VentricularRate": "heart_rate_bpm", "AtrialRate": "atrial_rate_bpm", "PRInterval": "pr_interval_ms",
-    "QRSDuration": "qrs_duration_ms", "QTInterval": "qt_interval_ms", "QTCorrected": "qtc_interval_ms",
+    "VentricularRate": "heart_rate_bpm", "AtrialRate": "atrial_rate_bpm", "PRInterval": "pr_ms",
+    "QRSDuration": "qrs_ms", "QTInterval": "qt_ms", "QTCorrected": "qtc_ms",
     "QTcFrederica": "qtc_fridericia_ms", "PAxis": "p_axis_deg", "RAxis": "qrs_axis_deg", "TAxis": "t_axis_deg",
     "QRSCount": "qrs_count",
 }

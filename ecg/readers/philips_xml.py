@@ -21,14 +21,15 @@ from ecg.readers.refusals import MOST_LEADS, check_size, refuse
 from ecg.readers.xml_document import number, parse_xml, root_name, words
 from ecg.recording import STANDARD_LEADS, DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "philips_xml"
+NAME = "Philips XML"
 
+_MOST_SAMPLES = 4_000_000       # twelve leads for five minutes at 1000 a second
 _SPELLED = {name.upper(): name for name in STANDARD_LEADS}
 _MEASURED = {
     "heartrate": "heart_rate_bpm", "meanventrate": "heart_rate_bpm", "atrialrate": "atrial_rate_bpm",
-    "rrint": "rr_interval_ms", "pdur": "p_duration_ms", "print": "pr_interval_ms", "meanprint": "pr_interval_ms",
-    "qrsdur": "qrs_duration_ms", "meanqrsdur": "qrs_duration_ms", "qtint": "qt_interval_ms",
-    "meanqtint": "qt_interval_ms", "qtcb": "qtc_interval_ms", "meanqtc": "qtc_interval_ms",
+    "rrint": "rr_ms", "pdur": "p_ms", "print": "pr_ms", "meanprint": "pr_ms",
+    "qrsdur": "qrs_ms", "meanqrsdur": "qrs_ms", "qtint": "qt_ms",
+    "meanqtint": "qt_ms", "qtcb": "qtc_ms", "meanqtc": "qtc_ms",
     "qtcf": "qtc_fridericia_ms", "pfrontaxis": "p_axis_deg", "qrsfrontaxis": "qrs_axis_deg",
     "tfrontaxis": "t_axis_deg",
 }
@@ -62,7 +63,7 @@ def read(files: Sequence[SourceFile], declared: Mapping[str, str] | None = None)
     if not duration_ms or not 0 < duration_ms <= 86_400_000:
         raise refuse("no_samples")
     count = int(duration_ms * rate / 1000)
-    check_size(len(names), count)
+    check_size(len(names), count, _MOST_SAMPLES)
 
     rows, more = _rows(wave, names, count)
     offset = int(number(wave.get("signaloffset") or words(traits, "signaloffset")) or 0)

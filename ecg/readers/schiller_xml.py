@@ -15,14 +15,14 @@ from ecg.readers.refusals import check_size, refuse
 from ecg.readers.xml_document import number, parse_xml, root_name, words
 from ecg.recording import STANDARD_LEADS, DeviceAsWritten, PatientAsWritten, Recording, SourceFile
 
-NAME = "schiller_xml"
+NAME = "Schiller XML"
 
 _MOST_SAMPLES_OF_A_LEAD = 2_000_000
 _SPELLED = {name.upper(): name for name in STANDARD_LEADS}
 _MICROVOLTS = {"UV": 1.0, "MV": 1000.0, "NV": 0.001}
 _MEASURED = {
-    "HR": "heart_rate_bpm", "RR": "rr_interval_ms", "P": "p_duration_ms", "PQ": "pr_interval_ms",
-    "QRS": "qrs_duration_ms", "QT": "qt_interval_ms", "QTC": "qtc_interval_ms", "AXIS_P": "p_axis_deg",
+    "HR": "heart_rate_bpm", "RR": "rr_ms", "P": "p_ms", "PQ": "pr_ms",
+    "QRS": "qrs_ms", "QT": "qt_ms", "QTC": "qtc_ms", "AXIS_P": "p_axis_deg",
     "AXIS_QRS": "qrs_axis_deg", "AXIS_T": "t_axis_deg",
 }
 

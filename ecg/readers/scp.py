@@ -27,10 +27,12 @@ from ecg.readers.scp_signal import (
 )
 from ecg.recording import Recording, SourceFile
 
-NAME = "scp"
+NAME = "SCP-ECG"
 
-#: Samples over all leads that are decoded; a minute of work at most.
-_MOST_SAMPLES = 8_000_000
+#: Samples over all leads that are decoded: a few seconds of work.
+_MOST_SAMPLES = 4_000_000
+#: Lead code of the Creative PC-80B, a hand-held recorder that stores the words of its converter.
+_PC80B_LEAD, _PC80B_ZERO = 101, 2048
 
 #: Lead identification (EN 1064, 5.6.3, table 8).
 _LEADS = dict(enumerate(
@@ -43,9 +45,13 @@ _LEADS = dict(enumerate(
 
 @dataclass(frozen=True)
 class _Lead:
-    name: str
+    code: int
     first: int
     last: int
+
+    @property
+    def name(self) -> str:
+        return _LEADS.get(self.code, f"lead{self.code}")
 
     @property
     def size(self) -> int:
@@ -121,8 +127,7 @@ def _read_leads(record: ScpRecord) -> tuple[tuple[_Lead, ...], bool]:
     leads = []
     for i in range(count):
         line = body.part(2 + 9 * i, 9)
-        number = line.u8(8)
-        lead = _Lead(_LEADS.get(number, f"lead{number}"), line.u32(0), line.u32(4))
+        lead = _Lead(line.u8(8), line.u32(0), line.u32(4))
         if lead.last < lead.first:
             raise refuse("damaged")
         leads.append(lead)
@@ -174,10 +179,18 @@ def _decode(piece: bytes, most: int, tables: tuple[Table, ...], differences: int
     return undo_differences(values, differences)
 
 
+def _tables(body: ByteView | None) -> tuple[Table, ...]:
+    """Huffman tables; none where there is no section 2, or only one table of one code, as recorders write
+    that store 16-bit words."""
+    if body is None or (body.u16(0) == 1 and body.u16(2) == 1):
+        return ()
+    return read_tables(body)
+
+
 def _rhythm(record: ScpRecord, leads: tuple[_Lead, ...], subtracted: bool,
             ) -> tuple[list[np.ndarray], int, int, list[str]]:
     """Every lead in whole counts, the nanovolts of a count, the microseconds of a sample, and notes."""
-    tables = read_tables(record.sections[2]) if 2 in record.sections else ()
+    tables = _tables(record.sections.get(2))
     rhythm = _read_block(record.sections[6], len(leads))
     length_ms, fiducial, beats = _read_beats(record.sections[4]) if 4 in record.sections else (0, 0, ())
     reference = _read_block(record.sections[5], len(leads)) if 5 in record.sections else None
@@ -196,6 +209,9 @@ def _rhythm(record: ScpRecord, leads: tuple[_Lead, ...], subtracted: bool,
         spans = open_spans(protected, lead.first, lead.last)
         count = stored_count(spans, factor)
         signal = _decode(piece, count, tables, rhythm.differences)
+        if lead.code == _PC80B_LEAD and not tables and not rhythm.differences:
+            signal = (signal & 0x7FFF) - _PC80B_ZERO          # the highest bit marks a beat
+            notes.append("converter_words:zero_at_2048,beat_bit_dropped")
         if signal.size < count:
             short = count - signal.size
             if factor > 1 or short > count // 20 or any(n.startswith("crc:mismatch") for n in record.notes):

@@ -133,12 +133,12 @@ def read_global_measurements(body: ByteView) -> dict[str, float | str]:
     if len(body) < 6:
         return found
     beats, spikes = body.u8(0), body.u8(1)
-    _put(found, "rr_interval_ms", body.u16(2))
-    _put(found, "pp_interval_ms", body.u16(4))
+    _put(found, "rr_ms", body.u16(2))
+    _put(found, "pp_ms", body.u16(4))
     if beats and len(body) >= 22:
         p_on, p_off, qrs_on, qrs_off, t_off = (body.u16(at) for at in range(6, 16, 2))
-        for name, start, end in (("p_duration_ms", p_on, p_off), ("pr_interval_ms", p_on, qrs_on),
-                                 ("qrs_duration_ms", qrs_on, qrs_off), ("qt_interval_ms", qrs_on, t_off)):
+        for name, start, end in (("p_ms", p_on, p_off), ("pr_ms", p_on, qrs_on),
+                                 ("qrs_ms", qrs_on, qrs_off), ("qt_ms", qrs_on, t_off)):
             if not {start, end} & _NO_VALUE and end > start:
                 found[name] = float(end - start)
         for name, at in (("p_axis_deg", 16), ("qrs_axis_deg", 18), ("t_axis_deg", 20)):
@@ -152,9 +152,9 @@ def read_global_measurements(body: ByteView) -> dict[str, float | str]:
     if at + 7 <= len(body):
         _put(found, "heart_rate_bpm", body.u16(at))
         _put(found, "atrial_rate_bpm", body.u16(at + 2))
-        _put(found, "qtc_interval_ms", body.u16(at + 4))
+        _put(found, "qtc_ms", body.u16(at + 4))
         formula = {1: "Bazett", 2: "Hodges"}.get(body.u8(at + 6), "")
-        if formula and "qtc_interval_ms" in found:
+        if formula and "qtc_ms" in found:
             found["qtc_formula"] = formula
     return found
 

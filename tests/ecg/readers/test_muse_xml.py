@@ -60,7 +60,7 @@ def test_the_real_file_agrees_with_its_own_check_sums_and_measurements(real_data
     recording = read((real_data / "ecg/formats/muse_braveheart/example1.xml").read_bytes())
     assert recording.leads == STANDARD_LEADS and recording.samples_uv.shape == (12, 5000)
     assert "crc:ok" in recording.notes
-    assert recording.device_measurements["heart_rate_bpm"] == 48 and recording.device_measurements["qt_interval_ms"] == 452
+    assert recording.device_measurements["heart_rate_bpm"] == 48 and recording.device_measurements["qt_ms"] == 452
     fiducials_ms = [614, 1914, 3132, 4384, 5600, 6802, 8046, 9312]      # QRSTimesTypes of the file
     steep = np.abs(np.diff(recording.lead("V2")))
     for time_ms in fiducials_ms:

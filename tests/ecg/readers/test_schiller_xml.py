@@ -44,7 +44,7 @@ def test_people_times_and_words_are_taken_as_written():
     recording = read(document(wave(TWO), tail=tail))
     assert recording.patient.name == "王 五" and recording.patient.birth_date == "1950-01-31"
     assert recording.patient.sex == "F" and recording.start == "2024-02-29T23:59:58"
-    assert recording.device_measurements == {"qt_interval_ms": 458.0}
+    assert recording.device_measurements == {"qt_ms": 458.0}
     assert recording.device_statements == ("Sinus rhythm", "normal")
 
 
@@ -54,7 +54,7 @@ def test_the_real_file_obeys_einthoven_and_its_own_heart_rate(real_data):
     one, two = recording.lead("I"), recording.lead("II")
     assert np.abs(recording.lead("III") - (two - one)).max() <= 5
     assert np.abs(recording.lead("aVF") - (two - one / 2)).max() <= 5
-    assert recording.device_measurements["rr_interval_ms"] == 1012
+    assert recording.device_measurements["rr_ms"] == 1012
     assert recording.device.model == "AT-110" and recording.start == "2006-05-02T14:06:10"
 
 

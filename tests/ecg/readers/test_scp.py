@@ -47,7 +47,7 @@ def test_the_example_record_equals_its_dicom_twin_to_the_last_count(real_data):
     assert recording.patient.patient_id == "SBJ-123" and recording.patient.sex == "M"
     assert recording.patient.birth_date == "1953-05-08"
     assert recording.device.model == "ELI250"
-    assert recording.device_measurements["qrs_duration_ms"] == 120.0
+    assert recording.device_measurements["qrs_ms"] == 120.0
     assert "crc:ok" in recording.notes
 
 
@@ -61,6 +61,13 @@ def test_every_plain_encoding_gives_the_counts_back(order, encode, tables):
     assert np.array_equal(recording.samples_uv[0], signals[0] * 2.5)
     assert np.array_equal(recording.lead("II"), signals[1] * 2.5)
     assert recording.rate_hz == 500 and recording.lsb_uv[0] == 2.5
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_jumps_from_end_to_end_of_sixteen_bits_come_back(order):
+    signal = np.array([32767, -32768, 32767, 0, -32768, -32768, 32767, 1, -1])
+    recording = read(simple([signal], order, nanovolts=1000))
+    assert recording.samples_uv[0].tolist() == signal.tolist()
 
 
 def test_bits_worked_by_hand_mean_what_annex_c_says():
@@ -87,7 +94,7 @@ def test_tables_of_the_maker_and_switches_between_them_are_followed():
 
 
 def test_a_switch_to_a_table_that_is_not_there_is_refused():
-    tables = struct.pack("<HH", 1, 1) + code_line("0", 0, 9, mode=0)
+    tables = struct.pack("<HH", 1, 2) + code_line("0", 0, 9, mode=0) + code_line("1", 0, 0)
     body = w.signal_section(1000, 2000, 0, 0, [b"\0\0\0\0\0\0\0\0\0"])
     refusal = outcome(scp, w.record({2: tables, 3: w.leads_section([(1, 6, 1)], 4), 6: body}))
     assert refusal.code == "damaged"
@@ -231,10 +238,19 @@ def test_patient_time_filters_and_statements_are_taken_as_written():
     assert recording.filters_as_written == "high-pass 0.05 Hz; low-pass 150 Hz; notch 50 Hz"
     assert recording.device_statements == ("窦性心律", "Normal ECG")
     assert recording.device_measurements == {
-        "rr_interval_ms": 800, "p_duration_ms": 110, "pr_interval_ms": 160, "qrs_duration_ms": 90,
-        "qt_interval_ms": 380, "p_axis_deg": 40, "qrs_axis_deg": -30, "heart_rate_bpm": 75,
-        "qtc_interval_ms": 425, "qtc_formula": "Bazett", "V1.r_amplitude_uv": 1200}
+        "rr_ms": 800, "p_ms": 110, "pr_ms": 160, "qrs_ms": 90,
+        "qt_ms": 380, "p_axis_deg": 40, "qrs_axis_deg": -30, "heart_rate_bpm": 75,
+        "qtc_ms": 425, "qtc_formula": "Bazett", "V1.r_amplitude_uv": 1200}
     assert "text_charset_assumed:gb2312" in recording.notes
+
+
+def test_a_recorder_that_stores_converter_words_is_read_about_their_zero():
+    # as the PC-80B is described: one table of one empty code, lead code 101, 806 nV about 2048, beats in bit 15
+    words = [2048, 2148, 1948, 0x8000 | 3000]
+    body = w.signal_section(806, 6666, 0, 0, [struct.pack("<4H", *words)])
+    recording = read(w.record({2: struct.pack("<HH", 1, 1) + bytes(9), 3: w.leads_section([(1, 4, 101)], 0), 6: body}))
+    assert np.allclose(recording.samples_uv, [[0.0, 80.6, -80.6, 952 * 0.806]], rtol=0, atol=1e-9)
+    assert recording.leads == ("lead101",) and round(recording.rate_hz, 2) == 150.02
 
 
 def test_a_silent_record_names_no_patient_and_no_time():

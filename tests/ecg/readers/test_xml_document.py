@@ -57,8 +57,8 @@ def test_deep_nesting_is_refused_or_read_without_harm():
 
 def test_each_dialect_is_recognised_by_its_own_reader_only(real_data):
     formats = real_data / "ecg" / "formats"
-    files = {"muse_xml": "muse_braveheart/example1.xml", "philips_xml": "philips_tbj/ecg-example.xml",
-             "schiller_xml": "cvrg/schiller.xml", "none": "ecgtoolkit/Example.xml", "china": "aecg_cn_fda/1/1.xml"}
+    files = {"GE MUSE XML": "muse_braveheart/example1.xml", "Philips XML": "philips_tbj/ecg-example.xml",
+             "Schiller XML": "cvrg/schiller.xml", "none": "ecgtoolkit/Example.xml", "china": "aecg_cn_fda/1/1.xml"}
     for kind, path in files.items():
         head = (formats / path).read_bytes()[:4096]
-        assert [r.NAME for r, _ in ROOTS if r.sniff(head, "x.xml")] == ([kind] if kind.endswith("_xml") else [])
+        assert [r.NAME for r, _ in ROOTS if r.sniff(head, "x.xml")] == ([kind] if kind.endswith("XML") else [])
