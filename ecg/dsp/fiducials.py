@@ -90,12 +90,11 @@ def _irregular(intervals: np.ndarray, shape: np.ndarray) -> bool:
 
 def _p_likeness(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
     mine = np.flatnonzero(medians.shape[medians.member] == 0)
-    on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.008 * rate_hz)
+    on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.012 * rate_hz)
     start = max(on - int(P_SEARCH_S * rate_hz), 0)
     if len(mine) < 2 or on - start < 8:
         return 1.0
-    stretch = low_pass(medians.beats[mine][..., max(start - 50, 0):on + 25], rate_hz, 20.0)
-    stretch = stretch[..., start - max(start - 50, 0):][..., :on - start]
+    stretch = low_pass(medians.beats[mine][..., start:on], rate_hz, 20.0)
     ramp = np.linspace(-1, 1, stretch.shape[-1])
     stretch = stretch - stretch.mean(axis=-1, keepdims=True)
     stretch = stretch - (stretch @ ramp)[..., None] * ramp / (ramp @ ramp)

@@ -108,7 +108,7 @@ def remove_muscle(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
 
 def _calm_fast_part(filled: np.ndarray, rate_hz: float) -> np.ndarray:
     """What is faster than 35 Hz, with QRS complexes clipped to three times the typical deviation."""
-    fast = filled - low_pass(filled, rate_hz, min(35.0, 0.2 * rate_hz))
+    fast = filled - low_pass(filled, rate_hz, min(33.0, 0.2 * rate_hz), order=8)
     limit = 3.0 * np.median(np.abs(fast), axis=1, keepdims=True)
     return np.clip(fast, -limit, limit)
 
