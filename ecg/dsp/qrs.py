@@ -1,11 +1,13 @@
 """Where the ventricles beat: QRS complexes found on all good leads together, or on one where only one is.
 
-The energy between 5 and 25 Hz of all leads is brought to a 100 Hz grid; its peaks are candidates. A
-candidate is a beat when it stands high enough over the level that QRS complexes have in its
-neighbourhood; where the rhythm leaves a hole, a lower one is taken (search back); shortly after a beat only
-one that is nearly as strong is believed, so that T waves are not counted.
+The energy between 6 and 22 Hz of all leads is brought to a 100 Hz grid; its peaks are candidates. A
+candidate has evidence from its height against the usual QRS height nearby and against the ground between
+beats; among all sequences of candidates the one is chosen that has most evidence and departs least from the
+usual rhythm. So a lone artefact in a regular rhythm is dropped and a low beat in a hole is taken.
 """
 from __future__ import annotations
+
+from math import log
 
 import numpy as np
 
@@ -14,8 +16,20 @@ from .spectrum import extend, fast_length, fill_gaps
 GRID_HZ = 100.0
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
-T_WAVE_S = 0.36                # a weaker peak within this time after a beat is its T wave
 FLOOR_UV = 15.0                # an envelope below this is never a QRS
+GROUND_FLOOR_UV = 3.0          # what a quiet recorder shows between beats
+LEVEL_BLOCK_S = 1.5            # holds at least one beat of a usual rhythm
+GROUND_BLOCK_S = 2.0           # most of it lies between beats
+SHARE_WEIGHT = 2.0             # log odds per e-fold of height, up to the usual height
+TOO_TALL_WEIGHT = 2.0          # and beyond it, where artefacts are
+CLEAR_WEIGHT = 4.0             # log odds per e-fold over the ground
+PRIOR = -2.0
+EVIDENCE_LIMIT = 6.0
+SURE = 1.5
+RHYTHM_WEIGHT = 4.0            # log odds per (log interval ratio)^2
+T_WAVE_S = 0.36                # a low peak within this time after a beat may be its T wave
+T_WAVE_PRICE = 4.0
+RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
 
 
 def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -86,71 +100,91 @@ def _choose(envelope: np.ndarray) -> np.ndarray:
     smooth = _smooth(envelope, 9)
     inside = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:])
     peaks = np.flatnonzero(inside) + 1
-    peaks = peaks[smooth[peaks] > FLOOR_UV * 0.5]
+    height = smooth[peaks]
+    level = np.interp(peaks, *_blocks(smooth, LEVEL_BLOCK_S, np.max, 4))
+    tall = (height > FLOOR_UV) & (height > 0.08 * level)
+    peaks, height, level = peaks[tall], height[tall], level[tall]
     if len(peaks) == 0:
         return peaks
-    level = _level(smooth)[peaks]
-    height = smooth[peaks]
-    return _walk(peaks, height, level)
+    ground = np.interp(peaks, *_blocks(smooth, GROUND_BLOCK_S, np.median, 1))
+    evidence = _evidence(height / level, height / np.maximum(ground, GROUND_FLOOR_UV))
+    likely = evidence > -EVIDENCE_LIMIT
+    peaks, evidence, height = peaks[likely], evidence[likely], height[likely]
+    if len(peaks) == 0:
+        return peaks
+    sure = peaks[evidence > SURE]
+    sure = sure[np.diff(sure, prepend=-1000) > 0.25 * GRID_HZ]
+    chosen = _best_sequence(peaks, evidence, height, _usual_interval(sure, peaks))
+    return peaks[_best_sequence(peaks, evidence, height, _usual_interval(peaks[chosen], peaks))]
 
 
-def _level(smooth: np.ndarray) -> np.ndarray:
-    """The usual QRS height around each grid point: the median of the maxima of 1.5 s over about 13 s."""
-    block = int(1.5 * GRID_HZ)
-    count = max(len(smooth) // block, 1)
-    if count == 1:
-        return np.full(len(smooth), smooth.max())
-    top = smooth[:count * block].reshape(count, block).max(axis=1)
-    half = min(4, (count - 1) // 2)
-    padded = np.pad(top, half, mode="reflect")
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
-    usual = np.maximum(usual, 0.1 * np.median(top))
-    return np.interp(np.arange(len(smooth)), (np.arange(count) + 0.5) * block, usual)
+def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.ndarray, np.ndarray]:
+    """Block centres and the running median, over 2 half + 1 blocks, of a summary of each block."""
+    block = int(block_s * GRID_HZ)
+    count = len(smooth) // block
+    if count < 2:
+        return np.array([0.0]), np.array([float(summary(smooth))])
+    values = summary(smooth[:count * block].reshape(count, block), axis=1)
+    return (np.arange(count) + 0.5) * block, running_median(values, half)
 
 
-def _walk(peaks: np.ndarray, height: np.ndarray, level: np.ndarray) -> np.ndarray:
-    refractory, t_wave = REFRACTORY_S * GRID_HZ, T_WAVE_S * GRID_HZ
-    strength = np.minimum(height, 3 * level) / np.maximum(level, FLOOR_UV)
-    keep = height > FLOOR_UV
-    place, strong = peaks[keep].tolist(), strength[keep].tolist()
-    chosen: list[int] = []
-    for index, value in enumerate(strong):
-        if value < 0.35:
-            continue
-        if chosen:
-            since = place[index] - place[chosen[-1]]
-            before = strong[chosen[-1]]
-            if since < refractory:
-                if value > before:
-                    chosen[-1] = index
-                continue
-            if since < t_wave and value < 0.5 * before:
-                continue
-        chosen.append(index)
-    return np.array([place[i] for i in _search_back(place, strong, chosen)], dtype=int)
+def running_median(values: np.ndarray, half: int) -> np.ndarray:
+    """The median of each value and its ``half`` neighbours on both sides; the ends are reflected."""
+    half = min(half, (len(values) - 1) // 2)
+    if half < 1:
+        return np.full(len(values), np.median(values)) if len(values) else values
+    padded = np.pad(values, half, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
 
 
-def _search_back(place: list, strong: list, chosen: list) -> list:
-    """Fill holes longer than 1.6 usual intervals with the strongest peak in them, if it is no mere ripple."""
-    if len(chosen) < 3:
-        return chosen
-    at = np.array([place[i] for i in chosen])
-    gaps = np.diff(at)
-    half = min(4, (len(gaps) - 1) // 2)
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(gaps, half, mode="reflect"), 2 * half + 1), axis=1)
-    result = [chosen[0]]
-    for k, following in enumerate(chosen[1:]):
-        previous = result[-1]
-        if gaps[k] > 1.6 * usual[k]:
-            best, best_value = -1, 0.18
-            for i in range(previous + 1, following):
-                since, until = place[i] - place[previous], place[following] - place[i]
-                if since > T_WAVE_S * GRID_HZ and until > 0.3 * GRID_HZ and strong[i] > best_value:
-                    best, best_value = i, strong[i]
-            if best >= 0:
-                result.append(best)
-        result.append(following)
-    return result
+def _evidence(of_level: np.ndarray, over_ground: np.ndarray) -> np.ndarray:
+    """Log odds that a peak is a QRS, from its share of the usual height and its height over the ground."""
+    share = np.log(of_level)
+    clear = np.minimum(np.log(over_ground), 3.5)
+    odds = SHARE_WEIGHT * np.minimum(share, 0) - TOO_TALL_WEIGHT * np.maximum(share, 0) + CLEAR_WEIGHT * clear + PRIOR
+    return np.clip(odds, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+
+
+def _usual_interval(beats: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The usual interval around each point, seconds, from the beats believed so far."""
+    if len(beats) < 4:
+        return np.full(len(at), 0.8)
+    return np.interp(at, beats[1:], np.maximum(running_median(np.diff(beats) / GRID_HZ, RHYTHM_BEATS), 0.25))
+
+
+def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, usual_s: np.ndarray) -> np.ndarray:
+    """The subset of peaks with the most evidence, less what its intervals depart from the usual ones.
+
+    Dynamic programming over pairs of successive beats; the price of an interval is the logarithm of its
+    ratio to the usual one, squared below one, linear and gentle beyond a factor of e. A peak less than half
+    as high shortly after a beat pays for being its T wave.
+    """
+    time, gain, usual, tall = (peaks / GRID_HZ).tolist(), evidence.tolist(), usual_s.tolist(), height.tolist()
+    best, back = [0.0] * len(time), [-1] * len(time)
+    for j, now in enumerate(time):
+        scale, top, chosen = usual[j], None, -1
+        i = j - 1
+        while i >= 0:
+            interval = now - time[i]
+            if interval > REFRACTORY_S:
+                depart = abs(log(interval / scale))
+                price = depart * depart if depart < 1.0 else 0.7 + 0.3 * depart
+                total = best[i] - RHYTHM_WEIGHT * price
+                if interval < T_WAVE_S and tall[j] < 0.5 * tall[i]:
+                    total -= T_WAVE_PRICE
+                if top is None or total > top:
+                    top, chosen = total, i
+                if interval > 3.0 * scale + 0.5:
+                    break
+            i -= 1
+        best[j] = gain[j] + (top or 0.0)
+        back[j] = chosen
+    j = max(range(max(0, len(best) - 12), len(best)), key=best.__getitem__)
+    sequence = []
+    while j >= 0:
+        sequence.append(j)
+        j = back[j]
+    return np.array(sequence[::-1], dtype=int)
 
 
 def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarray:
