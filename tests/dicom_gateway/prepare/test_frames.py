@@ -189,6 +189,23 @@ def test_a_truncated_htj2k_stream_is_refused_at_any_length(share):
     assert refusal(image(encapsulate([cut]), 64, 80, uid.HTJ2KLossless)) in ("truncated", "not_a_stream")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_htj2k_stream_that_one_decoder_half_fills_without_an_error_is_refused():
+    """A byte of the tile header changed: OpenJPH's binding then gives rows of leftovers and no error."""
+    stream = htj2k_lossless(ramp())
+    refused = 0
+    for place in range(stream.find(b"\xff\x93"), len(stream) - 2, 7):
+        bad = bytearray(stream)
+        bad[place] ^= 0xFF
+        try:
+            found = decode(image(encapsulate([bytes(bad)]), 64, 80, uid.HTJ2KLossless))[0]
+        except UndecodablePixels:
+            refused += 1
+            continue
+        assert np.array_equal(found, openjpeg.decode(bytes(bad)))
+    assert refused > 0
+
+
 @pytest.mark.parametrize(
     "name", ["JPEG2000.dcm", "JPEG-lossy.dcm", "SC_rgb_jpeg_gdcm.dcm", "MR_small_jpeg_ls_lossless.dcm",
              "MR_small_RLE.dcm", "SC_rgb_dcmtk_+eb+cr.dcm"]
@@ -247,6 +264,23 @@ def test_a_tiny_rle_frame_that_claims_a_huge_image_is_refused_before_memory_is_t
         encapsulate([tiny]), 16000, 16000, uid.RLELossless, BitsAllocated=8, BitsStored=8, HighBit=7
     )
     assert refusal(dataset) == "truncated"
+
+
+def rle(segments: list[bytes]) -> bytes:
+    offsets = [64 + sum(len(s) for s in segments[:n]) for n in range(len(segments))]
+    header = [len(segments), *offsets] + [0] * (15 - len(segments))
+    return b"".join(number.to_bytes(4, "little") for number in header) + b"".join(segments)
+
+
+def test_an_rle_segment_longer_than_the_image_is_cut_and_a_shorter_one_refused():
+    """PS3.5 G.3.1: 0x03 copies four bytes, 0xFE repeats the next one three times."""
+    eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    longer = image(encapsulate([rle([b"\x03abcd\xfez"])]), 2, 2, uid.RLELossless, **eight)
+    assert decode(longer)[0].tolist() == [[97, 98], [99, 100]]
+    shorter = image(encapsulate([rle([b"\x02abc\x80"])]), 2, 2, uid.RLELossless, **eight)
+    assert refusal(shorter) == "truncated"
+    surplus = image(encapsulate([rle([b"\x03abcd\x80", b"\x03abcd\x80"])]), 2, 2, uid.RLELossless, **eight)
+    assert refusal(surplus) == "corrupt"
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.102", "1.2.826.0.1.3680043.9", "1.2.840.10008.1.2.4.94"])
