@@ -152,6 +152,13 @@ def test_bytes_that_are_no_text_are_marked_and_do_not_raise():
     assert read_text(b"\xff\xff\xff\x80", ["ISO_IR 192"]).unsure
 
 
+@pytest.mark.parametrize("name", ["趙鑫", "黃香"])
+def test_a_name_that_reads_almost_as_well_as_latin_is_marked_with_both_readings(name):
+    found = read_text(name.encode("gb18030"), ["ISO_IR 100"])
+    assert found.unsure
+    assert {text for _, text in found.candidates} == {name, name.encode("gb18030").decode("latin-1")}
+
+
 def test_one_lonely_character_is_marked_or_right():
     for name in "王李佘仝":
         found = read_text(name.encode("gb18030"), ["ISO_IR 100"])
