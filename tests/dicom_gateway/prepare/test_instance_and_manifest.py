@@ -98,6 +98,11 @@ def test_odd_images_are_prepared_too(name):
     assert len(one.pixel_sha256) == 64
 
 
+def test_an_image_that_lost_detail_before_it_came_says_so():
+    told = prepare_instance(bundled("693_J2KI.dcm")).attributes
+    assert told["lossy_before"] and float(told["lossy_ratio"]) > 300
+
+
 def test_a_bright_square_is_bright_in_monochrome2_and_dark_in_monochrome1():
     values = np.full((256, 256), -1000, np.int16)
     values[64:192, 64:192] = 1000
