@@ -90,6 +90,12 @@ def test_the_file_says_it_is_pdf_a_2b_and_carries_its_colour_intent(ct_letter):
     assert "/JavaScript" not in root.get("/Names", {}) and "/OpenAction" not in root
 
 
+def test_the_file_bears_the_date_of_the_letter_and_not_of_the_machine(ct_letter):
+    information = PdfFileReader(io.BytesIO(render(ct_letter))).trailer["/Info"]
+    assert information["/CreationDate"] == "D:20260502023000Z" == information["/ModDate"]
+    assert information["/Title"] == "青禾县人民医院 CT 诊断报告单 CT20260502-000123"
+
+
 def test_the_same_letter_gives_the_same_bytes(ct_letter, ecg_letter):
     for letter in (ct_letter, ecg_letter):
         assert render(letter) == render(letter)
