@@ -122,7 +122,7 @@ def test_controls_and_direction_overrides_vanish_and_rare_characters_stay(ct_let
 
 @pytest.mark.peers
 def test_a_character_without_a_glyph_is_shown_as_geta_and_named(ct_letter, poppler):
-    letter = dataclasses.replace(ct_letter, patient_name="王𪚥\ue863", recommendation="复查😀")
+    letter = dataclasses.replace(ct_letter, patient_name="王\u202e𪚥\ue863", recommendation="复查😀")
     found = missing_glyphs(letter)
     assert [(each.field, each.missing.code_point, each.missing.position) for each in found] == [
         ("patient_name", "U+2A6A5", 1), ("patient_name", "U+E863", 2), ("recommendation", "U+1F600", 2)]
