@@ -153,7 +153,9 @@ def _header_of(source: SourceFile) -> _Header:
         raise malformed(NAME)
     text = _text(source.content)
     lines = _lines(text)
-    record = _RECORD.fullmatch(lines[0])
+    record = _RECORD.fullmatch(lines[0]) if lines else None
+    if record is None:
+        raise malformed(NAME)
     count = int(record["signals"])
     if not 1 <= count <= MAX_SIGNALS:
         check_values(count, 1)
