@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ecg.errors import UnreadableRecording
-from ecg.leads import is_standard, standard_name
+from ecg.leads import standard_name
 from ecg.readers.given import check_rate, check_size, check_values, malformed, the_one, truncated
 from ecg.readers.wfdb_samples import FORMATS, counts_of
 from ecg.recording import PatientAsWritten, Recording, SourceFile
