@@ -58,6 +58,7 @@ class Settings:
     largest_ecg_mb: int = _setting(64, "largest ECG upload taken in, MB", 1, 1024)
     free_space_floor_mb: int = _setting(512, "free disk space below which the doors refuse, MB", 0, 10**7)
     delivery_give_up_hours: int = _setting(72, "hours after which an undelivered report is shown as overdue", 1, 720)
+    job_lease_s: float = _setting(45.0, "seconds until the job of a vanished worker is given to another", 1, 3600)
     job_tries: int = _setting(6, "tries of a job before it is shown as failed", 1, 50)
 
     @property

@@ -52,20 +52,20 @@ def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFi
         return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
 
 
-def association_opened(hub: Hub, study_uids: list[str]) -> None:
+def association_opened(hub: Hub, study_ids: list[int]) -> None:
     """Notes that a sender is still connected, so that its studies do not close too soon."""
-    _mark_association(hub, study_uids, True)
+    _mark_association(hub, study_ids, True)
 
 
-def association_ended(hub: Hub, study_uids: list[str]) -> None:
+def association_ended(hub: Hub, study_ids: list[int]) -> None:
     """Notes that the sender released or vanished: the studies may close after a short silence."""
-    _mark_association(hub, study_uids, False)
+    _mark_association(hub, study_ids, False)
 
 
-def _mark_association(hub: Hub, study_uids: list[str], is_open: bool) -> None:
-    if study_uids:
+def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
+    if study_ids:
         with hub.writing() as connection:
-            connection.execute(update(study).where(study.c.study_uid.in_(study_uids)).values(association_open=is_open))
+            connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:

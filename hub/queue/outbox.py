@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from hub.errors import Conflict
 from hub.model.lifecycle import JOB
 from hub.storage.states import advance
 from hub.storage.tables import job
 
-LEASE_S = 45                       # shorter than the time RQ needs to notice a killed worker
 BACKOFF_S = (2, 10, 30, 120, 600, 1800)
 
 
@@ -33,27 +32,27 @@ def due(connection: Connection, now: datetime, most: int = 200) -> list:
         select(job).where(job.c.state == JOB.initial, job.c.due_at <= now).order_by(job.c.due_at, job.c.id).limit(most)))
 
 
-def hand(connection: Connection, job_id: int, now: datetime) -> None:
+def hand(connection: Connection, job_id: int, now: datetime, lease_s: float) -> None:
     """Marks a job as handed to RQ; it comes back when nobody has started it by the end of the lease."""
-    advance(connection, JOB, job_id, "hand", leased_until=now + timedelta(seconds=LEASE_S))
+    advance(connection, JOB, job_id, "hand", leased_until=now + timedelta(seconds=lease_s))
 
 
-def begin(connection: Connection, job_id: int, now: datetime):
+def begin(connection: Connection, job_id: int, now: datetime, lease_s: float):
     """Starts a job and returns its row, or None when another worker has it or it is done."""
     row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
     if row is None:
         return None
     try:
-        advance(connection, JOB, job_id, "run", tries=row.tries + 1, leased_until=now + timedelta(seconds=LEASE_S))
+        advance(connection, JOB, job_id, "run", tries=row.tries + 1, leased_until=now + timedelta(seconds=lease_s))
     except Conflict:
         return None
     return row
 
 
-def renew(connection: Connection, job_id: int, now: datetime) -> None:
+def renew(connection: Connection, job_id: int, now: datetime, lease_s: float) -> None:
     """Keeps a long job's lease alive."""
     connection.execute(update(job).where(job.c.id == job_id, job.c.state.in_(JOB.sources("finish")))
-                       .values(leased_until=now + timedelta(seconds=LEASE_S)))
+                       .values(leased_until=now + timedelta(seconds=lease_s)))
 
 
 def finish(connection: Connection, job_id: int, now: datetime) -> None:
@@ -69,10 +68,15 @@ def fail(connection: Connection, job_id: int, now: datetime, error: str, *, agai
     return advance(connection, JOB, job_id, "give_up", ended_at=now, leased_until=None, error=error[:500])
 
 
+def lost(connection: Connection, now: datetime) -> list[int]:
+    """Jobs that were handed over or begun, and whose lease has ended."""
+    return list(connection.execute(select(job.c.id).where(
+        job.c.state.in_(JOB.sources("recover")), job.c.leased_until < now)).scalars())
+
+
 def recover(connection: Connection, now: datetime) -> int:
-    """Makes every job due again whose lease has ended. Returns how many."""
-    lost = connection.execute(select(job.c.id).where(
-        or_(*(job.c.state == state for state in JOB.sources("recover"))), job.c.leased_until < now)).scalars().all()
-    for job_id in lost:
+    """Makes every lost job due again. Returns how many."""
+    found = lost(connection, now)
+    for job_id in found:
         advance(connection, JOB, job_id, "recover", due_at=now, leased_until=None)
-    return len(lost)
+    return len(found)

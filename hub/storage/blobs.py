@@ -87,10 +87,10 @@ class BlobWriter:
 
     def __init__(self, blobs: Blobs, name: str):
         self._blobs, self._name = blobs, name
-        self._path = blobs.incoming / uuid.uuid4().hex
+        self.path = blobs.incoming / uuid.uuid4().hex
         self._hash, self.size = hashlib.sha256(), 0
         try:
-            self._file = self._path.open("xb", buffering=0)
+            self._file = self.path.open("xb", buffering=0)
         except OSError as error:
             raise _translated(error) from error
 
@@ -119,7 +119,7 @@ class BlobWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             made = _make_folder(place.parent, self._blobs.folder)
-            os.replace(self._path, place)
+            os.replace(self.path, place)
             for folder in (place.parent, *made):
                 _sync_folder(folder)
         except OSError as error:
@@ -130,7 +130,7 @@ class BlobWriter:
         """Forgets what was written, unless it was kept."""
         if not self._file.closed:
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path, top: Path) -> list[Path]:

@@ -1,0 +1,73 @@
+"""Who is connected: admission by AE title and address, and the studies that each association carries."""
+from __future__ import annotations
+
+import logging
+from threading import Lock
+
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+
+from hub.context import Hub
+from hub.errors import HubError, Refused
+from hub.flow import devices, intake
+from hub.flow.devices import Device
+
+log = logging.getLogger("hub.gateway")
+
+# PS3.8 9.3.4: (result, source, reason)
+NOT_RECOGNISED = (0x01, 0x01, 0x03)       # rejected permanent, service user, calling AE title not recognised
+TEMPORARY_FAILURE = (0x02, 0x03, 0x01)    # rejected transient, service provider (presentation), temporary congestion
+
+
+class Callers:
+    """The associations of one gateway process, by the device behind each."""
+
+    def __init__(self, hub: Hub):
+        self._hub = hub
+        self._lock = Lock()
+        self._devices: dict[Association, Device] = {}
+        self._studies: dict[Association, set[int]] = {}
+
+    def handlers(self) -> list:
+        return [(evt.EVT_REQUESTED, self._admit), (evt.EVT_CONN_CLOSE, self._gone),
+                (evt.EVT_RELEASED, self._gone), (evt.EVT_ABORTED, self._gone)]
+
+    def device_of(self, association: Association) -> Device | None:
+        with self._lock:
+            return self._devices.get(association)
+
+    def note_study(self, association: Association, study_id: int) -> None:
+        """Remembers that an association carries a study; the first time, the hub is told."""
+        with self._lock:
+            carried = self._studies.setdefault(association, set())
+            is_new = study_id not in carried
+            carried.add(study_id)
+        if is_new:
+            intake.association_opened(self._hub, [study_id])
+
+    def _admit(self, event: Event) -> None:
+        request = event.assoc.requestor.primitive
+        address = event.assoc.requestor.address or ""
+        try:
+            device = devices.admit(self._hub, request.calling_ae_title.strip(), address, request.called_ae_title.strip())
+        except Refused as error:
+            log.warning("association refused: %s", error)
+            event.assoc.acse.send_reject(*NOT_RECOGNISED)
+            return
+        except HubError as error:
+            log.error("association put off: %s", error)
+            event.assoc.acse.send_reject(*TEMPORARY_FAILURE)
+            return
+        with self._lock:
+            self._devices[event.assoc] = device
+
+    def _gone(self, event: Event) -> None:
+        with self._lock:
+            self._devices.pop(event.assoc, None)
+            carried = self._studies.pop(event.assoc, None)
+        if carried:
+            try:
+                intake.association_ended(self._hub, sorted(carried))
+            except HubError as error:
+                log.error("could not note the end of an association: %s", error)

@@ -1,0 +1,237 @@
+"""Text as the sender meant it, even where the declared character set is wrong.
+
+Many devices in China write GB18030 or UTF-8 bytes under ISO_IR 100, under nothing, or under each
+other's name. The promise: the bytes decide, with surname statistics as evidence; true Latin names stay
+as they are; what cannot be decided is marked unsure with its candidates; a dataset is never changed.
+Sources: PS3.5 6.1 and Annex H-K, PS3.3 C.12.1.1.2; surnames in data/surnames.toml (source there).
+"""
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.charset import decode_bytes
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.valuerep import PersonName
+
+from dicom_gateway.plausibility import score_cjk, score_single_byte
+
+SURE_MARGIN = 2.0
+
+_CODECS = {
+    "6": "ascii", "100": "iso8859_1", "101": "iso8859_2", "109": "iso8859_3", "110": "iso8859_4",
+    "144": "iso8859_5", "127": "iso8859_6", "126": "iso8859_7", "138": "iso8859_8", "148": "iso8859_9",
+    "203": "iso8859_15", "13": "shift_jis", "166": "iso8859_11", "192": "utf_8",
+}  # fmt: skip
+_NAMED = {"GB18030": "gb18030", "GBK": "gb18030", "GB2312": "gb18030", "UTF-8": "utf_8", "UTF8": "utf_8"}
+_ESCAPES = (
+    (b"\x1b$)A", "58", "iso_ir_58"),
+    (b"\x1b$B", "87", "iso2022_jp"),
+    (b"\x1b$@", "87", "iso2022_jp"),
+    (b"\x1b$(D", "159", "iso2022_jp_2"),
+    (b"\x1b$)C", "149", "euc_kr"),
+    (b"\x1b)I", "13", "shift_jis"),
+    (b"\x1b(J", "13", "shift_jis"),
+    (b"\x1b-A", "100", "latin_1"),
+    (b"\x1b-B", "101", "iso8859_2"),
+    (b"\x1b-C", "109", "iso8859_3"),
+    (b"\x1b-D", "110", "iso8859_4"),
+    (b"\x1b-L", "144", "iso_ir_144"),
+    (b"\x1b-G", "127", "iso_ir_127"),
+    (b"\x1b-F", "126", "iso_ir_126"),
+    (b"\x1b-H", "138", "iso_ir_138"),
+    (b"\x1b-M", "148", "iso_ir_148"),
+    (b"\x1b-T", "166", "iso_ir_166"),
+)
+_NAME_DELIMITERS = {0x5E, 0x3D, 0x5C, 0x0D, 0x0A, 0x09, 0x0C}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A text and how it was won.
+
+    ``encoding_used``: a Python codec name, or "ascii", "iso2022", "text" (was never bytes).
+    ``declared_wrong``: the declared character set would have given another text. ``unsure``: a person
+    should look; ``candidates`` are (encoding, text) from most to least likely. ``reason`` is for people.
+    """
+
+    text: str
+    encoding_used: str
+    declared_wrong: bool = False
+    unsure: bool = False
+    candidates: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+
+def read_text(raw: bytes, declared: Sequence[str] = ()) -> Decoded:
+    """The text that the raw bytes of an element most plausibly hold.
+
+    ``declared``: the values of Specific Character Set, possibly empty or wrong. Never raises for any
+    bytes; bytes that fit nothing come back with replacement characters, marked unsure.
+    """
+    raw = bytes(raw).rstrip(b"\0 ")
+    terms = [_term(value) for value in declared]
+    if b"\x1b" in raw:
+        return _with_escapes(raw, terms)
+    if raw.isascii():
+        return Decoded(raw.decode("ascii"), "ascii")
+    own = _declared_codec(terms)
+    scored = _scored(raw, own)
+    if not scored:
+        text = raw.decode(own or "gb18030", errors="replace")
+        return Decoded(text, own or "gb18030", False, True, (), "the bytes are damaged in every encoding tried")
+    best_score, encoding, text = scored[0]
+    rival = next((score for score, _, other in scored[1:] if other != text), None)
+    margin = best_score - rival if rival is not None else SURE_MARGIN
+    unsure = margin < SURE_MARGIN or best_score <= 0
+    wrong = encoding != own and text != _strict(raw, own)
+    reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
+    return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
+
+
+def person_name(dataset: Dataset, keyword: str = "PatientName") -> Decoded:
+    """A person's name with its component groups (alphabetic=ideographic=phonetic) and carets as sent."""
+    return element_text(dataset, keyword)
+
+
+def element_text(dataset: Dataset, keyword: str) -> Decoded:
+    """The text of one element, from its raw bytes where they are still there; absent is ""."""
+    raw = _raw_bytes(dataset, keyword)
+    if isinstance(raw, str):
+        return Decoded(raw, "text")
+    return read_text(raw, declared_sets(dataset))
+
+
+_PATIENT_TEXTS = (
+    "PatientName", "PatientID", "InstitutionName", "StudyDescription", "SeriesDescription",
+    "ReferringPhysicianName", "PatientAddress", "StationName", "Manufacturer", "BodyPartExamined",
+    "ProtocolName", "InstitutionalDepartmentName", "RequestedProcedureDescription",
+)  # fmt: skip
+
+
+def patient_attributes(dataset: Dataset) -> dict[str, Decoded]:
+    """Name, identity and descriptions, by keyword; an unsure one follows the encoding of the sure ones.
+
+    A device writes all its texts in one encoding, so one sure Chinese description settles a doubtful name.
+    """
+    texts = {keyword: element_text(dataset, keyword) for keyword in _PATIENT_TEXTS if keyword in dataset}
+    settled = {
+        text.encoding_used for text in texts.values() if not text.unsure and text.encoding_used in ("gb18030", "utf_8")
+    }
+    if len(settled) != 1:
+        return texts
+    encoding = settled.pop()
+    return {keyword: _settled(text, encoding) for keyword, text in texts.items()}
+
+
+def name_shown(text: str) -> str:
+    """A decoded person name for people: the ideographic group where there is one, without carets.
+
+    Chinese characters are joined (张^三 is 张三), other scripts are separated by a blank.
+    """
+    groups = text.split("=")
+    chosen = next((g for g in (groups[1:2] + groups[:1] + groups[2:]) if g.strip(" ^")), "")
+    parts = [part.strip() for part in chosen.split("^") if part.strip()]
+    joint = "" if parts and all(ord(part[0]) >= 0x2E80 for part in parts) else " "
+    return joint.join(parts)
+
+
+def declared_sets(dataset: Dataset) -> list[str]:
+    """The values of Specific Character Set as sent; [] where absent."""
+    raw = _raw_bytes(dataset, "SpecificCharacterSet")
+    text = raw if isinstance(raw, str) else raw.decode("ascii", errors="replace")
+    return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
+
+
+def _settled(text: Decoded, encoding: str) -> Decoded:
+    if not text.unsure:
+        return text
+    told = dict(text.candidates).get(encoding)
+    if told is None:
+        return text
+    wrong = text.declared_wrong if encoding == text.encoding_used else True
+    reason = f"{text.reason}; the other texts of this object are {encoding}"
+    return replace(text, text=told, encoding_used=encoding, declared_wrong=wrong, unsure=False, reason=reason)
+
+
+def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
+    """(score, encoding, text) of every encoding that fits without error, best first."""
+    found = []
+    for encoding in dict.fromkeys(filter(None, (own, "utf_8", "gb18030", "iso8859_1"))):
+        text = _strict(raw, encoding)
+        if text is None:
+            continue
+        if encoding in ("utf_8", "gb18030"):
+            score = score_cjk(text) + (3.0 if encoding == "utf_8" else 0.0)
+        else:
+            score = score_single_byte(text, specific=encoding == own and encoding != "iso8859_1")
+        found.append((score + (1.0 if encoding == own else 0.0), encoding, text))
+    return sorted(found, key=lambda entry: -entry[0])
+
+
+def _strict(raw: bytes, encoding: str | None) -> str | None:
+    try:
+        return raw.decode(encoding) if encoding else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _term(value: str) -> str:
+    """A defined term of Specific Character Set reduced to its number or name: "ISO_IR 100" is "100"."""
+    text = str(value).strip().upper().replace("_", " ").replace("ISO-IR", "ISO IR")
+    if text in _NAMED or text.replace(" ", "") in _NAMED:
+        return text.replace(" ", "")
+    last = text.split(" ")[-1] if text else ""
+    return last.removeprefix("ISOIR")
+
+
+def _declared_codec(terms: Sequence[str]) -> str | None:
+    """The codec for bytes without escape sequences: that of the first value."""
+    if not terms:
+        return None
+    return _NAMED.get(terms[0]) or _CODECS.get(terms[0])
+
+
+def _with_escapes(raw: bytes, terms: Sequence[str]) -> Decoded:
+    used = {number: codec for escape, number, codec in _ESCAPES if escape in raw}
+    undeclared = sorted(set(used) - set(terms) - {"6"})
+    first = _declared_codec(terms)
+    encodings = [first if first not in (None, "ascii") else "latin_1", *used.values()]
+    try:
+        text = decode_bytes(raw, encodings, _NAME_DELIMITERS)
+        clean = "\x1b" not in text and "\ufffd" not in text
+    except (LookupError, UnicodeError, ValueError):
+        text, clean = "", False
+    if clean:
+        reason = f"escape sequences not declared: {', '.join(undeclared)}" if undeclared else ""
+        return Decoded(text, "iso2022", bool(undeclared), False, (), reason)
+    bare = raw.replace(b"\x1b$)A", b"").replace(b"\x1b(B", b"")
+    text = _strict(bare, "gb18030") if b"\x1b" not in bare else None
+    if text is not None:
+        return Decoded(text, "gb18030", True, False, (), "more characters than ISO 2022 IR 58 has, read as GB18030")
+    text = raw.replace(b"\x1b", b"").decode(first or "gb18030", errors="replace")
+    return Decoded(text, first or "gb18030", True, True, (), "the escape sequences cannot be followed")
+
+
+def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
+    """The bytes of an element as received; a str where only text is left and no encoding gives it back."""
+    tag = Tag(keyword)
+    if tag not in dataset:
+        return b""
+    element = dataset.get_item(tag)
+    value = element.value
+    if isinstance(element, RawDataElement):
+        return value or b""
+    if value is None:
+        return b""
+    if isinstance(value, PersonName) and isinstance(value.original_string, bytes):
+        return value.original_string
+    text = str(value) if isinstance(value, (str, PersonName)) else "\\".join(str(part) for part in value) \
+        if hasattr(value, "__iter__") else str(value)
+    if text.isascii() or keyword == "SpecificCharacterSet":
+        return text
+    own = _declared_codec([_term(v) for v in declared_sets(dataset)])
+    try:
+        return text.encode(own or "iso8859_1")
+    except UnicodeEncodeError:
+        return text

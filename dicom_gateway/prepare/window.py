@@ -1,0 +1,183 @@
+"""Grey levels for the eye: windows, presets and VOI tables.
+
+The promise: the formulas are those of PS3.3 C.11.2.1.2 and C.11.2.1.3 to the nearest grey level;
+MONOCHROME1 and an INVERSE presentation shape come out the right way round. Arrays in, arrays out.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A centre and width in modality values (HU for CT); width >= 1 for LINEAR, > 0 otherwise."""
+
+    name: str
+    zh: str
+    center: float
+    width: float
+    function: str = "LINEAR"
+    source: str = ""
+
+
+_RADIOPAEDIA = "Radiopaedia, Windowing (CT), radiopaedia.org/articles/windowing-ct"
+
+CT_PRESETS = (
+    Window("lung", "肺窗", -600, 1500, source=_RADIOPAEDIA),
+    Window("mediastinum", "纵隔窗", 50, 350, source=_RADIOPAEDIA),
+    Window("bone", "骨窗", 400, 1800, source=_RADIOPAEDIA),
+    Window("brain", "脑窗", 40, 80, source=_RADIOPAEDIA),
+    Window("abdomen", "腹窗", 50, 400, source=_RADIOPAEDIA),
+)
+
+_PRESETS_BY_REGION = (
+    (("HEAD", "BRAIN", "SKULL", "头", "颅", "脑"), ("brain", "bone")),
+    (("CHEST", "THORAX", "LUNG", "胸", "肺"), ("lung", "mediastinum", "bone")),
+    (("ABDOMEN", "PELVIS", "LIVER", "KIDNEY", "腹", "盆", "肝", "肾"), ("abdomen", "bone", "lung")),
+    (("SPINE", "EXTREMITY", "KNEE", "HIP", "脊", "腰椎", "颈椎", "关节", "骨"), ("bone", "abdomen")),
+)
+
+
+def presets_for(modality: str, *regions: str) -> tuple[Window, ...]:
+    """The CT presets that fit, best first, chosen by words in body part and descriptions.
+
+    Nothing for other modalities, whose values have no common unit; all five where no word is known.
+    """
+    if modality != "CT":
+        return ()
+    by_name = {preset.name: preset for preset in CT_PRESETS}
+    said = " ".join(regions).upper()
+    for words, names in _PRESETS_BY_REGION:
+        if any(word in said for word in words):
+            return tuple(by_name[name] for name in names)
+    return CT_PRESETS
+
+
+def dataset_windows(dataset: Dataset) -> tuple[Window, ...]:
+    """The windows a dataset brings itself, in its order; those that are no numbers are left out."""
+    centers, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+    function = function if function in FUNCTIONS else "LINEAR"
+    explained = dataset.get("WindowCenterWidthExplanation") or ()
+    explained = [explained] if isinstance(explained, str) else list(explained)
+    windows = []
+    for index, (center, width) in enumerate(zip(centers, widths)):
+        if center is None or width is None or width < (1 if function == "LINEAR" else 1e-9):
+            continue
+        name = str(explained[index]) if index < len(explained) else ""
+        window = Window(name or "device", name or "设备窗", center, width, function, "dataset")
+        if all((window.center, window.width) != (seen.center, seen.width) for seen in windows):
+            windows.append(window)
+    return tuple(windows)
+
+
+def apply_window(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
+    """Modality values of any shape as grey levels 0-255 (uint8), larger values brighter.
+
+    LINEAR (C.11.2.1.2.1), LINEAR_EXACT (C.11.2.1.3.2), SIGMOID (C.11.2.1.3.1), rounded to the nearest
+    level. ValueError for another function, LINEAR with width < 1, or the others with width <= 0.
+    """
+    if function not in FUNCTIONS:
+        raise ValueError(f"VOI function {function!r} is not one of {FUNCTIONS}")
+    if not width >= (1 if function == "LINEAR" else np.nextafter(0, 1)):
+        raise ValueError(f"a {function} window cannot be {width} wide")
+    if values.dtype.kind in "iu" and values.size:
+        lowest, highest = int(values.min()), int(values.max())
+        if highest - lowest < min(values.size, 1 << 16):
+            table = _levels(np.arange(lowest, highest + 1, dtype=np.float64), center, width, function)
+            return table[_offsets(values, lowest)]
+    return _levels(values.astype(np.float64), center, width, function)
+
+
+def _offsets(values: np.ndarray, lowest: int) -> np.ndarray:
+    return values if lowest == 0 else values.astype(np.int64) - lowest
+
+
+def _levels(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    if function == "SIGMOID":
+        exponent = np.clip(-4.0 * (values - center) / width, -700, 700)
+        grey = 255.0 / (1.0 + np.exp(exponent))
+    elif function == "LINEAR_EXACT":
+        grey = ((values - center) / width + 0.5) * 255.0
+    elif width == 1:
+        grey = np.where(values <= center - 0.5, 0.0, 255.0)
+    else:
+        grey = ((values - (center - 0.5)) / (width - 1.0) + 0.5) * 255.0
+    return np.rint(np.clip(grey, 0.0, 255.0)).astype(np.uint8)
+
+
+def apply_voi_table(values: np.ndarray, item: Dataset) -> np.ndarray:
+    """Values looked up in one item of a VOI LUT sequence (PS3.3 C.11.2.1.1) as uint8 0-255.
+
+    Values before the first entry take the first, after the last the last. ValueError for a bad table.
+    """
+    try:
+        entries, first, bits = (int(part) for part in item.LUTDescriptor)
+        entries = entries or 65536
+        data = item.LUTData
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError("the VOI table has no usable descriptor or data") from error
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, dtype="<u2" if len(data) >= 2 * entries else "u1")
+    table = np.atleast_1d(np.asarray(data)).astype(np.float64)
+    if len(table) < entries or not 8 <= bits <= 16:
+        raise ValueError("the VOI table is shorter than its descriptor says")
+    if first > 32767 and values.min(initial=0) < 0:
+        first -= 65536
+    grey = np.rint(table[:entries] * 255.0 / ((1 << bits) - 1)).clip(0, 255).astype(np.uint8)
+    return grey[np.clip(values.astype(np.int64) - first, 0, entries - 1)]
+
+
+def full_range(values: np.ndarray) -> Window:
+    """A window from the darkest to the brightest 0.5 % of the values, for images that bring none."""
+    low, high = np.percentile(values, (0.5, 99.5)) if values.size else (0.0, 1.0)
+    width = max(float(high - low), 1.0)
+    return Window("range", "全范围", float(low) + width / 2, width, "LINEAR_EXACT", "values of the image")
+
+
+def is_inverted(dataset: Dataset) -> bool:
+    """Whether low values are shown bright: MONOCHROME1, or an INVERSE presentation shape.
+
+    PS3.3 C.11.6: the presentation LUT shape decides where both are given.
+    """
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    if shape in ("INVERSE", "IDENTITY"):
+        return shape == "INVERSE"
+    return str(dataset.get("PhotometricInterpretation") or "").strip().upper() == "MONOCHROME1"
+
+
+def as_shown(values: np.ndarray, dataset: Dataset, window: Window | None = None) -> np.ndarray:
+    """Grey levels as the dataset wants to be shown: its table, else its window, else the full range.
+
+    A ``window`` given by the reader comes before the dataset's own.
+    """
+    tables = dataset.get("VOILUTSequence")
+    own = dataset_windows(dataset)
+    if window is None and tables:
+        shown = apply_voi_table(values, tables[0])
+    else:
+        chosen = window or (own[0] if own else full_range(values))
+        shown = apply_window(values, chosen.center, chosen.width, chosen.function)
+    return 255 - shown if is_inverted(dataset) else shown
+
+
+def _numbers(dataset: Dataset, keyword: str) -> list[float | None]:
+    try:
+        value = dataset.get(keyword)
+    except (ValueError, TypeError, NotImplementedError):
+        return []
+    if value is None or value == "":
+        return []
+    parts = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    return [_number(part) for part in parts]
+
+
+def _number(part) -> float | None:
+    try:
+        number = float(part)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None

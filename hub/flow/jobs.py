@@ -1,0 +1,99 @@
+"""What a worker does: one line per kind of job. Rooms that hub may not import are found by name.
+
+Every handler is idempotent: a job may run again after a crash at any point.
+"""
+from __future__ import annotations
+
+import logging
+import os
+from functools import lru_cache
+from importlib import import_module
+from threading import Event, Thread
+
+from hub.context import Hub, open_hub
+from hub.errors import Permanent
+from hub.flow import preparation
+from hub.queue import outbox
+from hub.settings import load
+
+JOBS = {
+    "prepare_images": "dicom_gateway.jobs:prepare_study",
+    "prepare_ecg": "ecg.jobs:prepare_study",
+    "issue_letter": "hub.flow.dispatch:issue_letter",
+    "deliver": "hub.flow.dispatch:deliver",
+}
+
+GIVEN_UP = {       # a study that cannot be prepared reaches its reader all the same, and says so
+    "prepare_images": preparation.give_up,
+    "prepare_ecg": preparation.give_up,
+}
+
+log = logging.getLogger("hub.worker")
+
+
+def modules() -> list[str]:
+    """The modules that a worker imports before it begins."""
+    return sorted({"hub.flow.jobs", *(place.split(":")[0] for place in JOBS.values())})
+
+
+def run(job_id: int) -> None:
+    """Runs one job in a worker process."""
+    perform(_hub_of(os.getpid()), job_id)
+
+
+def perform(hub: Hub, job_id: int) -> str:
+    """Runs one job and records how it ended. Returns the job's state, "" when somebody else has it."""
+    with hub.writing() as connection:
+        job = outbox.begin(connection, job_id, hub.now(), hub.settings.job_lease_s)
+    if job is None:
+        return ""
+    with _Heartbeat(hub, job_id):
+        try:
+            _handler(job.kind)(hub, **job.args)
+            error = None
+        except Exception as raised:
+            log.exception("job %s %s failed", job_id, job.kind)
+            error = raised
+    with hub.writing() as connection:
+        if error is None:
+            outbox.finish(connection, job_id, hub.now())
+            return "done"
+        words = str(error) or type(error).__name__
+        state = outbox.fail(connection, job_id, hub.now(), words, again=not isinstance(error, Permanent), most_tries=hub.settings.job_tries)
+    if state == "failed" and job.kind in GIVEN_UP:
+        GIVEN_UP[job.kind](hub, **job.args)
+    return state
+
+
+def _handler(kind: str):
+    module, name = JOBS[kind].split(":")
+    return getattr(import_module(module), name)
+
+
+@lru_cache(maxsize=1)
+def _hub_of(_process: int) -> Hub:
+    """One open hub per process; a forked worker opens its own."""
+    return open_hub(load())
+
+
+class _Heartbeat:
+    """Keeps a long job's lease alive while it runs."""
+
+    def __init__(self, hub: Hub, job_id: int):
+        self._hub, self._job_id, self._over = hub, job_id, Event()
+        self._thread = Thread(target=self._beat, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._over.set()
+
+    def _beat(self):
+        lease_s = self._hub.settings.job_lease_s
+        while not self._over.wait(lease_s / 3):
+            try:
+                with self._hub.writing() as connection:
+                    outbox.renew(connection, self._job_id, self._hub.now(), lease_s)
+            except Exception:
+                log.warning("the lease of job %s could not be renewed", self._job_id)

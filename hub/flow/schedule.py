@@ -1,0 +1,45 @@
+"""What happens by itself: every sweep with its pace, run by the scheduler process. Sweeps are idempotent."""
+from __future__ import annotations
+
+import logging
+from threading import Event
+from time import monotonic
+
+from hub.context import Hub
+from hub.errors import HubError
+from hub.flow import completion, critical, dispatch, worklist
+from hub.queue.runner import Dispatcher
+
+log = logging.getLogger("hub.scheduler")
+ABANDONED_S = 24 * 3600
+
+
+def sweeps(hub: Hub) -> list:
+    """(seconds between runs, name, what to run)."""
+    dispatcher = Dispatcher(hub.settings, hub.engine, hub.clock)
+    return [
+        (0.2, "hand over jobs", dispatcher.hand_over),
+        (0.5, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
+        (5, "recover forgotten jobs", dispatcher.recover),
+        (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
+        (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
+        (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),
+        (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
+    ]
+
+
+def run_forever(hub: Hub, stop: Event) -> None:
+    """Runs all sweeps at their pace until ``stop`` is set. A sweep that fails is tried again in its turn."""
+    table = sweeps(hub)
+    due = [0.0] * len(table)
+    while not stop.is_set():
+        for index, (pace_s, name, sweep) in enumerate(table):
+            if monotonic() >= due[index]:
+                try:
+                    sweep()
+                except HubError as error:
+                    log.warning("%s: %s", name, error)
+                except Exception:
+                    log.exception("%s failed", name)
+                due[index] = monotonic() + pace_s
+        stop.wait(0.05)
