@@ -164,7 +164,9 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page:
     latest = (select(report.c.reading_id, report.c.id, report.c.number, report.c.version, report.c.signed_at, report.c.critical,
                      report.c.positive, report.c.reader_name, report.c.reviewer_name, report.c.pdf_sha256)
               .where(report.c.signed_at.is_not(None)).subquery())
-    newest = select(latest.c.id).where(latest.c.reading_id == reading.c.id).order_by(latest.c.version.desc()).limit(1).scalar_subquery()
+    any_version = report.alias()
+    newest = (select(any_version.c.id).where(any_version.c.reading_id == reading.c.id, any_version.c.signed_at.is_not(None))
+              .order_by(any_version.c.version.desc()).limit(1).correlate(reading).scalar_subquery())
     sent = (select(delivery.c.report_id, delivery.c.state, delivery.c.acknowledged_by, delivery.c.acknowledged_at, delivery.c.pdf_sha256)
             .where(delivery.c.channel == "portal").subquery())
     found = (select(study, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex,

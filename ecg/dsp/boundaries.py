@@ -1,0 +1,186 @@
+"""Where P, QRS and T begin and end in an averaged beat, lead by lead.
+
+QRS edges are where the slope leaves, or comes back to, a small share of its steepest. P and T edges are
+where the area between the wave and a level line through its edge is largest over a sliding window
+(Zhang et al. 2006, the trapezium's one-sided form): it needs no threshold and forgives noise.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from .spectrum import low_pass
+
+POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
+QRS_ON_SHARE = 0.06
+QRS_OFF_SHARE = 0.06
+T_WINDOW_S = 0.128
+T_CORNER_HZ = 20.0
+T_LAST_S = 0.62                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
+T_PEAK_LAST_S = 0.48
+T_OWN_SHARE = 0.3
+P_WINDOW_S = 0.060
+P_CORNER_HZ = 25.0
+P_OWN_SHARE = 0.4
+
+
+def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np.ndarray) -> np.ndarray:
+    """Wave boundaries of averaged beats.
+
+    ``templates``: (groups, leads, window) microvolts, R near ``before``; ``interval_s``: (groups, 2) usual
+    time to the previous and to the next beat. Returns (groups, leads, 9) in samples of the window in the
+    order of ``POINTS``, NaN where a wave is not found.
+    """
+    groups, leads, width = templates.shape
+    rows = templates.reshape(groups * leads, width)
+    found = np.full((groups, leads, len(POINTS)), np.nan)
+    found[..., 3:6] = np.stack(_qrs(rows, rate_hz, before), axis=1).reshape(groups, leads, 3)
+    first_on = np.quantile(found[..., 3], 0.25, axis=1)
+    last_off = np.quantile(found[..., 5], 0.75, axis=1)
+    rest = bridge(templates, first_on, last_off).reshape(rows.shape)
+    slow = low_pass(rest, rate_hz, min(T_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
+    found[..., 6:9] = _t_wave(slow, rate_hz, before, first_on, last_off, interval_s[:, 1])
+    t_end = np.nanmedian(np.nan_to_num(found[..., 8], nan=before + 0.4 * rate_hz), axis=1)
+    slow = low_pass(rest, rate_hz, min(P_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
+    found[..., 0:3] = _p_wave(slow, rate_hz, before, first_on, t_end - interval_s[:, 0] * rate_hz)
+    return found
+
+
+def bridge(beats: np.ndarray, on: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """The beats with a straight line in place of each QRS, so that smoothing does not spread it into P or T."""
+    place = np.arange(beats.shape[-1])[None, None]
+    first, last = np.round(on).astype(int)[:, None, None], np.round(off).astype(int)[:, None, None]
+    shape = beats.shape[:2] + (1,)
+    head = np.take_along_axis(beats, np.broadcast_to(first, shape), axis=2)
+    tail = np.take_along_axis(beats, np.broadcast_to(last, shape), axis=2)
+    line = head + (tail - head) * (place - first) / np.maximum(last - first, 1)
+    return np.where((place > first) & (place < last), line, beats)
+
+
+def _slope(rows: np.ndarray, rate_hz: float, span_s: float) -> np.ndarray:
+    """Microvolts per second over a centred span."""
+    half = max(int(round(span_s * rate_hz / 2)), 1)
+    padded = np.pad(rows, ((0, 0), (half, half)), mode="edge")
+    return (padded[:, 2 * half:] - padded[:, :-2 * half]) * (rate_hz / (2 * half))
+
+
+def _last_true(condition: np.ndarray) -> np.ndarray:
+    return condition.shape[1] - 1 - np.argmax(condition[:, ::-1], axis=1)
+
+
+def _qrs(rows: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    place = np.arange(rows.shape[1])
+    steep = np.abs(_slope(low_pass(rows, rate_hz, min(60.0, 0.3 * rate_hz)), rate_hz, 0.008))
+    near = np.abs(place - before) <= 0.09 * rate_hz
+    top = np.where(near, steep, 0).max(axis=1, keepdims=True)
+    fast = near & (steep > 0.3 * top)
+    first, last = np.argmax(fast, axis=1), _last_true(fast)
+    reach = max(int(0.012 * rate_hz), 1)
+    views = np.lib.stride_tricks.sliding_window_view(np.pad(steep, ((0, 0), (reach, reach)), mode="edge"), reach + 1, axis=1)
+    runs = views.max(axis=2)
+    calm_before, calm_after = runs[:, :len(place)], runs[:, reach:]
+    floor = np.percentile(np.where((place > before - 0.2 * rate_hz) & (place < before - 0.06 * rate_hz), steep, np.nan)[
+        :, int(before - 0.2 * rate_hz) + 1:int(before - 0.06 * rate_hz)], 50, axis=1, keepdims=True)
+    quiet = (calm_before < np.maximum(QRS_ON_SHARE * top, 1.5 * floor)) & (place <= first[:, None])
+    on = np.where(quiet.any(axis=1), _last_true(quiet), first)
+    quiet = (calm_after < np.maximum(QRS_OFF_SHARE * top, 1.5 * floor)) & (place >= last[:, None])
+    off = np.where(quiet.any(axis=1), np.argmax(quiet, axis=1), last)
+    level = rows[np.arange(len(rows)), on][:, None]
+    inside = (place >= on[:, None]) & (place <= off[:, None])
+    peak = np.where(inside, np.abs(rows - level), -1).argmax(axis=1)
+    return on.astype(float), peak.astype(float), off.astype(float)
+
+
+def _area_before(rows: np.ndarray, count: int) -> np.ndarray:
+    """At each point t: the mean over the last ``count`` samples of x - x(t)."""
+    padded = np.concatenate([np.repeat(rows[..., :1], count, axis=-1), rows], axis=-1)
+    total = np.cumsum(padded, axis=-1)
+    return (total[..., count:] - total[..., :-count]) / count - rows
+
+
+def _area_after(rows: np.ndarray, count: int) -> np.ndarray:
+    return _area_before(rows[..., ::-1], count)[..., ::-1]
+
+
+def _pick(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Where the last axis is largest between its limits; NaN where the limits leave nothing."""
+    place = np.arange(values.shape[-1])
+    allowed = (place >= low[..., None]) & (place <= high[..., None])
+    best = np.where(allowed, values, -np.inf).argmax(axis=-1).astype(float)
+    best[~np.broadcast_to(allowed.any(axis=-1), best.shape)] = np.nan
+    return best
+
+
+def _above_line(rows: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """The rows less the straight line between two points of each group: what rises from the level of rest."""
+    width = rows.shape[-1]
+    first, last = (np.clip(np.nan_to_num(edge), 0, width - 1).astype(int)[:, None, None] for edge in (start, stop))
+    shape = rows.shape[:2] + (1,)
+    head = np.take_along_axis(rows, np.broadcast_to(first, shape), axis=2)
+    tail = np.take_along_axis(rows, np.broadcast_to(last, shape), axis=2)
+    share = np.clip((np.arange(width) - first) / np.maximum(last - first, 1), 0, 1)
+    return rows - head - (tail - head) * share
+
+
+def _value(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    index = np.clip(np.nan_to_num(at), 0, rows.shape[-1] - 1).astype(int)[..., None]
+    return np.take_along_axis(rows, index, axis=-1)
+
+
+def _agree(own: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
+    """Each lead's edge drawn towards the weighted middle of all leads: they watch the same heart.
+
+    A lead with a large wave (``weight`` near one) keeps more of its own edge than one where it is small.
+    """
+    middle = np.sum(weight * np.nan_to_num(own), axis=1, keepdims=True) / np.maximum(
+        np.sum(weight * np.isfinite(own), axis=1, keepdims=True), 1e-9)
+    return middle + (own - middle) * share
+
+
+def _t_wave(rows, rate_hz, before, on, off, following) -> np.ndarray:
+    """(groups, leads, 3): T onset, peak and end."""
+    root = np.sqrt(np.clip(following, 0.25, 1.3))
+    start = off + 0.06 * rate_hz
+    stop = np.minimum(before + np.minimum(T_LAST_S * root, following - 0.12) * rate_hz, rows.shape[2] - 5)
+    stop = np.maximum(stop, start + 0.08 * rate_hz)
+    bump = _above_line(rows, on - 0.01 * rate_hz, stop)
+    size = np.sqrt(np.mean(bump ** 2, axis=1))
+    middle = _pick(size, start, np.minimum(stop - 0.04 * rate_hz, before + T_PEAK_LAST_S * root * rate_hz))
+    near = 0.09 * rate_hz
+    peak = _pick(np.abs(bump), np.maximum(start, middle - near)[:, None], np.minimum(stop - 10, middle + near)[:, None])
+    height = _value(bump, peak)
+    sign = np.sign(height)
+    falling = np.maximum(sign * _area_before(rows, int(T_WINDOW_S * rate_hz)), 0)
+    rising = np.maximum(sign * _area_after(rows, int(T_WINDOW_S * rate_hz)), 0)
+    end_all = _pick(falling.sum(axis=1), middle + 0.04 * rate_hz, stop)
+    end = _pick(falling, np.maximum(peak + 0.03 * rate_hz, end_all[:, None] - 0.06 * rate_hz), (end_all + 0.06 * rate_hz)[:, None])
+    begin = _pick(rising, off[:, None], peak - 0.03 * rate_hz)
+    weight = np.abs(height[..., 0])
+    weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-9)
+    end = _agree(end, weight, T_OWN_SHARE)
+    return np.stack([begin, peak, end], axis=-1)
+
+
+def _p_wave(rows, rate_hz, before, on, room) -> np.ndarray:
+    """(groups, leads, 3): P onset, peak and end."""
+    start = np.maximum(room, before - 0.36 * rate_hz)
+    start = np.minimum(start, on - 0.12 * rate_hz)
+    stop = on - 0.01 * rate_hz
+    bump = _above_line(rows, start, stop)
+    size = np.sqrt(np.mean(bump ** 2, axis=1))
+    middle = _pick(size, start + 0.02 * rate_hz, stop - 0.02 * rate_hz)
+    near = 0.03 * rate_hz
+    peak = _pick(np.abs(bump), (middle - near)[:, None], np.minimum(middle + near, stop)[:, None])
+    height = _value(bump, peak)
+    sign = np.sign(height)
+    count = int(P_WINDOW_S * rate_hz)
+    rising = np.maximum(sign * _area_after(rows, count), 0)
+    falling = np.maximum(sign * _area_before(rows, count), 0)
+    far, close = 0.10 * rate_hz, 0.02 * rate_hz
+    on_all = _pick(rising.sum(axis=1), middle - far, middle - close)
+    off_all = _pick(falling.sum(axis=1), middle + close, np.minimum(middle + far, on))
+    width = 0.03 * rate_hz
+    begin = _pick(rising, (on_all - width)[:, None], np.minimum(peak - close / 2, on_all[:, None] + width))
+    end = _pick(falling, np.maximum(peak + close / 2, off_all[:, None] - width), np.minimum(off_all + width, on)[:, None])
+    weight = np.abs(height[..., 0])
+    weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-9)
+    return np.stack([_agree(begin, weight, P_OWN_SHARE), peak, _agree(end, weight, P_OWN_SHARE)], axis=-1)

@@ -1,0 +1,135 @@
+"""Backup and restore: one tar of rows, files and keys that fits SQLite and PostgreSQL alike.
+
+Rows are read in one consistent look, files after them: whatever a row names was safe before the row was.
+The same archive moves a county from SQLite to PostgreSQL.
+"""
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, func, insert, select, text
+
+from hub.errors import Invalid
+from hub.storage import database, migration
+from hub.storage.blobs import Blobs
+from hub.storage.tables import Moment, audit_head, metadata
+
+FORMAT = 1
+BATCH = 500
+KEPT_FILES = ("keys", "demo.json")
+Progress = Callable[[int, int], None]
+
+
+def write(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
+    """Writes the archive and returns how many blobs it holds. ``file`` appears only when it is whole."""
+    part = file.with_name(file.name + ".part")
+    with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
+        with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                counts = {}
+                for table in metadata.sorted_tables:
+                    lines = [_to_json(table, row) for row in connection.execute(select(table))]
+                    counts[table.name] = len(lines)
+                    _add(tar, f"rows/{table.name}.jsonl", "\n".join(lines).encode())
+        _add(tar, "about.json", json.dumps({"format": FORMAT, "schema": migration.current(engine)[0], "rows": counts}).encode())
+        for name in KEPT_FILES:
+            if (folder / name).exists():
+                tar.add(folder / name, f"files/{name}")
+        blobs = [p for p in (folder / "blobs").glob("??/??/*") if len(p.name) == 64]
+        for done, path in enumerate(blobs, 1):
+            tar.add(path, f"blobs/{path.name}")
+            progress(done, len(blobs))
+    with part.open("rb") as whole:
+        os.fsync(whole.fileno())
+    part.replace(file)
+    return len(blobs)
+
+
+def read(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
+    """Brings an archive back into a hub without rows; returns how many blobs it held. Invalid, and nothing
+    entered, when the hub is in use, the archive is of another schema, or a file does not match its hash."""
+    with database.reading(engine) as connection:
+        used = any(connection.scalar(select(func.count()).select_from(table))
+                   for table in metadata.sorted_tables if table is not audit_head)
+    if used:
+        raise Invalid("not_empty", "恢复需要一个空的诊断中心（data_dir 与数据库均为空）。", "restore needs an empty hub: another data_dir or database.")
+    try:
+        with tarfile.open(file) as tar:
+            return _restore(engine, folder, tar, progress)
+    except (tarfile.TarError, KeyError, json.JSONDecodeError, EOFError) as error:
+        raise Invalid("bad_archive", "备份文件损坏或不完整，未恢复。", f"the archive is damaged; nothing was restored: {error}") from None
+
+
+def _restore(engine: Engine, folder: Path, tar: tarfile.TarFile, progress: Progress) -> int:
+    rows, about, done = {}, None, 0
+    blobs = Blobs(folder / "blobs")
+    members = tar.getmembers()
+    total = sum(m.name.startswith("blobs/") for m in members)
+    for member in members:
+        top, _, name = member.name.partition("/")
+        if not member.isfile() or ".." in member.name:
+            continue
+        content = tar.extractfile(member)
+        if top == "blobs":
+            with blobs.writer() as writer:
+                while chunk := content.read(1 << 20):
+                    writer.write(chunk)
+                kept = writer.keep()
+            if kept.sha256 != name:
+                raise Invalid("bad_archive", f"备份中的文件 {name[:12]} 与其校验值不符，未恢复。", f"the file {name[:12]} does not match its hash; nothing was restored.")
+            done += 1
+            progress(done, total)
+        elif top == "rows":
+            rows[name.removesuffix(".jsonl")] = content.read().decode().splitlines()
+        elif top == "files":
+            _put(folder / name, content.read())
+        elif member.name == "about.json":
+            about = json.loads(content.read())
+    if about is None or about["format"] != FORMAT or about["schema"] != migration.current(engine)[0]:
+        raise Invalid("other_schema", "备份来自另一版本，请用同版本程序恢复后再升级。", "the archive is of another schema: restore it with the version that wrote it, then upgrade.")
+    with database.writing(engine) as connection:
+        connection.execute(audit_head.delete())
+        for table in metadata.sorted_tables:
+            for batch in _batches([_from_json(table, line) for line in rows.get(table.name, [])]):
+                connection.execute(insert(table), batch)
+            if connection.dialect.name == "postgresql" and "id" in table.c and table is not audit_head:
+                connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
+                                        f"GREATEST((SELECT MAX(id) FROM {table.name}), 1), (SELECT COUNT(*) > 0 FROM {table.name}))"))
+    return done
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        output.write(content)
+
+
+def _to_json(table, row) -> str:
+    return json.dumps({c.name: v.isoformat() if isinstance(v, datetime) else v for c, v in zip(table.c, row)}, ensure_ascii=False)
+
+
+def _from_json(table, line: str) -> dict:
+    values = json.loads(line)
+    for column in table.c:
+        if isinstance(column.type, Moment) and values[column.name] is not None:
+            values[column.name] = datetime.fromisoformat(values[column.name])
+    return values
+
+
+def _batches(rows: list) -> Iterator[list]:
+    for start in range(0, len(rows), BATCH):
+        yield rows[start:start + BATCH]
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
