@@ -85,18 +85,19 @@ def sign_in(hub: Hub, username: str, password: str, address: str) -> str:
 
 def who(hub: Hub, token: str, address: str = ""):
     """The account row and actor behind a session token, or None when it has ended. Counts as activity."""
-    now = hub.now()
-    with hub.reading() as connection:
-        row = connection.execute(
-            select(account, session.c.id.label("session_id"), session.c.seen_at, session.c.ends_at, session.c.ended_at)
-            .join(session, session.c.account_id == account.c.id).where(session.c.token_sha256 == _digest(token))).one_or_none()
-    idle = timedelta(minutes=hub.settings.session_idle_minutes)
-    if row is None or not row.active or row.ended_at or row.ends_at <= now or row.seen_at + idle <= now:
+    now, row = hub.now(), _session_of(hub, token)
+    if row is None:
         return None
     if (now - row.seen_at).total_seconds() > 60:
         with hub.writing() as connection:
             connection.execute(update(session).where(session.c.id == row.session_id).values(seen_at=now))
     return row, _actor(row, address)
+
+
+def glance(hub: Hub, token: str, address: str = ""):
+    """As ``who``, for what a page asks by itself: it does not keep an idle session alive."""
+    row = _session_of(hub, token)
+    return None if row is None else (row, _actor(row, address))
 
 
 def sign_out(hub: Hub, token: str, actor: Actor) -> None:
@@ -153,6 +154,18 @@ def listed(hub: Hub, actor: Actor) -> list:
     with hub.reading() as connection:
         return list(connection.execute(select(account, site.c.name.label("site_name")).outerjoin(site, site.c.id == account.c.site_id)
                                        .order_by(account.c.role, account.c.username)))
+
+
+def _session_of(hub: Hub, token: str):
+    now = hub.now()
+    with hub.reading() as connection:
+        row = connection.execute(
+            select(account, session.c.id.label("session_id"), session.c.seen_at, session.c.ends_at, session.c.ended_at)
+            .join(session, session.c.account_id == account.c.id).where(session.c.token_sha256 == _digest(token))).one_or_none()
+    idle = timedelta(minutes=hub.settings.session_idle_minutes)
+    if row is None or not row.active or row.ended_at or row.ends_at <= now or row.seen_at + idle <= now:
+        return None
+    return row
 
 
 def _set_password(hub: Hub, connection: Connection, account_id: int, new: str, must_change: bool) -> None:

@@ -194,6 +194,20 @@ def versions(hub: Hub, actor: Actor, reading_id: int) -> list:
         return list(connection.execute(found))
 
 
+def version(hub: Hub, actor: Actor, report_id: int):
+    """One standing version with its study's site and patient. NotFound where there is none this person may see."""
+    actor.require("report.view")
+    with hub.reading() as connection:
+        row = connection.execute(
+            select(report, study.c.site_id, study.c.patient_id, study.c.kind, study.c.study_uid)
+            .join(study, study.c.id == report.c.study_id)
+            .where(report.c.id == report_id, report.c.withdrawn_at.is_(None))).one_or_none()
+    if row is None or (actor.role == "clinic" and row.signed_at is None):
+        raise NotFound("not_found", "没有找到这份报告，或不属于您的机构。", "no such report, or not of your institution.")
+    actor.require_site(row.site_id)
+    return row
+
+
 def _freeze(hub: Hub, connection: Connection, actor: Actor, row) -> int:
     """Turns the draft into an unsigned report version."""
     words = _draft(connection, row.id)
