@@ -21,7 +21,7 @@ from hub.supervisor import Supervisor
 
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 GATEWAY = "dicom_gateway.server:start"
-WEB = "reading_ui.app:from_environment"
+WEB = "reading_ui.wsgi:from_environment"
 
 
 @click.command()
