@@ -49,19 +49,29 @@ export function codecsWithoutEval() {
   };
 }
 
-/** Vite plugin: the text of a measurement is styled through the object model, not by an attribute. */
-export function measurementTextWithoutStyleAttribute() {
-  const before = "textElement.setAttribute('style', combinedStyle);";
-  let replaced = false;
+// Where the tools library writes style attributes on the drawings of measurements.
+const STYLED = [
+  ['drawTextBox', "textElement.setAttribute('style', combinedStyle);", 'textElement.style.cssText = combinedStyle;'],
+  ...['setAttributesIfNecessary', 'setNewAttributesIfValid'].map((file) => [
+    file,
+    'svgNode.setAttribute(key, newValue);',
+    "if (key === 'style') svgNode.style.cssText = newValue; else svgNode.setAttribute(key, newValue);",
+  ]),
+];
+
+/** Vite plugin: measurements are styled through the object model, which the policy allows. */
+export function drawingsWithoutStyleAttribute() {
+  const missing = new Set(STYLED.map(([file]) => file));
   return {
-    name: 'measurement-text-without-style-attribute',
+    name: 'drawings-without-style-attribute',
     transform(code, id) {
-      if (!id.includes('drawTextBox') || !code.includes(before)) return null;
-      replaced = true;
-      return { code: code.replace(before, 'textElement.style.cssText = combinedStyle;'), map: null };
+      const [file, before, after] = STYLED.find(([name]) => id.includes(`/drawingSvg/${name}.js`)) ?? [];
+      if (!file || !code.includes(before)) return null;
+      missing.delete(file);
+      return { code: code.replace(before, after), map: null };
     },
     buildEnd(error) {
-      if (!error && !replaced) this.error('drawTextBox has changed: its style attribute was not found');
+      if (!error && missing.size) this.error(`the tools library has changed: ${[...missing]}`);
     },
   };
 }

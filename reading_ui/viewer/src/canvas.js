@@ -54,7 +54,7 @@ export class ReadingCanvas {
   async open() {
     const cpu = !webglWorks();
     if (cpu) setUseCPURendering(true, false);
-    initCore({ rendering: { useCPURendering: cpu, webGlContextCount: 2 } });
+    initCore({ rendering: { useCPURendering: cpu, webGlContextCount: 1 } });
     cache.setMaxCacheSize(CACHE_BYTES);
     openFrames(this.study, { cpu });
     openTools(this.say);

@@ -139,7 +139,7 @@ export class Mpr {
     plane.words.parts.where.textContent = [
       this.say('image', { i: viewport.getSliceIndex() + 1, n: count }),
       this.say('position', { mm: focal[along].toFixed(1) }),
-    ].join('  ');
+    ].join('\n');
     plane.words.parts.how.textContent = window
       ? this.say('windowLine', { w: Math.round(window.width), c: Math.round(window.center) })
       : '';

@@ -83,6 +83,7 @@ export function writeCursor({ parts }, shown, cursor) {
 export function writeDirections({ parts }, viewport, image) {
   const { clientWidth: width, clientHeight: height } = viewport.element;
   const middle = viewport.canvasToWorld([width / 2, height / 2]);
+  if (!middle) return; // nothing drawn yet
   const right = subtract(viewport.canvasToWorld([width, height / 2]), middle);
   const down = subtract(viewport.canvasToWorld([width / 2, height]), middle);
   const back = (direction) => direction.map((part) => -part);

@@ -130,7 +130,7 @@ export class Pane {
     const at = this.series.images.findIndex((image) => image.imageId === this.shownId);
     if (at !== this.wanted) return;
     this.notice.hidden = true;
-    this.describe();
+    this.changed(this); // the words follow when it is drawn (IMAGE_RENDERED)
     queue.pump();
   }
 
