@@ -5,7 +5,7 @@ import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { defineConfig } from 'vite';
-import { codecsWithoutEval, drawingsWithoutStyleAttribute } from './policy.js';
+import { adaptedTools, codecsWithoutEval } from './libraries.js';
 
 const outDir = resolve(import.meta.dirname, '../static/built/viewer');
 const absent = resolve(import.meta.dirname, 'src/absent.js');
@@ -69,5 +69,5 @@ export default defineConfig({
       },
     },
   },
-  plugins: [codecsWithoutEval(), drawingsWithoutStyleAttribute(), precompressed()],
+  plugins: [codecsWithoutEval(), adaptedTools(), precompressed()],
 });

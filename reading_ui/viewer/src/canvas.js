@@ -85,7 +85,14 @@ export class ReadingCanvas {
 
   resized() {
     clearTimeout(this.resizing);
-    this.resizing = setTimeout(() => this.engine.resize(true, true), 60);
+    this.resizing = setTimeout(() => this.takeRoom(), 60);
+  }
+
+  /** The panes have another size: what filled its pane fills it again, what was zoomed stays zoomed. */
+  takeRoom() {
+    const fitted = this.panes.filter((pane) => pane.isFitted);
+    this.engine.resize(true, true);
+    for (const pane of fitted) pane.fit();
   }
 
   layOut(name) {
@@ -96,7 +103,7 @@ export class ReadingCanvas {
     while (this.panes.length > wanted) this.panes.pop().close();
     while (this.panes.length < wanted) this.addPane();
     if (!this.panes.includes(this.active)) this.activate(this.panes[0]);
-    this.engine.resize(true, true);
+    this.takeRoom();
     this.fillEmpty();
     this.expect();
   }
@@ -278,7 +285,7 @@ export class ReadingCanvas {
     this.mpr.close();
     this.mpr = null;
     this.grid.hidden = false;
-    this.engine.resize(true, true);
+    this.takeRoom();
     for (const pane of this.panes) pane.viewport.render();
     this.changed();
   }

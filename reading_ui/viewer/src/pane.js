@@ -233,9 +233,17 @@ export class Pane {
     this.changed(this);
   }
 
+  /** The whole image in the pane, turned and flipped as it was. */
   fit() {
+    if (!this.image) return;
+    const { rotation, flipHorizontal, flipVertical } = this.viewport.getViewPresentation();
     this.viewport.resetCamera();
+    this.viewport.setViewPresentation({ rotation, flipHorizontal, flipVertical });
     this.viewport.render();
+  }
+
+  get isFitted() {
+    return !this.image || Math.abs(this.viewport.getZoom() - 1) < 0.01;
   }
 
   reset() {

@@ -1,6 +1,8 @@
 // What a measurement says: numbers with their unit, and where the unit is not a patient millimetre, why.
 import { metaData } from '@cornerstonejs/core';
-import { imageBehind } from './frames.js';
+import { RectangleROITool } from '@cornerstonejs/tools';
+import { imageBehind, valueAt } from './frames.js';
+import { subtract } from './geometry.js';
 
 const imageOf = (annotation) => imageBehind(annotation.metadata?.referencedImageId);
 
@@ -12,6 +14,14 @@ function lengthUnit(image, given) {
   if (!image || image.spacing) return { unit: 'mm', factor: 1, note: '' };
   if (image.detectorSpacing) return { unit: 'mm', factor: 1, note: 'atDetector' };
   return { unit: 'px', factor: 1, note: 'uncalibrated' };
+}
+
+/** The library counts a rectangle's sides in whole pixels; its corners say how large it was drawn. */
+function rectangleArea({ data, metadata }) {
+  if (metadata.toolName !== RectangleROITool.toolName) return null;
+  const [corner, along, down] = data.handles.points;
+  const side = (to) => Math.hypot(...subtract(to, corner));
+  return side(along) * side(down);
 }
 
 function valueUnit(image) {
@@ -33,7 +43,7 @@ export function numbersOf(annotation) {
   if (Number.isFinite(stats.mean)) {
     const { unit, factor, note } = lengthUnit(image, stats.areaUnit);
     return {
-      area: stats.area * factor * factor,
+      area: (factor === 1 && rectangleArea(annotation)) || stats.area * factor * factor,
       areaUnit: `${unit}²`,
       note,
       mean: stats.mean,
@@ -43,16 +53,24 @@ export function numbersOf(annotation) {
       valueUnit: valueUnit(image),
     };
   }
-  if (stats.index) return { index: [...stats.index], value: stats.value, valueUnit: valueUnit(image) };
+  if (stats.index && image) {
+    // The library looks a probe's value up in the wrong slice of a stack; the image itself knows.
+    const index = stats.index.slice(0, 2).map(Math.round);
+    const value = valueAt(image.imageId, ...index);
+    return value === null ? null : { index, value, valueUnit: valueUnit(image) };
+  }
   return null;
 }
 
-/** Text lines for the tools library: getTextLines(data, targetId). */
-export function readout(say) {
+/** Text lines of one tool for the tools library: getTextLines(data, targetId). */
+export function readout(say, toolName) {
   return (data, targetId) => {
     const stats = data.cachedStats?.[targetId];
     if (!stats) return undefined;
-    const annotation = { data: { cachedStats: { one: stats } }, metadata: { referencedImageId: targetId.replace(/^imageId:/, '') } };
+    const annotation = {
+      data: { cachedStats: { one: stats }, handles: data.handles },
+      metadata: { referencedImageId: targetId.replace(/^imageId:/, ''), toolName },
+    };
     const numbers = numbersOf(annotation);
     if (!numbers) return undefined;
     const note = numbers.note ? say(numbers.note) : '';

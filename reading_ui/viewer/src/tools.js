@@ -38,8 +38,9 @@ export function openTools(say) {
   Object.values(TOOLS).forEach((tool) => addTool(tool));
   group = ToolGroupManager.createToolGroup(GROUP);
   for (const tool of Object.values(MOVING)) group.addTool(tool.toolName);
-  const getTextLines = readout(say);
-  for (const tool of Object.values(MEASURING)) group.addTool(tool.toolName, { getTextLines, shadow: true });
+  for (const { toolName } of Object.values(MEASURING)) {
+    group.addTool(toolName, { getTextLines: readout(say, toolName), shadow: true });
+  }
   const styles = annotation.config.style.getDefaultToolStyles();
   annotation.config.style.setDefaultToolStyles({
     ...styles,
@@ -55,6 +56,7 @@ export function openTools(say) {
       textBoxFontFamily: '"Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", sans-serif',
       textBoxFontSize: '13px',
       textBoxLinkLineDash: '2,3',
+      textBoxBackground: 'rgba(8, 10, 12, 0.55)',
     },
   });
   choose('window');

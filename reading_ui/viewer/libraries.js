@@ -1,5 +1,6 @@
-// Keeps the libraries within the page's content security policy, which knows neither 'unsafe-eval' nor
-// style attributes. Each change is checked: a library that no longer fits stops the build.
+// What is changed in the libraries while they are built. Most of it keeps them within the page's content
+// security policy, which knows neither 'unsafe-eval' nor style attributes. Each change is checked: a library
+// that no longer fits stops the build.
 
 const MARK = /@cornerstonejs\/codec-[^/]+\/dist\/\w+\.js/;
 
@@ -49,23 +50,27 @@ export function codecsWithoutEval() {
   };
 }
 
-// Where the tools library writes style attributes on the drawings of measurements.
-const STYLED = [
-  ['drawTextBox', "textElement.setAttribute('style', combinedStyle);", 'textElement.style.cssText = combinedStyle;'],
-  ...['setAttributesIfNecessary', 'setNewAttributesIfValid'].map((file) => [
+// [file of the tools library, what stands there, what stands there instead]
+const CHANGES = [
+  // Measurements are styled through the object model, which the policy allows, not by attributes.
+  ['drawingSvg/drawTextBox', "textElement.setAttribute('style', combinedStyle);", 'textElement.style.cssText = combinedStyle;'],
+  ...['drawingSvg/setAttributesIfNecessary', 'drawingSvg/setNewAttributesIfValid'].map((file) => [
     file,
     'svgNode.setAttribute(key, newValue);',
     "if (key === 'style') svgNode.style.cssText = newValue; else svgNode.setAttribute(key, newValue);",
   ]),
+  // No tool here knows a double click; a click must not wait 0.4 s for a second one, nor land in the tool
+  // that was chosen meanwhile.
+  ['eventListeners/mouse/mouseDownListener', 'DOUBLE_CLICK_TOLERANCE_MS = 400', 'DOUBLE_CLICK_TOLERANCE_MS = 50'],
 ];
 
-/** Vite plugin: measurements are styled through the object model, which the policy allows. */
-export function drawingsWithoutStyleAttribute() {
-  const missing = new Set(STYLED.map(([file]) => file));
+/** Vite plugin. */
+export function adaptedTools() {
+  const missing = new Set(CHANGES.map(([file]) => file));
   return {
-    name: 'drawings-without-style-attribute',
+    name: 'adapted-tools',
     transform(code, id) {
-      const [file, before, after] = STYLED.find(([name]) => id.includes(`/drawingSvg/${name}.js`)) ?? [];
+      const [file, before, after] = CHANGES.find(([name]) => id.includes(`/tools/dist/esm/${name}.js`)) ?? [];
       if (!file || !code.includes(before)) return null;
       missing.delete(file);
       return { code: code.replace(before, after), map: null };
