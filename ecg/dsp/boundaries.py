@@ -11,7 +11,14 @@ import numpy as np
 from .spectrum import low_pass
 
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
-QRS_ON_SHARE = 0.06
+SPIKE_S = 0.014
+QRS_CORNER_HZ = 40.0
+FAST_SHARE = 0.20              # of the largest speed of all leads: surely QRS
+QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
+QRS_SLACK_IN_S = 0.04          # and inside
+CALM_S = 0.012
+QRS_OWN_SHARE = 0.4
+QRS_ON_SHARE = 0.04
 QRS_OFF_SHARE = 0.06
 T_WINDOW_S = 0.128
 T_CORNER_HZ = 20.0
@@ -19,8 +26,8 @@ T_LAST_S = 0.62                # T ends within this time after R at 60 beats a m
 T_PEAK_LAST_S = 0.48
 T_OWN_SHARE = 0.3
 P_WINDOW_S = 0.060
-P_CORNER_HZ = 25.0
-P_OWN_SHARE = 0.4
+P_CORNER_HZ = 30.0
+P_OWN_SHARE = 0.6
 
 
 def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np.ndarray) -> np.ndarray:
@@ -33,7 +40,7 @@ def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np
     groups, leads, width = templates.shape
     rows = templates.reshape(groups * leads, width)
     found = np.full((groups, leads, len(POINTS)), np.nan)
-    found[..., 3:6] = np.stack(_qrs(rows, rate_hz, before), axis=1).reshape(groups, leads, 3)
+    found[..., 3:6] = _qrs(templates, rate_hz, before)
     first_on = np.quantile(found[..., 3], 0.25, axis=1)
     last_off = np.quantile(found[..., 5], 0.75, axis=1)
     rest = bridge(templates, first_on, last_off).reshape(rows.shape)
@@ -63,31 +70,83 @@ def _slope(rows: np.ndarray, rate_hz: float, span_s: float) -> np.ndarray:
     return (padded[:, 2 * half:] - padded[:, :-2 * half]) * (rate_hz / (2 * half))
 
 
-def _last_true(condition: np.ndarray) -> np.ndarray:
-    return condition.shape[1] - 1 - np.argmax(condition[:, ::-1], axis=1)
+def _without_spikes(rows: np.ndarray, rate_hz: float) -> np.ndarray:
+    """A running median over about 10 ms: takes pacing spikes away, keeps the edges of a QRS."""
+    half = max(int(round(SPIKE_S * rate_hz / 2)), 1)
+    padded = np.pad(rows, ((0, 0), (half, half)), mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1), axis=2)
 
 
-def _qrs(rows: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    place = np.arange(rows.shape[1])
-    steep = np.abs(_slope(low_pass(rows, rate_hz, min(60.0, 0.3 * rate_hz)), rate_hz, 0.008))
-    near = np.abs(place - before) <= 0.09 * rate_hz
-    top = np.where(near, steep, 0).max(axis=1, keepdims=True)
-    fast = near & (steep > 0.3 * top)
-    first, last = np.argmax(fast, axis=1), _last_true(fast)
-    reach = max(int(0.012 * rate_hz), 1)
-    views = np.lib.stride_tricks.sliding_window_view(np.pad(steep, ((0, 0), (reach, reach)), mode="edge"), reach + 1, axis=1)
-    runs = views.max(axis=2)
-    calm_before, calm_after = runs[:, :len(place)], runs[:, reach:]
-    floor = np.percentile(np.where((place > before - 0.2 * rate_hz) & (place < before - 0.06 * rate_hz), steep, np.nan)[
-        :, int(before - 0.2 * rate_hz) + 1:int(before - 0.06 * rate_hz)], 50, axis=1, keepdims=True)
-    quiet = (calm_before < np.maximum(QRS_ON_SHARE * top, 1.5 * floor)) & (place <= first[:, None])
-    on = np.where(quiet.any(axis=1), _last_true(quiet), first)
-    quiet = (calm_after < np.maximum(QRS_OFF_SHARE * top, 1.5 * floor)) & (place >= last[:, None])
-    off = np.where(quiet.any(axis=1), np.argmax(quiet, axis=1), last)
-    level = rows[np.arange(len(rows)), on][:, None]
-    inside = (place >= on[:, None]) & (place <= off[:, None])
-    peak = np.where(inside, np.abs(rows - level), -1).argmax(axis=1)
-    return on.astype(float), peak.astype(float), off.astype(float)
+def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> np.ndarray:
+    """(groups, leads, 3): QRS onset, largest deflection, QRS end."""
+    groups, leads, width = templates.shape
+    reach = int(0.2 * rate_hz)
+    cut = slice(max(before - reach, 0), min(before + reach + int(0.06 * rate_hz), width))
+    rows = _without_spikes(templates[..., cut].reshape(groups * leads, -1), rate_hz)
+    steep = np.abs(_slope(low_pass(rows, rate_hz, min(QRS_CORNER_HZ, 0.3 * rate_hz)), rate_hz, 0.008))
+    steep = steep.reshape(groups, leads, -1)
+    speed = np.sqrt(np.mean(steep ** 2, axis=1))
+    first, last = _extent(speed, rate_hz, before - cut.start)
+    place = np.arange(steep.shape[2])
+    inside = (place >= first[:, None, None]) & (place <= last[:, None, None])
+    top = np.where(inside, steep, 0).max(axis=2, keepdims=True)
+    ground = np.quantile(np.where(inside, np.inf, steep), 0.3, axis=2, keepdims=True)
+    slack = int(QRS_SLACK_S * rate_hz)
+    on = _leave(steep, np.maximum(QRS_ON_SHARE * top, 1.5 * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
+    back = steep.shape[2] - 1
+    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, 1.5 * ground)[..., ::-1], back - last, slack,
+                        QRS_SLACK_IN_S * rate_hz, rate_hz)
+    weight = top[..., 0] / np.maximum(top[..., 0].max(axis=1, keepdims=True), 1e-9)
+    on, off = _agree(on, weight, QRS_OWN_SHARE), _agree(off, weight, QRS_OWN_SHARE)
+    shaped = rows.reshape(groups, leads, -1)
+    level = _value(shaped, on)
+    wave = np.where((place >= on[..., None]) & (place <= off[..., None]), np.abs(shaped - level), -1)
+    return np.stack([on, wave.argmax(axis=2), off], axis=-1) + cut.start
+
+
+def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last fast point of each group's QRS: fast stretches less than 30 ms apart belong together."""
+    place = np.arange(speed.shape[1])
+    near = np.abs(place - centre) <= 0.1 * rate_hz
+    peak = np.where(near, speed, 0).argmax(axis=1)
+    top = speed[np.arange(len(speed)), peak]
+    ground = np.quantile(speed, 0.3, axis=1)
+    fast = speed > np.maximum(FAST_SHARE * top, 2.0 * ground)[:, None]
+    bridge_over = int(0.03 * rate_hz)
+    first, last = peak.copy(), peak.copy()
+    for group in range(len(speed)):
+        points = np.flatnonzero(fast[group])
+        points = points[np.abs(points - peak[group]) <= 0.16 * rate_hz]
+        left, right = points[points <= peak[group]][::-1], points[points >= peak[group]]
+        first[group] = _run_end(left, bridge_over, peak[group])
+        last[group] = _run_end(right, bridge_over, peak[group])
+    return first, last
+
+
+def _run_end(points: np.ndarray, allowed: int, start: int) -> int:
+    """The last point that can be reached from the first without a step larger than ``allowed``."""
+    if len(points) == 0:
+        return int(start)
+    broken = np.flatnonzero(np.abs(np.diff(points)) > allowed)
+    return int(points[broken[0]] if len(broken) else points[-1])
+
+
+def _leave(steep: np.ndarray, limit: np.ndarray, first: np.ndarray, slack: int, inward: float, rate_hz: float) -> np.ndarray:
+    """Per lead, walking outwards (to lower indices) from its own first fast point: where it becomes calm."""
+    place = np.arange(steep.shape[2])
+    window = (place >= first[:, None, None] - slack) & (place <= first[:, None, None] + inward)
+    above = (steep > 3 * limit) & window
+    start = np.where(above.any(axis=2), above.argmax(axis=2), first[:, None])
+    run = max(int(CALM_S * rate_hz), 1)
+    padded = np.pad(steep, ((0, 0), (0, 0), (run, 0)), mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, run + 1, axis=2).max(axis=3)
+    calm = (highest < limit) & window & (place <= start[..., None])
+    return np.where(calm.any(axis=2), back_argmax(calm), first[:, None] - slack * 0.5).astype(float)
+
+
+def back_argmax(condition: np.ndarray) -> np.ndarray:
+    """The last true place of the last axis."""
+    return condition.shape[-1] - 1 - np.argmax(condition[..., ::-1], axis=-1)
 
 
 def _area_before(rows: np.ndarray, count: int) -> np.ndarray:

@@ -7,11 +7,21 @@ UnreadableRecording and nothing else. The order is the order of asking; the weak
 """
 from __future__ import annotations
 
-from ecg.readers import csv, dicom, edf, hl7_aecg, wfdb
+from ecg.readers import (
+    contec, csv, dicom, edf, healforce, hl7_aecg, ishne, mfer, muse_xml, philips_xml, schiller_xml, scp, wfdb,
+)
 
 READERS = (
     dicom,
     hl7_aecg,
+    muse_xml,
+    philips_xml,
+    schiller_xml,
+    scp,
+    healforce,
+    contec,
+    ishne,
+    mfer,
     edf,
     wfdb,
     csv,      # last: numbers in columns are the weakest evidence

@@ -18,7 +18,7 @@ from ecg.recording import Recording, SourceFile
 from ecg.units import microvolts_per
 
 NAME = "CSV"
-MAX_CSV_BYTES = 16 * 1024 * 1024      # text cells cost some fifty bytes each while they are read
+MAX_CSV_BYTES = 8 * 1024 * 1024      # ten seconds of twelve leads are 0.5 MB; text costs far more than its size
 _NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?")
 _WORDS = {"nan", "inf", "-inf", "null", "none", "na", "n/a"}
 _TIME = re.compile(r"(time|t|zeit|时间|sample|samples|index|序号|ms|sec|seconds|s)\b.*|", re.IGNORECASE)

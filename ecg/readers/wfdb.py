@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ecg.errors import UnreadableRecording
-from ecg.leads import is_standard, standard_name
+from ecg.leads import standard_name
 from ecg.readers.given import check_rate, check_size, check_values, malformed, the_one, truncated
 from ecg.readers.wfdb_samples import FORMATS, counts_of
 from ecg.recording import PatientAsWritten, Recording, SourceFile
@@ -153,7 +153,9 @@ def _header_of(source: SourceFile) -> _Header:
         raise malformed(NAME)
     text = _text(source.content)
     lines = _lines(text)
-    record = _RECORD.fullmatch(lines[0])
+    record = _RECORD.fullmatch(lines[0]) if lines else None
+    if record is None:
+        raise malformed(NAME)
     count = int(record["signals"])
     if not 1 <= count <= MAX_SIGNALS:
         check_values(count, 1)

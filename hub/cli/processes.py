@@ -21,7 +21,7 @@ from hub.supervisor import Supervisor
 
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 GATEWAY = "dicom_gateway.server:start"
-WEB = "reading_ui.app:from_environment"
+WEB = "reading_ui.wsgi:from_environment"
 
 
 @click.command()
@@ -33,7 +33,7 @@ def up(context: click.Context, samples: Path | None) -> None:
     settings = settings_of(context)
     if context.find_root().obj:
         os.environ["HUB_SETTINGS"] = str(Path(context.find_root().obj).absolute())
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     county = None
     with opened(context) as hub:
         if samples is not None:

@@ -79,6 +79,12 @@ def test_an_archive_of_too_many_files_is_refused_before_they_are_unpacked():
     assert refusal(packed(*((f"{index}.txt", b"") for index in range(5000)))).code == "too_many_files"
 
 
+def test_an_archive_with_a_huge_directory_is_refused_before_it_is_parsed(monkeypatch):
+    given = packed(*((f"{index}.txt", b"") for index in range(5000)))
+    monkeypatch.setattr(opening.zipfile, "ZipFile", lambda *arguments: pytest.fail("the directory was parsed"))
+    assert refusal(given).code == "too_many_files"
+
+
 def test_a_bomb_is_stopped_at_the_bound_whatever_size_it_declares(monkeypatch):
     monkeypatch.setattr(opening, "MAX_FILE_BYTES", 100_000)
     bomb = packed(("a.xml", b"\x00" * 10_000_000))[0].content

@@ -6,6 +6,7 @@ import pytest
 
 from ecg.readers import healforce, scp
 from ecg.recording import SourceFile
+from tests.ecg.readers import scp_writer
 from tests.ecg.readers.mutations import outcome, survives
 
 
@@ -72,6 +73,13 @@ def test_it_and_scp_ecg_never_take_each_others_files(real_data):
     assert healforce.sniff(ours[:4096], "62.SCP") and not scp.sniff(ours[:4096], "62.SCP")
     assert scp.sniff(theirs[:4096], "62.SCP") and not healforce.sniff(theirs[:4096], "62.SCP")
     assert outcome(healforce, theirs).code == outcome(scp, ours).code == "not_recognised"
+
+
+def test_an_old_scp_record_without_its_signature_is_still_scp():
+    body = scp_writer.signal_section(1000, 2000, 0, 0, [struct.pack("<3h", 1, 2, 3)])
+    content = scp_writer.record({3: scp_writer.leads_section([(1, 3, 1)], 4), 6: body}).replace(b"SCPECG", bytes(6))
+    assert scp.sniff(content[:4096]) and not healforce.sniff(content[:4096])
+    assert outcome(scp, content).samples_uv.tolist() == [[1.0, 2.0, 3.0]]
 
 
 @pytest.mark.parametrize("content,code", [

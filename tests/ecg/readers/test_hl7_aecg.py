@@ -105,6 +105,18 @@ def test_leads_recorded_in_turn_leave_gaps_where_they_were_silent():
     assert np.isnan(recording.lead("I")[6:]).all()
 
 
+def test_a_lead_recorded_twice_at_once_is_refused():
+    assert refusal(changed("LEAD_AVR", "LEAD_I")) == "malformed"
+
+
+def test_the_rhythm_series_is_taken_wherever_it_stands():
+    text = synthetic()[0].content.decode()
+    series = re.search("<component><series>.*</series></component>", text)[0]
+    beat = series.replace('code="RHYTHM"', 'code="REPRESENTATIVE_BEAT"').replace("900", "901")
+    for both in (beat + series, series + beat):
+        assert hl7_aecg.read([SourceFile("a.xml", text.replace(series, both).encode())]).samples_uv[0, 3] == 2250
+
+
 def test_chinese_text_is_read_in_gbk_declared_or_not():
     text = synthetic()[0].content.decode().replace("<component><series>", '<componentOf><trialSubject><subjectDemographicPerson><name>'
                                                    "演示患者</name></subjectDemographicPerson></trialSubject></componentOf><component><series>", 1)

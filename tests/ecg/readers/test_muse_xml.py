@@ -84,6 +84,13 @@ def test_people_times_and_statements_are_taken_as_written():
     assert recording.device_statements == ("Sinus bradycardia", "Inferior infarct , old")
 
 
+def test_of_two_rhythms_the_one_with_more_leads_is_read():
+    text = document(EIGHT).decode("latin-1")
+    strip = f"<Waveform><WaveformType>Rhythm</WaveformType><SampleBase>250</SampleBase>{lead('V1', ONE)}</Waveform>"
+    recording = read(text.replace("<RestingECG>", "<RestingECG>" + strip).encode("latin-1"))
+    assert recording.leads == STANDARD_LEADS and recording.rate_hz == 500
+
+
 def test_a_rate_with_an_exponent_is_a_power_of_ten():
     rate = "<SampleBase>5</SampleBase><SampleExponent>2</SampleExponent>"
     assert read(document(EIGHT, rate=rate)).rate_hz == 500

@@ -191,6 +191,27 @@ def test_bimodal_keeps_protected_zones_exactly_and_slow_waves_closely():
     assert "bimodal_expanded:4" in recording.notes
 
 
+def test_bimodal_with_a_subtracted_beat_smooths_up_to_its_edges_but_not_across():
+    stored = [8, 40, 16] + [100, -50] + [20, 60]              # spans 1-12 and 15-22, protected 13-14
+    beat = [1000 * i for i in range(1, 11)]
+    content = w.record({
+        2: struct.pack("<H", 19999), 3: w.leads_section([(1, 22, 1)], 0x05),
+        4: w.beats_section(20, 6, [(0, 8, 13, 17)], [(13, 14)]),
+        5: w.signal_section(1000, 2000, 0, 0, [w.default_huffman(beat)]),
+        6: w.signal_section(1000, 8000, 0, 1, [w.default_huffman(stored)]),
+    })
+    #           1  2  3   4   5   6   7   8   9  10  11  12   13   14  15  16  17  18  19  20  21  22
+    straight = [8, 8, 8, 16, 24, 32, 40, 34, 28, 22, 16, 16, 100, -50, 20, 20, 20, 30, 40, 50, 60, 60]
+    expected = list(straight)
+    kept = {1, 7, 8, 13, 14, 17, 18, 22}                      # ends, the beat's edges 8 and 17, protected
+    for n in set(range(1, 23)) - kept:
+        total = straight[n - 2] + straight[n - 1] + straight[n]
+        expected[n - 1] = int(np.floor(total / 3 + 0.5))
+    for n in range(8, 18):
+        expected[n - 1] += beat[n - 8]
+    assert read(content).samples_uv.tolist() == [expected]
+
+
 def test_leads_that_follow_one_another_keep_their_place_in_time():
     one, two = waves(2, 100)
     body = w.signal_section(1000, 2000, 0, 0, [w.plain(one), w.plain(two)])
@@ -254,8 +275,9 @@ def test_a_recorder_that_stores_converter_words_is_read_about_their_zero():
 
 
 def test_a_silent_record_names_no_patient_and_no_time():
-    recording = read(simple(waves()))
-    assert recording.patient.name == recording.patient.sex == recording.start == ""
+    nothing = w.tag(4, struct.pack("<HB", 44, 0)) + w.tag(5, struct.pack("<HBB", 0, 0, 0)) + w.tag(8, b"\0")
+    recording = read(simple(waves(), extra={1: nothing}))
+    assert recording.patient.birth_date == "" and recording.patient.name == recording.patient.sex == recording.start == ""
     assert recording.patient.age_years is None and recording.device_measurements == {}
 
 

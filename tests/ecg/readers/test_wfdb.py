@@ -90,6 +90,11 @@ def test_a_record_without_its_rate_is_not_given_one():
     assert refusal([SourceFile("r1.hea", header.content.replace(b" 360 ", b" 0 ")), signal]) == "no_rate"
 
 
+def test_a_header_that_is_one_only_in_another_encoding_is_refused():
+    header, signal = wfdb_16()
+    assert refusal([SourceFile("r1.hea", b"\xfef" + header.content), signal]) == "malformed"
+
+
 def test_fewer_samples_than_declared_are_refused():
     header, signal = wfdb_16()
     assert refusal([header, SourceFile(signal.name, signal.content[:-1])]) == "truncated"
