@@ -269,8 +269,12 @@ function write(form) {
 
 function inWords(words) {
   const verdict = { true: _("阳性"), false: _("阴性"), null: _("未选") }[words.positive];
-  return [`${_("检查所见")}\n${words.findings}`, `${_("诊断意见")}\n${words.impression}`, `${_("建议")}\n${words.recommendation}`,
-    `${_("结论")}：${verdict}${words.critical ? ` · ${_("危急值")}：${words.critical_finding}` : ""}`].join("\n\n");
+  const critical = words.critical ? [_("危急值"), words.critical_finding].join("：") : "";
+  const parts = [
+    [_("检查所见"), words.findings], [_("诊断意见"), words.impression], [_("建议"), words.recommendation],
+    [_("结论"), [verdict, critical].filter(Boolean).join(" · ")],
+  ];
+  return parts.map(([head, text]) => [head, text].join("\n")).join("\n\n");
 }
 
 // The reviewer's keys: Ctrl+Enter signs, with a question; C claims.
