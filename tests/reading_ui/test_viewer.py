@@ -6,7 +6,6 @@ every test fails on a violation or an error in the console.
 import logging
 import math
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.reading_ui.synthetic_images import halves, instance
 from tests.reading_ui.viewer_page import (
-    CHROMIUM, NO_GL, PATIENCE_S, SOFTWARE_GL, at, drag, drawn_at, in_image, launch, measured, opened, state, wait)
+    CHROMIUM, NO_GL, PATIENCE_S, SOFTWARE_GL, at, drag, drawn_at, in_image, launch, measured, opened, shown, state, wait)
 from tests.reading_ui.viewer_server import BUILT, Faults, Serving, read_folder
 
 pytestmark = [
@@ -41,17 +40,6 @@ def browser(playwright):
 @pytest.fixture(scope="module")
 def chest(real_data):
     return read_folder(real_data / "dicom" / "chest_ct")
-
-
-@contextmanager
-def shown(browser, datasets, *, faults=None, htj2k=False, troubles_expected=False, query="", size=(1366, 768)):
-    with Serving(datasets, htj2k=htj2k, faults=faults) as serving:
-        page, troubles = opened(browser, serving.url + query, size=size)
-        yield page, serving
-        page.close()
-    assert [one for one in troubles if one.startswith("policy")] == []
-    if not troubles_expected:
-        assert troubles == []
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """The image canvas in Chromium as a reader meets it: open it, wait for what is on it, move the mouse over it."""
 import shutil
 import time
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright
+
+from tests.reading_ui.viewer_server import Serving
 
 CHROMIUM = shutil.which("chromium")
 BASIC = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -31,6 +34,18 @@ def opened(browser: Browser, url: str, *, size=(1366, 768)) -> tuple[Page, list[
     )
     page.goto(url)
     return page, troubles
+
+
+@contextmanager
+def shown(browser, datasets, *, faults=None, htj2k=False, troubles_expected=False, query="", size=(1366, 768)):
+    """A page on a server of its own; unless troubles are expected, none may have been told in the console."""
+    with Serving(datasets, htj2k=htj2k, faults=faults) as serving:
+        page, troubles = opened(browser, serving.url + query, size=size)
+        yield page, serving
+        page.close()
+    assert [one for one in troubles if one.startswith("policy")] == []
+    if not troubles_expected:
+        assert troubles == []
 
 
 def state(page: Page) -> dict:
