@@ -186,7 +186,7 @@ function write(form) {
     for (const each of form.querySelectorAll(".report-foot button")) each.disabled = true;
     try {
       if (!(await save())) return;
-      const { location: there } = await ask(button.formAction || form.action, {
+      const { location: there } = await ask(button.getAttribute("formaction") || form.action, {
         method: "POST", form: { then: button.name === "then" ? button.value : "" },
       });
       leaving = true;
