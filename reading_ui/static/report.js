@@ -234,9 +234,18 @@ function write(form) {
   });
   window.addEventListener("online", () => state.phase === "failed" && save());
   document.addEventListener("hub:key-image", refresh);
-  document.getElementById("viewer")?.addEventListener("hub:key-image", refresh);
+  // The viewer says when it kept one; whoever comes over from the viewer sees it in any case.
+  let lookedAt = Date.now();
+  document.getElementById("report").addEventListener("pointerenter", () => {
+    if (document.getElementById("viewer") && Date.now() - lookedAt > 2000) refresh();
+  });
   async function refresh() {
-    await refreshKeyImages(form, form.dataset.keyImages);
+    lookedAt = Date.now();
+    try {
+      await refreshKeyImages(form, form.dataset.keyImages);
+    } catch {
+      return; // the next look tries again
+    }
     typed();
   }
 
@@ -264,6 +273,7 @@ function write(form) {
     send({ type: "conflict", ...theirs });
     if (state.phase === "conflict") openConflict();
   }
+  if (what === "nothing") keep();
   fold();
 }
 

@@ -155,7 +155,7 @@ def test_unsaved_words_come_back_after_the_page_was_lost(served, sign_in):
     page.close(run_before_unload=False)
     fresh.goto(address)
     assert fresh.input_value("#findings") == "浏览器崩溃前写的"
-    _wait_saved(fresh)
+    fresh.wait_for_function("document.getElementById('report-form').dataset.revision === '1'")
     assert _saved(served, reading_id).content.findings == "浏览器崩溃前写的"
 
 
