@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BEFORE_S = 0.45                 # room for the longest usual PR interval and the end of the last T wave
+BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
 AFTER_S = 0.75                  # room for a long QT interval
 ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
 SAME_SHAPE = 0.90               # correlation of QRS complexes of one group
