@@ -95,7 +95,7 @@ def who(hub: Hub, token: str, address: str = ""):
     now, row = hub.now(), _session_of(hub, token)
     if row is None:
         return None
-    if now - row.seen_at > min(TOUCH_AFTER, idle / 4):
+    if now - row.seen_at > min(TOUCH_AFTER, timedelta(minutes=hub.settings.session_idle_minutes) / 4):
         _touch(hub, row.session_id, now)
     return row, _actor(row, address)
 

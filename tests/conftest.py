@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import create_engine, make_url
 
 from hub import accounts
 from hub.context import Hub, open_hub
+from hub.delivery.authority import ensure_authority
 from hub.flow import administration, devices
 from hub.flow.devices import Device
 from hub.model.access import SYSTEM, Actor
@@ -110,6 +112,22 @@ class Databases:
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
         engine.dispose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords():
+    """Hashes that cost a thousandth: what argon2 costs in earnest is slow by intent."""
+    in_earnest, accounts._hasher = accounts._hasher, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield in_earnest
+    accounts._hasher = in_earnest
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory) -> Path:
+    """A certificate authority made once; a test that needs one lays a copy into its hub."""
+    folder = tmp_path_factory.mktemp("authority") / "keys"
+    ensure_authority(folder / "authority", Settings().institution_zh, MORNING)
+    return folder
 
 
 @pytest.fixture(scope="session")
