@@ -112,7 +112,7 @@ def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
 
 def _matches(column, value: str):
     values = value.split("\\") if "\\" in value else [value]
-    return or_(*(column.like(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
+    return or_(*(column.ilike(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
 
 
 def _pattern(value: str) -> str:
