@@ -65,7 +65,7 @@ def _ready(road, kind):
 
 
 def _state(page, name):
-    return page.evaluate(f"window.hubViewer ? window.hubViewer.state().{name} : null")
+    return page.evaluate(f"(window.hubViewer && window.hubViewer.state() || {{}}).{name} ?? null")
 
 
 def test_a_real_ct_arrives_by_storescu_and_is_proved_complete(road):
