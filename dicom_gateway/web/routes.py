@@ -71,13 +71,13 @@ class _Desk:
         self._hub, self._actor, self._shelf = hub, actor_of_request, Shelf(hub)
 
     def root(self) -> str:
-        """The service's own address, from the request's: everything before /studies, /series or /instances."""
-        path = request.path
+        """The service's own address: the public one where it is set, else the request's."""
+        path, host = request.script_root + request.path, self._hub.settings.public_url.rstrip("/") or request.host_url.rstrip("/")
         for word in ("/studies", "/series", "/instances"):
             head, found, _ = path.partition(word)
             if found:
-                return f"{request.url_root.rstrip('/')}{head}"
-        return f"{request.url_root.rstrip('/')}{path.rstrip('/')}"
+                return f"{host}{head}"
+        return f"{host}{path.rstrip('/')}"
 
     def search(self, level: str, s: str = "", e: str = "") -> Response:
         replies.require_json()
@@ -133,7 +133,7 @@ class _Desk:
         def make() -> bytes:
             return gzip.compress(metadata.document(self._shelf.lines(opened, wanted), root), 1, mtime=0)
         packed = self._shelf.remembered(key, make) if made is not None else make()
-        return replies.json_reply(b"" if _takes_gzip() else gzip.decompress(packed), packed, etag=replies.tag_of(packed))
+        return replies.packed_json_reply(packed)
 
     def frames(self, s: str, e: str, i: str, frames: str) -> Response:
         opened, (one,) = self._wanted(s, e, i)
@@ -222,10 +222,6 @@ class _Desk:
                 require_uid(uid)
         opened = self._open(s)
         return opened, opened.instances(e, i)
-
-
-def _takes_gzip() -> bool:
-    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
 
 
 def _frame_numbers(text: str, frames: int) -> list[int]:
