@@ -83,7 +83,7 @@ def read_text(raw: bytes, declared: Sequence[str] = ()) -> Decoded:
     best_score, encoding, text = scored[0]
     rival = next((score for score, _, other in scored[1:] if other != text), None)
     margin = best_score - rival if rival is not None else SURE_MARGIN
-    unsure = margin < SURE_MARGIN or best_score <= 0
+    unsure = margin < SURE_MARGIN or best_score <= 0 or "\ufffd" in text
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
@@ -195,22 +195,28 @@ def _declared_codec(terms: Sequence[str]) -> str | None:
 def _with_escapes(raw: bytes, terms: Sequence[str]) -> Decoded:
     used = {number: codec for escape, number, codec in _ESCAPES if escape in raw}
     undeclared = sorted(set(used) - set(terms) - {"6"})
+    reason = f"escape sequences not declared: {', '.join(undeclared)}" if undeclared else ""
     first = _declared_codec(terms)
-    encodings = [first if first not in (None, "ascii") else "latin_1", *used.values()]
-    try:
-        text = decode_bytes(raw, encodings, _NAME_DELIMITERS)
-        clean = "\x1b" not in text and "\ufffd" not in text
-    except (LookupError, UnicodeError, ValueError):
-        text, clean = "", False
-    if clean:
-        reason = f"escape sequences not declared: {', '.join(undeclared)}" if undeclared else ""
-        return Decoded(text, "iso2022", bool(undeclared), False, (), reason)
-    bare = raw.replace(b"\x1b$)A", b"").replace(b"\x1b(B", b"")
-    text = _strict(bare, "gb18030") if b"\x1b" not in bare else None
+    text = _chinese_by_escape(raw) if set(used) <= {"58"} else _by_escape(raw, first, list(used.values()))
     if text is not None:
-        return Decoded(text, "gb18030", True, False, (), "more characters than ISO 2022 IR 58 has, read as GB18030")
+        return Decoded(text, "iso2022", bool(undeclared), False, (), reason)
     text = raw.replace(b"\x1b", b"").decode(first or "gb18030", errors="replace")
     return Decoded(text, first or "gb18030", True, True, (), "the escape sequences cannot be followed")
+
+
+def _chinese_by_escape(raw: bytes) -> str | None:
+    """ISO 2022 IR 58 text; devices also send characters that only GB18030 has, which contains GB 2312."""
+    bare = raw.replace(b"\x1b$)A", b"").replace(b"\x1b(B", b"")
+    return None if b"\x1b" in bare else _strict(bare, "gb18030")
+
+
+def _by_escape(raw: bytes, first: str | None, further: list[str]) -> str | None:
+    encodings = [first if first not in (None, "ascii") else "latin_1", *further]
+    try:
+        text = decode_bytes(raw, encodings, _NAME_DELIMITERS)
+    except (LookupError, UnicodeError, ValueError):
+        return None
+    return None if "\x1b" in text or "\ufffd" in text else text
 
 
 def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
@@ -226,8 +232,8 @@ def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
         return b""
     if isinstance(value, PersonName) and isinstance(value.original_string, bytes):
         return value.original_string
-    text = str(value) if isinstance(value, (str, PersonName)) else "\\".join(str(part) for part in value) \
-        if hasattr(value, "__iter__") else str(value)
+    single = isinstance(value, (str, PersonName)) or not hasattr(value, "__iter__")
+    text = str(value) if single else "\\".join(str(part) for part in value)
     if text.isascii() or keyword == "SpecificCharacterSet":
         return text
     own = _declared_codec([_term(v) for v in declared_sets(dataset)])

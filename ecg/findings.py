@@ -44,7 +44,8 @@ class Quality:
 
 @dataclass(frozen=True)
 class Beat:
-    """Fiducial points of one beat, in samples of the recording; None where the wave is absent."""
+    """Fiducial points of one beat, in samples of the recording; None where the wave is absent.
+    ``shape`` numbers the shapes of QRS: 0 is the dominant one, others are ectopic or aberrant beats."""
 
     r: int
     p_on: int | None = None
@@ -54,6 +55,7 @@ class Beat:
     qrs_off: int | None = None
     t_peak: int | None = None
     t_off: int | None = None
+    shape: int = 0
 
 
 @dataclass(frozen=True)

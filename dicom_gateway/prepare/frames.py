@@ -140,6 +140,9 @@ def _stored_values(frame: np.ndarray, layout: PixelLayout) -> np.ndarray:
         return np.ascontiguousarray(frame).view(f"{kind}{width}")
     bits = np.ascontiguousarray(frame).view(f"u{width}")
     lower = layout.high_bit - layout.bits_stored + 1
+    if lower == 0 and not layout.signed:
+        values = bits & bits.dtype.type((1 << layout.bits_stored) - 1)
+        return values.astype(f"u{_smallest(layout.bits_stored)}", copy=False)
     values = (bits << np.uint8(spare - lower)).view(f"{kind}{width}") >> np.uint8(spare)
     return values.astype(f"{kind}{_smallest(layout.bits_stored)}", copy=False)
 

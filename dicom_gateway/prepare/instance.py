@@ -94,6 +94,7 @@ def _attributes(dataset: Dataset, frames: Frames, rescale: Rescale | None) -> di
         "transfer_syntax": str(dataset.file_meta.TransferSyntaxUID),
         "prepared_syntax": HTJ2K_LOSSLESS_UID,
         "lossy_before": _text(dataset, "LossyImageCompression") == "01",
+        "lossy_ratio": _text(dataset, "LossyImageCompressionRatio"),
         "rows": layout.rows,
         "columns": layout.columns,
         "frames": layout.frames,

@@ -1,0 +1,1 @@
+"""Signal processing: microvolts in, cleaner microvolts, beats and wave boundaries out. No I/O."""

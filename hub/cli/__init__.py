@@ -79,7 +79,8 @@ def opened(context: click.Context) -> Iterator[Hub]:
 def main() -> None:
     """The console script ``hub``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "pynetdicom", "httpx", "pyhanko", "pyhanko_certvalidator"):
+        logging.getLogger(chatty).setLevel(logging.ERROR if chatty.startswith("pyhanko") else logging.WARNING)
     try:
         cli(standalone_mode=False)
     except HubError as error:

@@ -21,7 +21,7 @@ from hub.supervisor import Supervisor
 
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 GATEWAY = "dicom_gateway.server:start"
-WEB = "reading_ui.app:from_environment"
+WEB = "reading_ui.wsgi:from_environment"
 
 
 @click.command()
@@ -33,7 +33,7 @@ def up(context: click.Context, samples: Path | None) -> None:
     settings = settings_of(context)
     if context.find_root().obj:
         os.environ["HUB_SETTINGS"] = str(Path(context.find_root().obj).absolute())
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     county = None
     with opened(context) as hub:
         if samples is not None:
@@ -63,7 +63,7 @@ def web(context: click.Context) -> None:
                  "--threads", str(settings.web_threads), "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
-                 "--access-logfile", "/dev/null", f"{WEB}()"]
+                 "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 

@@ -200,7 +200,6 @@ def _words(letter: Letter) -> tuple[dict, tuple[MissingGlyph, ...]]:
     words["measurements"] = [clean(row) for row in letter.measurements]
     words["captions"] = [clean(key)["caption"] for key in letter.key_images]
     words.update(version=letter.version, positive=letter.positive, critical=letter.critical, family=FAMILY)
-    words["date"] = [letter.issued_at.year, letter.issued_at.month, letter.issued_at.day]
     return words, tuple(missing)
 
 

@@ -31,7 +31,7 @@ _LETTERLIKE = ("Co", "Cs", "Cn")
 
 @dataclass(frozen=True)
 class Missing:
-    """A character that could not be drawn: its place in the text (0 is the first) and itself."""
+    """A character that could not be drawn: its place in the text as shown (0 is the first) and itself."""
 
     position: int
     character: str
@@ -66,18 +66,18 @@ def font_folder() -> Path:
 def legible(text: str) -> Legible:
     """Every visible character of ``text`` is kept or replaced by 〓 and named in ``missing``."""
     shown, missing = [], []
-    for position, character in enumerate(_LINE_ENDS.sub("\n", text)):
+    for character in _LINE_ENDS.sub("\n", text):
         if character == "\n":
             shown.append(character)
         elif character == "\t":
-            shown.append("    ")
+            shown.extend("    ")
         elif _draws_nothing(character):
             continue
         elif ord(character) in _code_points() and unicodedata.category(character) not in _LETTERLIKE:
             shown.append(character)
         else:
+            missing.append(Missing(len(shown), character))
             shown.append(GETA)
-            missing.append(Missing(position, character))
     return Legible("".join(shown), tuple(missing))
 
 

@@ -74,7 +74,7 @@ def opened(hub: Hub, actor: Actor, row, how: str) -> None:
 def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
     """Studies that match, newest first, within what this person may see."""
     actor.require("study.view")
-    conditions = [] if actor.role in ("reader", "reviewer") else [study.c.site_id == actor.site_id]
+    conditions = [] if actor.sees_every_site else [study.c.site_id == actor.site_id]
     for column, value in ((study.c.study_uid, query.study_uid), (study.c.accession_number, query.accession_number),
                           (study.c.modality, query.modality), (patient.c.patient_id, query.patient_id)):
         if value:
@@ -207,7 +207,7 @@ def _name_fits(value: str) -> list:
 
 def _matches(column, value: str):
     values = value.split("\\") if "\\" in value else [value]
-    return or_(*(column.like(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
+    return or_(*(column.ilike(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
 
 
 def _pattern(value: str) -> str:

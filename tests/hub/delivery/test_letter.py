@@ -90,6 +90,12 @@ def test_the_file_says_it_is_pdf_a_2b_and_carries_its_colour_intent(ct_letter):
     assert "/JavaScript" not in root.get("/Names", {}) and "/OpenAction" not in root
 
 
+def test_the_file_bears_the_date_of_the_letter_and_not_of_the_machine(ct_letter):
+    information = PdfFileReader(io.BytesIO(render(ct_letter))).trailer["/Info"]
+    assert information["/CreationDate"] == "D:20260502023000Z" == information["/ModDate"]
+    assert information["/Title"] == "青禾县人民医院 CT 诊断报告单 CT20260502-000123"
+
+
 def test_the_same_letter_gives_the_same_bytes(ct_letter, ecg_letter):
     for letter in (ct_letter, ecg_letter):
         assert render(letter) == render(letter)
@@ -116,7 +122,7 @@ def test_controls_and_direction_overrides_vanish_and_rare_characters_stay(ct_let
 
 @pytest.mark.peers
 def test_a_character_without_a_glyph_is_shown_as_geta_and_named(ct_letter, poppler):
-    letter = dataclasses.replace(ct_letter, patient_name="王𪚥\ue863", recommendation="复查😀")
+    letter = dataclasses.replace(ct_letter, patient_name="王\u202e𪚥\ue863", recommendation="复查😀")
     found = missing_glyphs(letter)
     assert [(each.field, each.missing.code_point, each.missing.position) for each in found] == [
         ("patient_name", "U+2A6A5", 1), ("patient_name", "U+E863", 2), ("recommendation", "U+1F600", 2)]

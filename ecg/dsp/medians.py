@@ -1,0 +1,123 @@
+"""Beats of one shape gathered, aligned and averaged, so that small waves stand out of the noise.
+
+Beats are compared by their QRS on all leads; each group gives a median beat. In long recordings the groups
+are cut into runs of neighbouring beats, so that a slow change is followed.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
+AFTER_S = 0.75                  # room for a long QT interval
+ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
+SAME_SHAPE = 0.90               # correlation of QRS complexes of one group
+RUN = 24                        # beats averaged together at most
+
+
+@dataclass(frozen=True)
+class Medians:
+    """``templates``: (groups, leads, window) microvolts; ``member``: group of each beat;
+    ``at``: sample of the recording that lies at ``before`` of the window, per beat; ``shape``: per group,
+    the number of its shape (0 is the dominant one); ``beats``: (beats, leads, window) the aligned beats."""
+
+    templates: np.ndarray
+    member: np.ndarray
+    at: np.ndarray
+    shape: np.ndarray
+    before: int
+    beats: np.ndarray
+
+
+def median_beats(samples_uv: np.ndarray, rate_hz: float, r: np.ndarray) -> Medians:
+    """Group the beats at ``r`` by shape and average each group.
+
+    ``samples_uv``: (leads, samples), no NaN, baseline removed. ``r``: ascending sample indices, at least one.
+    """
+    before, after = int(round(BEFORE_S * rate_hz)), int(round(AFTER_S * rate_hz))
+    reach = int(round(ALIGN_S * rate_hz))
+    half = int(round(0.07 * rate_hz))
+    r = np.asarray(r, dtype=int)
+    cores = _cut(samples_uv, r, half + reach, half + reach)
+    label, shift = _group(cores, half, reach)
+    at = r + shift
+    beats = _cut(samples_uv, at, before, after)
+    templates, member, shape = [], np.zeros(len(r), dtype=int), []
+    for kind in range(label.max() + 1):
+        mine = np.flatnonzero(label == kind)
+        for run in np.array_split(mine, max(1, int(np.ceil(len(mine) / RUN)))):
+            member[run] = len(templates)
+            shape.append(kind)
+            templates.append(_average(beats[run]))
+    return Medians(np.array(templates), member, at, np.array(shape), before, beats)
+
+
+def _cut(samples: np.ndarray, centre: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Windows around the centres, (beats, leads, before + after + 1); the ends of the recording are held."""
+    index = np.clip(centre[:, None] + np.arange(-before, after + 1), 0, samples.shape[1] - 1)
+    return samples[:, index].transpose(1, 0, 2)
+
+
+def _average(beats: np.ndarray) -> np.ndarray:
+    """The median of few beats; of many, the mean of the middle half, which is quieter."""
+    if len(beats) < 5:
+        return np.median(beats, axis=0) if len(beats) > 2 else beats.mean(axis=0)
+    ordered = np.sort(beats, axis=0)
+    cut = len(beats) // 4
+    return ordered[cut:len(beats) - cut].mean(axis=0)
+
+
+def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shape number (0 = most frequent) and shift of each beat."""
+    count = len(cores)
+    label, shift = np.full(count, -1), np.zeros(count, dtype=int)
+    open_beats = np.arange(count)
+    kind = 0
+    while len(open_beats) and kind < 8:
+        seed = np.median(cores[open_beats], axis=0) if kind == 0 else cores[open_beats[0]]
+        for _ in range(2):
+            fit, move = _fit(cores[open_beats], seed[:, reach:reach + 2 * half + 1], reach)
+            same = fit > SAME_SHAPE
+            if not same.any():
+                break
+            moved = _shifted(cores[open_beats[same]], move[same], reach)
+            seed = np.pad(np.median(moved, axis=0), ((0, 0), (reach, reach)), mode="edge")
+        if not same.any():
+            if kind == 0:                       # nothing resembles the median of all: start from a beat
+                fit, move = _fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
+                same = fit > SAME_SHAPE
+            same[fit.argmax()] = True
+        label[open_beats[same]] = kind
+        shift[open_beats[same]] = move[same]
+        open_beats = open_beats[~same]
+        kind += 1
+    label[label < 0] = kind
+    sizes = np.bincount(label)
+    rank = np.empty(len(sizes), dtype=int)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    return rank[label], shift
+
+
+def _shifted(cores: np.ndarray, move: np.ndarray, reach: int) -> np.ndarray:
+    width = cores.shape[2] - 2 * reach
+    index = (reach + move)[:, None] + np.arange(width)
+    return np.take_along_axis(cores, np.broadcast_to(index[:, None, :], cores.shape[:2] + (width,)), axis=2)
+
+
+def _fit(cores: np.ndarray, template: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Best correlation of each beat with the template over shifts, and that shift."""
+    pattern = template - template.mean(axis=1, keepdims=True)
+    power = np.sqrt(np.sum(pattern ** 2)) + 1e-9
+    width = template.shape[1]
+    views = np.lib.stride_tricks.sliding_window_view(cores, width, axis=2)      # beats, leads, shifts, width
+    product = np.zeros((len(cores), views.shape[2]))
+    for lead in range(cores.shape[1]):            # every second sample of the window is enough to compare
+        product += 2.0 * (views[:, lead, :, ::2] @ pattern[lead, ::2])
+    total = np.cumsum(np.pad(cores, ((0, 0), (0, 0), (1, 0))), axis=2)
+    square = np.cumsum(np.pad(cores ** 2, ((0, 0), (0, 0), (1, 0))), axis=2)
+    summed = total[..., width:] - total[..., :-width]
+    energy = (square[..., width:] - square[..., :-width] - summed ** 2 / width).sum(axis=1)
+    fit = product / (power * np.sqrt(np.maximum(energy, 1e-9)))
+    best = fit.argmax(axis=1)
+    return fit[np.arange(len(fit)), best], best - reach

@@ -1,0 +1,203 @@
+"""Where the ventricles beat: QRS complexes found on all good leads together, or on one where only one is.
+
+The energy between 6 and 22 Hz of all leads is brought to a 100 Hz grid; its peaks are candidates. A
+candidate has evidence from its height against the usual QRS height nearby and against the ground between
+beats; among all sequences of candidates the one is chosen that has most evidence and departs least from the
+usual rhythm. So a lone artefact in a regular rhythm is dropped and a low beat in a hole is taken.
+"""
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+
+from .spectrum import extend, fast_length, fill_gaps
+
+GRID_HZ = 100.0
+BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
+REFRACTORY_S = 0.20            # no ventricle beats twice within this time
+FLOOR_UV = 15.0                # an envelope below this is never a QRS
+GROUND_FLOOR_UV = 3.0          # what a quiet recorder shows between beats
+LEVEL_BLOCK_S = 1.5            # holds at least one beat of a usual rhythm
+GROUND_BLOCK_S = 2.0           # most of it lies between beats
+SHARE_WEIGHT = 2.0             # log odds per e-fold of height, up to the usual height
+TOO_TALL_WEIGHT = 2.0          # and beyond it, where artefacts are
+CLEAR_WEIGHT = 4.0             # log odds per e-fold over the ground
+PRIOR = -2.0
+EVIDENCE_LIMIT = 6.0
+SURE = 1.5
+RHYTHM_WEIGHT = 4.0            # log odds per (log interval ratio)^2
+T_WAVE_S = 0.36                # a low peak within this time after a beat may be its T wave
+T_WAVE_PRICE = 4.0
+RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
+
+
+def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
+    """The envelope of the QRS band of each lead on a 100 Hz grid, microvolts, shape (leads, points).
+
+    Point k lies at k / 100 seconds. No NaN allowed.
+    """
+    leads, length = samples_uv.shape
+    margin = int(rate_hz)
+    size = fast_length(length + 2 * margin)
+    points = int(np.floor((length - 1) / rate_hz * GRID_HZ)) + 1
+    step = rate_hz / size
+    # a band-limited analytic signal needs only its own bins: shift them into a short inverse transform
+    short = int(round(size * GRID_HZ / rate_hz))
+    low, high = BAND_HZ
+    first, last = int(low * 0.3 / step), int(np.ceil(min(high * 1.8, 0.49 * rate_hz, 49.0) / step))
+    frequency = np.arange(first, last + 1) * step
+    gain = _band_gain(frequency, low, high)
+    result = np.empty((leads, points))
+    at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
+    for row in range(leads):
+        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[first:last + 1] * gain
+        body = np.zeros(short, dtype=complex)
+        body[first:last + 1] = spectrum
+        envelope = np.abs(np.fft.ifft(body)) * (2.0 * short / size)
+        result[row] = np.interp(at, np.arange(short), envelope)
+    return result
+
+
+def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Sample indices of the QRS complexes, ascending integers; empty where there are none.
+
+    ``samples_uv``: (leads, samples) microvolts, NaN for gaps. Leads that carry no ECG weigh little: a lead
+    counts by how far its peaks stand over its ground. The index is the largest deflection of the band.
+    """
+    filled, _ = fill_gaps(samples_uv)
+    if filled.shape[0] == 0 or filled.shape[1] < 0.5 * rate_hz:
+        return np.zeros(0, dtype=int)
+    envelope = qrs_envelope(filled, rate_hz)
+    together = envelope[0] if len(envelope) == 1 else _combine(envelope)
+    return _refine(filled, rate_hz, _choose(together))
+
+
+def _band_gain(frequency: np.ndarray, low: float, high: float) -> np.ndarray:
+    rise = 1.0 / (1.0 + (low / np.maximum(frequency, 1e-6)) ** 6)
+    return rise / (1.0 + (frequency / high) ** 6)
+
+
+def _combine(envelope: np.ndarray) -> np.ndarray:
+    """Root mean square over leads, each weighted by how clearly its peaks stand over its ground."""
+    top = np.percentile(envelope, 97, axis=1, keepdims=True)
+    ground = np.percentile(envelope, 40, axis=1, keepdims=True)
+    clarity = np.clip(top / np.maximum(ground, 1.0) - 3.0, 0.0, 10.0) * (top > FLOOR_UV)
+    if not clarity.any():
+        clarity = np.ones_like(clarity)
+    weight = clarity / clarity.sum()
+    scale = np.maximum(top, FLOOR_UV)
+    usual = np.sum(weight * scale)
+    return usual * np.sqrt(np.sum(weight * (envelope / scale) ** 2, axis=0))
+
+
+def _smooth(values: np.ndarray, width: int) -> np.ndarray:
+    return np.convolve(values, np.hanning(width + 2)[1:-1] / np.hanning(width + 2).sum(), mode="same")
+
+
+def _choose(envelope: np.ndarray) -> np.ndarray:
+    """The beats among the peaks of the envelope, as grid points."""
+    smooth = _smooth(envelope, 9)
+    inside = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:])
+    peaks = np.flatnonzero(inside) + 1
+    height = smooth[peaks]
+    level = np.interp(peaks, *_blocks(smooth, LEVEL_BLOCK_S, np.max, 4))
+    tall = (height > FLOOR_UV) & (height > 0.08 * level)
+    peaks, height, level = peaks[tall], height[tall], level[tall]
+    if len(peaks) == 0:
+        return peaks
+    ground = np.interp(peaks, *_blocks(smooth, GROUND_BLOCK_S, np.median, 1))
+    evidence = _evidence(height / level, height / np.maximum(ground, GROUND_FLOOR_UV))
+    likely = evidence > -EVIDENCE_LIMIT
+    peaks, evidence, height = peaks[likely], evidence[likely], height[likely]
+    if len(peaks) == 0:
+        return peaks
+    sure = peaks[evidence > SURE]
+    sure = sure[np.diff(sure, prepend=-1000) > 0.25 * GRID_HZ]
+    chosen = _best_sequence(peaks, evidence, height, _usual_interval(sure, peaks))
+    return peaks[_best_sequence(peaks, evidence, height, _usual_interval(peaks[chosen], peaks))]
+
+
+def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.ndarray, np.ndarray]:
+    """Block centres and the running median, over 2 half + 1 blocks, of a summary of each block."""
+    block = int(block_s * GRID_HZ)
+    count = len(smooth) // block
+    if count < 2:
+        return np.array([0.0]), np.array([float(summary(smooth))])
+    values = summary(smooth[:count * block].reshape(count, block), axis=1)
+    return (np.arange(count) + 0.5) * block, running_median(values, half)
+
+
+def running_median(values: np.ndarray, half: int) -> np.ndarray:
+    """The median of each value and its ``half`` neighbours on both sides; the ends are reflected."""
+    half = min(half, (len(values) - 1) // 2)
+    if half < 1:
+        return np.full(len(values), np.median(values)) if len(values) else values
+    padded = np.pad(values, half, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
+
+
+def _evidence(of_level: np.ndarray, over_ground: np.ndarray) -> np.ndarray:
+    """Log odds that a peak is a QRS, from its share of the usual height and its height over the ground."""
+    share = np.log(of_level)
+    clear = np.minimum(np.log(over_ground), 3.5)
+    odds = SHARE_WEIGHT * np.minimum(share, 0) - TOO_TALL_WEIGHT * np.maximum(share, 0) + CLEAR_WEIGHT * clear + PRIOR
+    return np.clip(odds, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+
+
+def _usual_interval(beats: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The usual interval around each point, seconds, from the beats believed so far."""
+    if len(beats) < 4:
+        return np.full(len(at), 0.8)
+    return np.interp(at, beats[1:], np.maximum(running_median(np.diff(beats) / GRID_HZ, RHYTHM_BEATS), 0.25))
+
+
+def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, usual_s: np.ndarray) -> np.ndarray:
+    """The subset of peaks with the most evidence, less what its intervals depart from the usual ones.
+
+    Dynamic programming over pairs of successive beats; the price of an interval is the logarithm of its
+    ratio to the usual one, squared below one, linear and gentle beyond a factor of e. A peak less than half
+    as high shortly after a beat pays for being its T wave.
+    """
+    time, gain, usual, tall = (peaks / GRID_HZ).tolist(), evidence.tolist(), usual_s.tolist(), height.tolist()
+    best, back = [0.0] * len(time), [-1] * len(time)
+    for j, now in enumerate(time):
+        scale, top, chosen = usual[j], None, -1
+        i = j - 1
+        while i >= 0:
+            interval = now - time[i]
+            if interval > REFRACTORY_S:
+                depart = abs(log(interval / scale))
+                price = depart * depart if depart < 1.0 else 0.7 + 0.3 * depart
+                total = best[i] - RHYTHM_WEIGHT * price
+                if interval < T_WAVE_S and tall[j] < 0.5 * tall[i]:
+                    total -= T_WAVE_PRICE
+                if top is None or total > top:
+                    top, chosen = total, i
+                if interval > 3.0 * scale + 0.5:
+                    break
+            i -= 1
+        best[j] = gain[j] + (top or 0.0)
+        back[j] = chosen
+    j = max(range(max(0, len(best) - 12), len(best)), key=best.__getitem__)
+    sequence = []
+    while j >= 0:
+        sequence.append(j)
+        j = back[j]
+    return np.array(sequence[::-1], dtype=int)
+
+
+def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarray:
+    """From the grid to the recording: the largest change of all leads within 60 ms."""
+    if len(points) == 0:
+        return points.astype(int)
+    length = filled.shape[1]
+    half = max(int(0.06 * rate_hz), 1)
+    centre = np.clip(np.round(points * rate_hz / GRID_HZ).astype(int), 0, length - 1)
+    window = np.clip(centre[:, None] + np.arange(-half, half + 1), 0, length - 1)
+    total = np.zeros(window.shape)
+    for row in filled if len(filled) <= 3 else filled[np.argsort(-filled.std(axis=1))[:6]]:
+        piece = row[window]
+        total += np.abs(piece - np.median(piece, axis=1, keepdims=True))
+    best = window[np.arange(len(window)), total.argmax(axis=1)]
+    return np.unique(best)

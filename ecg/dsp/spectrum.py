@@ -1,0 +1,76 @@
+"""Zero-phase linear filtering in the frequency domain, and gaps that a filter must not see.
+
+Every filter of the room is a real, even gain over frequency, so no wave is shifted in time. Ends are
+extended by point reflection, which keeps level and slope. Only numpy is imported: the analysis path has to
+start in a fraction of a second.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def fast_length(minimum: int) -> int:
+    """The smallest product of powers of 2, 3 and 5 that is at least ``minimum`` (transforms are fast there)."""
+    best = 1 << max(minimum - 1, 0).bit_length()
+    five = 1
+    while five < best:
+        three = five
+        while three < best:
+            quotient = -(-minimum // three)
+            best = min(best, three << max(quotient - 1, 0).bit_length())
+            three *= 3
+        five *= 5
+    return best
+
+
+def fill_gaps(samples_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The samples with every non-finite value bridged by a straight line, and where those values were.
+
+    ``samples_uv``: (leads, samples). Returns float64 of the same shape and a boolean mask of it. A lead
+    without any finite value becomes zero.
+    """
+    samples = np.array(samples_uv, dtype=float, ndmin=2)
+    missing = ~np.isfinite(samples)
+    if missing.any():
+        place = np.arange(samples.shape[1])
+        for row in np.flatnonzero(missing.any(axis=1)):
+            gone = missing[row]
+            samples[row, gone] = 0.0 if gone.all() else np.interp(place[gone], place[~gone], samples[row, ~gone])
+    return samples, missing
+
+
+def extend(samples: np.ndarray, count: int) -> np.ndarray:
+    """The rows continued by ``count`` samples at both ends by point reflection; beyond the row, held flat."""
+    length = samples.shape[-1]
+    reach = min(count, length - 1)
+    head = 2 * samples[..., :1] - samples[..., reach:0:-1] if reach else samples[..., :0]
+    tail = 2 * samples[..., -1:] - samples[..., -2:-2 - reach:-1] if reach else samples[..., :0]
+    body = np.concatenate([head, samples, tail], axis=-1)
+    if reach < count:
+        body = np.concatenate([np.repeat(body[..., :1], count - reach, -1), body,
+                               np.repeat(body[..., -1:], count - reach, -1)], axis=-1)
+    return body
+
+
+def apply_gain(samples: np.ndarray, rate_hz: float, gain: Callable[[np.ndarray], np.ndarray],
+               margin_s: float) -> np.ndarray:
+    """Filter the rows with ``gain(frequency_hz)``, extended by ``margin_s`` at the ends. No NaN allowed."""
+    length = samples.shape[-1]
+    if length == 0:
+        return samples.copy()
+    margin = int(round(margin_s * rate_hz))
+    body = extend(samples, margin)
+    size = fast_length(body.shape[-1])
+    level = body[..., :1]
+    spectrum = np.fft.rfft(body - level, size, axis=-1)
+    frequency = np.fft.rfftfreq(size, 1.0 / rate_hz)
+    spectrum *= gain(frequency)
+    passed = np.fft.irfft(spectrum, size, axis=-1)[..., margin:margin + length]
+    return passed + level * gain(np.zeros(1))
+
+
+def low_pass(samples: np.ndarray, rate_hz: float, corner_hz: float, order: int = 2) -> np.ndarray:
+    """Zero-phase Butterworth-squared low pass: gain 1 / (1 + (f / corner)^(2 order)), one half at the corner."""
+    return apply_gain(samples, rate_hz, lambda f: 1.0 / (1.0 + (f / corner_hz) ** (2 * order)), 1.5 / corner_hz)

@@ -1,0 +1,79 @@
+"""The worker's door: an ECG study from the hub, its analysis and its drawing back to it."""
+from __future__ import annotations
+
+import json
+import logging
+
+from ecg.analysis import analyse
+from ecg.errors import UnreadableRecording
+from ecg.files import open_recording
+from ecg.findings import Analysis
+from ecg.recording import Recording, SourceFile
+from ecg.render import SheetHeading, SheetOptions, compose, svg
+from hub.context import Hub
+from hub.flow import preparation
+from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
+
+QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
+
+log = logging.getLogger("hub.worker")
+
+
+def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
+    """Analyses and draws every recording of a study and makes it ready."""
+    rows = preparation.begin(hub, study_id, generation)
+    if rows is None:
+        return
+    made: list[NewArtifact] = []
+    problems: list[Problem] = []
+    criticals: list[CriticalFinding] = []
+    first: Analysis | None = None
+    for row in rows:
+        try:
+            recording = recording_of(hub, row)
+        except UnreadableRecording as error:
+            problems.append(Problem(error.code, error.zh, error.en, row.id))
+            continue
+        analysis = analyse(recording)
+        first = first or analysis
+        made += _artifacts(hub, row, recording, analysis)
+        criticals += [CriticalFinding(s.zh, s.rule or s.code) for s in analysis.statements if s.critical]
+    preparation.finish(hub, study_id, generation, made, problems, summary=summary_line(first) if first else "",
+                       urgency="emergency" if criticals else "routine", flags=_flags(first), criticals=criticals)
+
+
+def recording_of(hub: Hub, row) -> Recording:
+    """The recording of one instance, read from its original files."""
+    files = [SourceFile(file["name"], hub.blobs.read(file["sha256"])) for file in row.files]
+    return open_recording(files, row.declared)
+
+
+def summary_line(analysis: Analysis) -> str:
+    """One line for the worklist: statements first, then the numbers a reader looks for."""
+    words = [statement.zh for statement in analysis.statements[:3]]
+    for name, label, unit in (("heart_rate", "心率", ""), ("pr", "PR", " ms"), ("qrs", "QRS", " ms"), ("qtc_bazett", "QTc", " ms")):
+        one = analysis.measurements.get(name)
+        if one is not None and one.value is not None:
+            words.append(f"{label} {one.value:.0f}{unit}")
+    if analysis.quality.verdict != "good":
+        words.append(QUALITY_ZH[analysis.quality.verdict])
+    return " · ".join(words)
+
+
+def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis) -> list[NewArtifact]:
+    content = analysis.as_json()
+    facts = {name: content[name] for name in ("engine", "quality", "measurements", "statements")}
+    sheet = svg(compose(recording, SheetOptions(), SheetHeading(recorded_at=recording.start.replace("T", " ")),
+                        analysis.quality.leads_off))
+    return [
+        NewArtifact("ecg_analysis", hub.blobs.keep(json.dumps(content, ensure_ascii=False).encode(), "analysis.json"),
+                    "application/json", row.id, 0, facts),
+        NewArtifact("ecg_sheet", hub.blobs.keep(sheet.encode(), "sheet.svg"), "image/svg+xml", row.id),
+    ]
+
+
+def _flags(analysis: Analysis | None) -> dict:
+    if analysis is None:
+        return {"quality": "unreadable"}
+    return {"quality": analysis.quality.verdict, "leads_off": list(analysis.quality.leads_off),
+            "quality_zh": "；".join(finding.zh for finding in analysis.quality.findings)[:300]}

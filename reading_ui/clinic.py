@@ -1,0 +1,58 @@
+"""The clinic's desk: its own patients, what became of them, the report to print and to acknowledge, critical values."""
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+
+from hub.flow import critical, dispatch, reporting, studies
+from hub.model.report import ReportContent
+from hub.model.urgency import URGENCIES
+from reading_ui.gate import needs, the_actor, the_hub
+from reading_ui.panel import key_images
+
+desk = Blueprint("clinic", __name__)
+STATES = ("", "waiting", "new", "bounced")
+
+
+@desk.get("/clinic")
+@needs("clinic.view")
+def page():
+    return render_template("clinic.html", **_list())
+
+
+@desk.get("/clinic/list")
+@needs("clinic.view")
+def table():
+    """The list alone, for the page that refreshes itself."""
+    return render_template("parts/clinic_list.html", **_list())
+
+
+@desk.get("/clinic/reports/<int:report_id>")
+@needs("clinic.view")
+def report(report_id: int):
+    hub, actor = the_hub(), the_actor()
+    row = reporting.version(hub, actor, report_id)
+    of_study = studies.find(hub, actor, row.study_id)
+    studies.opened(hub, actor, of_study, "report")
+    portal = [one for one in dispatch.of_report(hub, actor, report_id) if one.channel == "portal" and one.pdf_sha256 == row.pdf_sha256]
+    return render_template("clinic_report.html", report=row, content=ReportContent.from_json(row.content), study=of_study,
+                           versions=reporting.versions(hub, actor, row.reading_id), delivery=portal[-1] if portal else None,
+                           key_images=key_images(hub, row.study_id))
+
+
+@desk.post("/criticals/<int:critical_id>/read-back")
+@needs("critical.read_back")
+def read_back(critical_id: int):
+    critical.read_back(the_hub(), the_actor(), critical_id, request.form.get("words", ""))
+    return redirect(url_for("clinic.page"))
+
+
+def _list() -> dict:
+    hub, actor = the_hub(), the_actor()
+    state = request.args.get("state", "") if request.args.get("state", "") in STATES else ""
+    text = request.args.get("text", "")[:64]
+    written = request.args.get("page", "1")
+    number = max(1, int(written)) if written.isdigit() and len(written) < 6 else 1
+    rows = dispatch.for_clinic(hub, actor, text=text, state=state, page=number)
+    return {"rows": rows, "state": state, "text": text, "number": number, "more": len(rows) == dispatch.CLINIC_PAGE,
+            "criticals": critical.for_clinic(hub, actor), "urgencies": URGENCIES, "now": hub.now(), "states": STATES,
+            "query": {k: v for k, v in (("state", state), ("text", text)) if v}}

@@ -1,0 +1,70 @@
+"""The ECG reading desk: the sheet on true paper, what was measured, and the report beside it."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+
+from ecg.dsp.filters import remove_baseline, remove_mains, remove_muscle
+from ecg.errors import UnreadableRecording
+from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
+from hub.errors import Invalid, NotFound
+from hub.flow import studies
+from reading_ui import panel
+from reading_ui.analysis import analysis_of, for_templates, recording_of, shown_measurements
+from reading_ui.gate import needs, the_actor, the_hub
+from reading_ui.language import age, language, sex, study_time
+
+desk = Blueprint("ecgs", __name__)
+FILTERS = {"baseline": remove_baseline, "mains": remove_mains, "muscle": remove_muscle}
+
+
+@desk.get("/ecgs/<int:study_id>")
+@needs("study.view")
+def page(study_id: int):
+    hub, actor = the_hub(), the_actor()
+    row = studies.find(hub, actor, study_id)
+    if row.kind != "ecg":
+        return redirect(url_for("studies.page", study_id=study_id))
+    studies.opened(hub, actor, row, "ecg")
+    found = analysis_of(hub, row.id)
+    measured = for_templates(found)
+    return render_template("ecg.html", study=row, panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
+                           measurements=shown_measurements(found), earlier=studies.earlier_of_patient(hub, actor, row))
+
+
+@desk.get("/ecgs/<int:study_id>/sheet.svg")
+@needs("study.images")
+def sheet(study_id: int):
+    """The drawing of the sheet as the page asks for it: layout, speed, gain, filters and start."""
+    hub = the_hub()
+    row = studies.find(hub, the_actor(), study_id)
+    instances = studies.instances_of(hub, row.id)
+    if not instances:
+        raise NotFound("not_found", "该检查没有心电记录。", "this study holds no ECG.")
+    try:
+        recording = recording_of(hub, instances[-1])
+        options = options_from_query(request.args, language=language())
+        drawn = compose(_filtered(recording, options.filters), options, _heading(row))
+    except UnreadableRecording as error:
+        raise Invalid(error.code, error.zh, error.en) from error
+    except BadSheetOption as error:
+        raise Invalid(f"bad_{error.option}", f"{error.zh}。", f"{error.option}: {error.en}.") from error
+    return Response(svg(drawn), mimetype="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
+
+def _filtered(recording, names: tuple[str, ...]):
+    samples = recording.samples_uv
+    for name in FILTERS:
+        if name in names:
+            samples = FILTERS[name](samples, recording.rate_hz)
+    return recording if samples is recording.samples_uv else replace(recording, samples_uv=np.asarray(samples, dtype=np.float64))
+
+
+def _heading(row) -> SheetHeading:
+    return SheetHeading(name=row.patient_name, sex=sex(row.sex), age=age(row.age, row.birth_date), patient_id=row.patient_number,
+                        recorded_at=study_time(row.study_at), institution=row.site_name, accession_number=row.accession_number,
+                        device=row.device_model)
+
+

@@ -1,0 +1,98 @@
+"""What stands beside an image or an ECG: the words of its report, and what this person may do with them now."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flask import url_for
+
+from hub.context import Hub
+from hub.errors import NotFound
+from hub.flow import reporting, studies, worklist
+from hub.model.access import Actor
+from hub.model.report import ReportContent
+
+UNMEASURED = "【】"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """``mode``: none (not in the queue yet), look, claim, write, review, countersign or signed."""
+
+    mode: str
+    reading: object | None
+    draft: reporting.Draft | None = None
+    versions: tuple = ()
+    shown: object | None = None               # the report version whose words are read
+    content: ReportContent | None = None
+    templates: tuple[dict, ...] = ()
+    phrases: tuple[str, ...] = ()
+    key_images: tuple[dict, ...] = ()
+    colleagues: tuple = ()
+    may: frozenset[str] = field(default_factory=frozenset)
+
+
+def panel_for(hub: Hub, actor: Actor, of_study, measured: dict[str, str] | None = None) -> Panel:
+    """The report panel of a study for this person. ``measured``: values that templates name, as text."""
+    reading = worklist.of_study(hub, of_study.id)
+    keys = key_images(hub, of_study.id)
+    if reading is None:
+        return Panel("none", None, key_images=keys)
+    versions = tuple(reporting.versions(hub, actor, reading.id))
+    newest = versions[0] if versions else None
+    if actor.role == "clinic":
+        return Panel("signed" if newest else "look", reading, versions=versions, shown=newest, content=_content(newest), key_images=keys)
+    if reading.state in worklist.IN_WORK and reading.claimed_by == actor.account_id:
+        rules = hub.rules
+        return Panel(
+            "write", reading, reporting.current_draft(hub, actor, reading.id), versions, newest, None,
+            tuple(_template(t, measured or {}) for t in rules.templates_for(of_study.modality, of_study.body_part)),
+            rules.phrases_for(of_study.modality), keys, tuple(worklist.colleagues(hub, actor)),
+            frozenset({"submit", "release", "hand_over", "bounce"} | ({"sign_alone"} if of_study.urgency == "emergency" else set())))
+    if reading.state == "queued":
+        return Panel("claim", reading, reporting.current_draft(hub, actor, reading.id), versions, newest, _content(newest), key_images=keys,
+                     may=frozenset({"claim"}))
+    if reading.state == "preliminary" and newest is not None:
+        mine = newest.reader_id == actor.account_id
+        allowed = frozenset({"sign", "send_back"}) if actor.may("report.sign") and not mine else frozenset()
+        return Panel("review", reading, None, versions, newest, _content(newest), key_images=keys, may=allowed)
+    if reading.state in ("final", "amended") and newest is not None:
+        allowed = {"amend"}
+        if newest.reviewer_id is None and actor.may("report.sign") and newest.reader_id != actor.account_id:
+            allowed.add("countersign")
+        return Panel("signed", reading, None, versions, newest, _content(newest), key_images=keys, may=frozenset(allowed))
+    return Panel("look", reading, None, versions, newest, _content(newest), key_images=keys,
+                 may=frozenset({"requeue"} if reading.state == "bounced" else ()))
+
+
+def key_images(hub: Hub, study_id: int) -> tuple[dict, ...]:
+    """The key images that readers chose in a study, in the order they were chosen."""
+    rows = sorted(studies.artifacts_of(hub, study_id, "key_image"), key=lambda row: row.id)
+    return tuple({"id": row.id, "caption": (row.about or {}).get("caption", ""),
+                  "address": url_for("studies.key_image", study_id=study_id, artifact_id=row.id)} for row in rows)
+
+
+def key_image_row(hub: Hub, study_id: int, artifact_id: int):
+    """One key image of this very study, or NotFound."""
+    for row in studies.artifacts_of(hub, study_id, "key_image"):
+        if row.id == artifact_id:
+            return row
+    raise NotFound("not_found", "没有这幅关键图像。", "no such key image.")
+
+
+class _Values(dict):
+    def __missing__(self, name: str) -> str:
+        return UNMEASURED
+
+
+def filled(text: str, measured: dict[str, str]) -> str:
+    """A template's text with measured values in place of ``{name}``; 【】 where a value could not be measured."""
+    return text.format_map(_Values({name: value or UNMEASURED for name, value in measured.items()}))
+
+
+def _template(template, measured: dict[str, str]) -> dict:
+    return {"id": template.id, "name": template.name, "findings": filled(template.findings, measured),
+            "impression": filled(template.impression, measured), "recommendation": filled(template.recommendation, measured)}
+
+
+def _content(row) -> ReportContent | None:
+    return ReportContent.from_json(row.content) if row is not None else None

@@ -1,0 +1,209 @@
+"""Names in wrong character sets: a generated corpus, real European names, the standard's own examples."""
+import random
+from collections import Counter
+from io import BytesIO
+
+import pydicom
+import pytest
+from pydicom.data import get_charset_files
+from pydicom.dataset import Dataset
+
+from dicom_gateway.charset import (
+    Decoded, declared_sets, name_shown, patient_attributes, person_name, read_text,
+)  # fmt: skip
+from tests.dicom_gateway.raw import wire
+
+# Independent of the shipped table: the most frequent surnames of a 2007 ranking, rare ones that the
+# table does not hold, compound and traditional ones.
+SURNAMES = (
+    "王李张刘陈杨黄赵周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘杜戴夏"
+    "钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段漕钱汤尹黎易常武乔贺赖龚文仝佘逯揣呙覃陳張劉黃趙"
+)
+COMPOUND = ("欧阳", "司马", "诸葛", "上官", "皇甫", "尉迟")
+GIVEN = (
+    "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂兰红玉梅建华国文辉力斌宇浩凯秋雪婷慧莹丹萍琳晶欣倩春晨阳佳嘉子轩雨涵"
+    "梓思睿博俊豪鑫瑞龙飞鹏海波峰志新云莲珍贞莉凤洁素真荣爱妹香月莺媛瑾颖露瑶怡婵雁蓓纨仪荷蓉眉君琴蕊薇菁梦岚苑婕馨瑗琰韵"
+    "融园艺咏卿聪澜纯毓悦昭冰爽琬茗羽希宁玥彧珺琪璐熠烨晗昊旻旭晟翔骏煜燊喆堃淼垚焱骁二大小三五长生福贵根发财有才来顺"
+)
+DECLARED = {
+    "gb18030": (["ISO_IR 100"], [], ["ISO_IR 192"], ["ISO_IR 6"], ["", "ISO 2022 IR 58"], ["ISO 2022 IR 6"]),
+    "utf-8": (["ISO_IR 100"], [], ["GB18030"], ["GBK"], ["", "ISO 2022 IR 58"], ["ISO 2022 IR 6"]),
+}
+
+
+def names(count: int, seed: int) -> list[str]:
+    chance = random.Random(seed)
+    made = []
+    for _ in range(count):
+        surname = chance.choice(COMPOUND) if chance.random() < 0.03 else chance.choice(SURNAMES)
+        given = "".join(chance.choice(GIVEN) for _ in range(chance.choice((1, 2, 2))))
+        made.append(f"{surname}{chance.choice(('', '^'))}{given}")
+    return made
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8"])
+def test_of_thousands_of_misdeclared_names_99_in_100_are_repaired_and_none_is_wrong_unmarked(encoding):
+    count = Counter()
+    for declared in DECLARED[encoding]:
+        for name in names(1000, seed=11):
+            found = read_text(name.encode(encoding), declared)
+            right, marked = found.text == name, found.unsure
+            assert right or marked, (name, declared, found)
+            assert found.declared_wrong or marked or declared[-1:] == ["ISO 2022 IR 58"]
+            count["repaired" if right and not marked else "marked"] += 1
+    assert count["repaired"] / count.total() >= 0.99, count
+
+
+@pytest.mark.parametrize("encoding, declared", [("gb18030", "GB18030"), ("gb18030", "GBK"), ("utf-8", "ISO_IR 192")])
+def test_rightly_declared_names_are_not_called_wrong(encoding, declared):
+    for name in names(1500, seed=23):
+        found = read_text(name.encode(encoding), [declared])
+        assert found.text == name and not found.declared_wrong
+
+
+FIRST = (
+    "José María Renée Zoë Jürgen Jörg Björn Åsa Øyvind Íñigo François Chloé Noël Céline Anaïs Sören Günther Käthe Ángel "
+    "Óscar Raúl Sofía Inês João Conceição Håkon Þór Guðrún Sigríður Æsa Élodie Hélène Léa Aloïs Seán André Núria "
+    "Ramón Jesús Úrsula Désirée Benoît Gaël Rosário Estêvão Sæunn Søren Jørgen Kåre"
+).split()
+LAST = (
+    "Müller Möller Schäfer Köhler Groß Weiß Strauß Jäger Schröder Peña Núñez García Hernández López Pérez Sánchez Gómez "
+    "Ibáñez Muñoz Gonçalves Simões Guimarães Araújo Magalhães Lefèvre Côté Lévêque Gagné Åkesson Öberg Ångström Östlund "
+    "Sjöberg Ødegård Bjørnstad Kjær Nørgaard Sørensen Ægisson Þórsson Özil Château Séguéla Crémière Bäcker"
+).split()
+
+
+@pytest.mark.parametrize("declared", [["ISO_IR 100"], [], ["GB18030"], ["ISO_IR 192"]])
+def test_european_names_stay_as_they_are(declared):
+    count = Counter()
+    for last in LAST:
+        for first in FIRST:
+            for name in (f"{last}^{first}", f"{last}^{first}".upper()):
+                found = read_text(name.encode("latin-1"), declared)
+                assert found.text == name, found
+                count["marked" if found.unsure else "sure"] += 1
+    assert count["sure"] / count.total() >= 0.99, count
+
+
+def test_european_names_sent_as_utf_8_under_latin_1_are_repaired():
+    for name in [f"{last}^{first}" for last in LAST for first in FIRST[:8]]:
+        found = read_text(name.encode("utf-8"), ["ISO_IR 100"])
+        assert found.text == name and found.declared_wrong
+
+
+@pytest.mark.parametrize(
+    "file, expected",
+    [
+        ("chrArab.dcm", "قباني^لنزار"),
+        ("chrFren.dcm", "Buc^Jérôme"),
+        ("chrGerm.dcm", "Äneas^Rüdiger"),
+        ("chrGreek.dcm", "Διονυσιος"),
+        ("chrH31.dcm", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("chrH32.dcm", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        ("chrHbrw.dcm", "שרון^דבורה"),
+        ("chrI2.dcm", "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("chrRuss.dcm", "Люкceмбypг"),
+        ("chrX1.dcm", "Wang^XiaoDong=王^小東="),
+        ("chrX2.dcm", "Wang^XiaoDong=王^小东="),
+    ],
+)
+def test_the_examples_of_the_standard_are_read_as_declared(file, expected):
+    """PS3.5 Annexes H, I, J and the sample files of David Clunie bundled with pydicom."""
+    found = person_name(pydicom.dcmread(get_charset_files(file)[0]))
+    assert (found.text, found.declared_wrong, found.unsure) == (expected, False, False)
+
+
+def test_gb2312_by_escape_sequences_is_read_even_where_it_is_not_declared():
+    """PS3.5 K.2: Zhang^XiaoDong with ISO 2022 IR 58."""
+    raw = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab="
+    right = read_text(raw, ["", "ISO 2022 IR 58"])
+    assert (right.text, right.declared_wrong) == ("Zhang^XiaoDong=张^小东=", False)
+    wrong = read_text(raw, ["ISO_IR 100"])
+    assert (wrong.text, wrong.declared_wrong, wrong.unsure) == ("Zhang^XiaoDong=张^小东=", True, False)
+
+
+def test_a_character_beyond_gb2312_after_its_escape_sequence_is_read_as_gb18030():
+    found = read_text(b"\x1b$)A" + "王珺喆".encode("gb18030"), ["", "ISO 2022 IR 58"])
+    assert found.text == "王珺喆"
+
+
+def test_component_groups_are_decoded_together_and_shown_by_their_ideographs():
+    raw = "Wang^Xiaoming=王^小明=".encode("gb18030")
+    found = read_text(raw, ["ISO_IR 100"])
+    assert found.text == "Wang^Xiaoming=王^小明=" and found.declared_wrong
+    assert name_shown(found.text) == "王小明"
+    assert name_shown("Müller^Jürgen^^Dr.") == "Müller Jürgen Dr."
+    assert name_shown("=王^小明") == "王小明"
+    assert name_shown("阿卜杜拉·买买提") == "阿卜杜拉·买买提"
+    assert name_shown("^^==") == ""
+
+
+def test_plain_ascii_is_never_doubted():
+    for declared in ([], ["GB18030"], ["NONSENSE"], ["ISO_IR 13"]):
+        assert read_text(b"WANG^XIAOMING  ", declared) == Decoded("WANG^XIAOMING", "ascii")
+
+
+def test_bytes_that_are_no_text_are_marked_and_do_not_raise():
+    chance = random.Random(4)
+    for _ in range(500):
+        raw = chance.randbytes(chance.randrange(1, 40))
+        for declared in ([], ["ISO_IR 192"], ["GB18030"], ["", "ISO 2022 IR 87"], ["???"]):
+            assert isinstance(read_text(raw, declared).text, str)
+    assert read_text(b"\xff\xff\xff\x80", ["ISO_IR 192"]).unsure
+
+
+@pytest.mark.parametrize("name", ["趙鑫", "黃香"])
+def test_a_name_that_reads_almost_as_well_as_latin_is_marked_with_both_readings(name):
+    found = read_text(name.encode("gb18030"), ["ISO_IR 100"])
+    assert found.unsure
+    assert {text for _, text in found.candidates} == {name, name.encode("gb18030").decode("latin-1")}
+
+
+def test_one_lonely_character_is_marked_or_right():
+    for name in "王李佘仝":
+        found = read_text(name.encode("gb18030"), ["ISO_IR 100"])
+        assert found.text == name or found.unsure
+
+
+def sent(name: bytes, declared: str | None, **more: bytes) -> Dataset:
+    """A dataset as it comes from the wire, its elements still raw."""
+    sets = {} if declared is None else {"SpecificCharacterSet": declared.encode()}
+    return pydicom.dcmread(BytesIO(wire(PatientName=name, **sets, **more)))
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_name_is_read_from_its_bytes_and_the_dataset_is_not_changed(touched):
+    dataset = sent("王^小明".encode("gb18030"), "ISO_IR 100")
+    if touched:
+        assert str(dataset.PatientName) == "Íõ^Ð¡Ã÷"
+    found = person_name(dataset)
+    assert (found.text, found.encoding_used, found.declared_wrong) == ("王^小明", "gb18030", True)
+    assert str(dataset.PatientName) == "Íõ^Ð¡Ã÷"
+    assert declared_sets(dataset) == ["ISO_IR 100"]
+
+
+@pytest.mark.parametrize("declared", ["ISO_IR 192", None])
+def test_a_description_already_read_by_pydicom_is_still_repaired_where_the_bytes_can_be_had(declared):
+    dataset = sent("王小明".encode("gb18030"), declared)
+    assert person_name(dataset).text == "王小明"
+
+
+def test_a_text_whose_bytes_were_lost_before_is_marked():
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientName = "王\ufffd明"
+    assert person_name(dataset).unsure
+
+
+def test_a_sure_description_settles_a_doubtful_name():
+    doubtful = next(
+        name for name in (a + b for a in "佘仝揣呙郗" for b in GIVEN)
+        if read_text(name.encode("gb18030"), ["ISO_IR 100"]).unsure
+    )  # fmt: skip
+    alone = patient_attributes(sent(doubtful.encode("gb18030"), "ISO_IR 100"))
+    assert alone["PatientName"].unsure
+    more = {"InstitutionName": "县人民医院放射科".encode("gb18030")}
+    together = patient_attributes(sent(doubtful.encode("gb18030"), "ISO_IR 100", **more))
+    assert together["PatientName"].text == doubtful
+    assert not together["PatientName"].unsure and together["PatientName"].declared_wrong
+    assert together["InstitutionName"].text == "县人民医院放射科"
