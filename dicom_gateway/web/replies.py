@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dicom_gateway.web.accept import asked
 from dicom_gateway.web.frames import NotAcceptable
 from dicom_gateway.web.multipart import Part
 from hub.errors import Conflict, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
+
+log = logging.getLogger("hub.web")
 
 DICOM_JSON = "application/dicom+json"
 WORTH_PACKING = 1024
@@ -26,6 +29,12 @@ def refusal(error: HubError) -> Response:
     reply = jsonify({"code": error.code, "zh": error.zh, "en": error.en})
     reply.status_code = status
     return _private(reply, False)
+
+
+def missing(error: FileNotFoundError) -> Response:
+    """A blob that the index names and the disk has lost: said to the client, and loudly to the log."""
+    log.error("a stored file is missing: %s", error.filename)
+    return refusal(NotFound("no_blob", "原始文件缺失，请联系管理员。", "a stored file is missing; tell the administrator."))
 
 
 def require_json() -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from hub.flow import administration
+from tests.dicom_gateway.web.objects import file_of
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
 HTJ2K = "1.2.840.10008.1.2.4.201"
@@ -193,3 +194,23 @@ def test_a_look_is_audited_once_and_not_for_every_frame(ct):
 
 def test_capabilities_name_the_transactions(ct):
     assert set(json.loads(ct.house.get("/").data)["transactions"]) == {"search", "retrieve", "store"}
+
+
+def test_a_head_request_says_the_length_without_the_bytes(ct):
+    uid = next(iter(ct.files))
+    client, headers = ct.house.app.test_client(), {"X-Person": "reader", "Accept": "application/dicom"}
+    head = client.head(f"/dicomweb{ct.path}/instances/{uid}", headers=headers)
+    assert head.status_code == 200 and not head.data
+    assert int(head.headers["Content-Length"]) == ct.files[uid].stat().st_size
+    assert "GET" in client.options("/dicomweb/studies", headers=headers).headers["Allow"]
+
+
+def test_a_file_that_the_disk_has_lost_is_named_and_the_others_are_given(house):
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1"))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.2", PixelData=bytes(32)))
+    lost = house.hub.blobs.keep(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1")).sha256
+    house.hub.blobs.path(lost).unlink()
+    at = "/studies/1.2.10/series/1.2.10.1/instances"
+    assert house.get(f"{at}/1.2.10.1.1/frames/1").status_code == 404
+    assert house.get(f"{at}/1.2.10.1.1").json["code"] == "no_blob"
+    assert house.get(f"{at}/1.2.10.1.2/frames/1").status_code == 200
