@@ -1,4 +1,5 @@
 """WADO-RS against the files that were sent."""
+import base64
 import gzip
 import io
 import json
@@ -214,3 +215,19 @@ def test_a_file_that_the_disk_has_lost_is_named_and_the_others_are_given(house):
     assert house.get(f"{at}/1.2.10.1.1/frames/1").status_code == 404
     assert house.get(f"{at}/1.2.10.1.1").json["code"] == "no_blob"
     assert house.get(f"{at}/1.2.10.1.2/frames/1").status_code == 200
+
+
+def test_big_values_are_given_by_address_before_and_after_preparation(house):
+    icon, curve = bytes(range(256)) * 8, bytes(range(250)) * 8_000
+    content = file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", ICCProfile=icon, EncapsulatedDocument=curve, RedPaletteColorLookupTableData=b"\1\2" * 4)
+    study_id = house.send(content).study_id
+    for _ in range(2):
+        (told,) = house.get("/studies/1.2.10/metadata").json
+        assert base64.b64decode(told["00281201"]["InlineBinary"]) == b"\1\2" * 4
+        for tag, value in (("00282000", icon), ("00420011", curve)):
+            assert told[tag].keys() == {"vr", "BulkDataURI"}
+            at = told[tag]["BulkDataURI"].partition("/dicomweb")[2]
+            (_, got), = parts_of(house.get(at, Accept=OCTETS))
+            assert got == value
+            assert house.get(at, Accept="application/octet-stream", Range="bytes=5-8").data == value[5:9]
+        house.prepare(study_id)
