@@ -108,11 +108,19 @@ def acknowledge(hub: Hub, actor: Actor, report_id: int) -> None:
 def deliveries(hub: Hub, actor: Actor, state: str = "") -> list:
     """Deliveries with their report and site, newest first, for the operations page."""
     actor.require("delivery.view")
-    found = (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"))
-             .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
-             .order_by(delivery.c.id.desc()).limit(200))
+    found = _deliveries().order_by(delivery.c.id.desc()).limit(200)
     with hub.reading() as connection:
         return list(connection.execute(found.where(delivery.c.state == state) if state else found))
+
+
+def delivery_of(hub: Hub, actor: Actor, delivery_id: int):
+    """One delivery with its report, site and destination. NotFound if there is none."""
+    actor.require("delivery.view")
+    with hub.reading() as connection:
+        row = connection.execute(_deliveries().where(delivery.c.id == delivery_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这次发送。", "no such delivery.")
+    return row
 
 
 def receipts(hub: Hub, actor: Actor, delivery_id: int) -> list:
@@ -232,6 +240,12 @@ def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
         patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
         institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,
         critical=one.critical, reader_name=one.reader_name, reviewer_name=one.reviewer_name)
+
+
+def _deliveries():
+    return (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"), destination.c.address)
+            .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
+            .outerjoin(destination, destination.c.id == delivery.c.destination_id))
 
 
 def _report(connection: Connection, report_id: int):
