@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
@@ -82,24 +82,21 @@ def held_objects(hub: Hub, actor: Actor, state: str = "open") -> list:
 
 
 def held_object(hub: Hub, actor: Actor, held_id: int):
-    """One held case with the names of its site and device. NotFound if there is none."""
+    """One held case with the names of its site and device; the look is recorded, for it may name a patient."""
     actor.require("held.view")
-    with hub.reading() as connection:
-        row = connection.execute(
-            select(held, site.c.name.label("site_name"), device.c.name.label("device_name"), device.c.ae_title)
-            .outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id)
-            .where(held.c.id == held_id)).one_or_none()
-    if row is None:
-        raise NotFound("not_found", "没有这个隔离记录。", "no such held object.")
+    with hub.writing() as connection:
+        row = _held(connection, held_id)
+        audit.append(connection, hub.now(), actor, "held.view", "held", held_id, row.site_id)
     return row
 
 
 def take_held_file(hub: Hub, actor: Actor, held_id: int, place: int) -> StoredFile:
     """The name and hash of one of a held case's original files, counted from 0; who took it is recorded."""
-    row = held_object(hub, actor, held_id)
-    if not 0 <= place < len(row.files):
-        raise NotFound("no_file", "没有这个文件。", "no such file.")
+    actor.require("held.view")
     with hub.writing() as connection:
+        row = _held(connection, held_id)
+        if not 0 <= place < len(row.files):
+            raise NotFound("no_file", "没有这个文件。", "no such file.")
         audit.append(connection, hub.now(), actor, "held.download", "held", held_id, row.site_id, sha256=row.files[place]["sha256"])
     return StoredFile(**row.files[place])
 
@@ -158,6 +155,16 @@ def verify_audit(hub: Hub) -> audit.AuditVerdict:
     """Walks the whole chain of the audit and names the first broken entry."""
     with hub.reading() as connection:
         return audit.verify(connection)
+
+
+def _held(connection: Connection, held_id: int):
+    row = connection.execute(
+        select(held, site.c.name.label("site_name"), device.c.name.label("device_name"), device.c.ae_title)
+        .outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id)
+        .where(held.c.id == held_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这个隔离记录。", "no such held object.")
+    return row
 
 
 def _checked_address(channel: str, address: dict) -> dict:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 from hub.context import Hub
 from hub.delivery.channels import deliverer
 from hub.delivery.parcel import Parcel
-from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
+from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
 from hub.flow.lettering import compose_pdf
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
@@ -52,10 +52,10 @@ def deliver(hub: Hub, delivery_id: int) -> None:
     try:
         words = deliverer(row.channel)(hub, parcel)
     except Permanent as error:
-        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", str(error), row)
+        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", words_of(error), row)
         return
     except Exception as error:
-        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", str(error) or type(error).__name__, row)
+        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", words_of(error), row)
         if isinstance(error, Retryable):
             raise
         raise Retryable("delivery_failed", "发送失败，将自动重试。", f"delivery failed and will be tried again: {error}") from error

@@ -11,7 +11,7 @@ from importlib import import_module
 from threading import Event, Thread
 
 from hub.context import Hub, open_hub
-from hub.errors import Permanent
+from hub.errors import Permanent, words_of
 from hub.flow import preparation
 from hub.queue import outbox
 from hub.settings import load
@@ -58,8 +58,7 @@ def perform(hub: Hub, job_id: int) -> str:
         if error is None:
             outbox.finish(connection, job_id, hub.now())
             return "done"
-        words = str(error) or type(error).__name__
-        state = outbox.fail(connection, job_id, hub.now(), words, again=not isinstance(error, Permanent), most_tries=hub.settings.job_tries)
+        state = outbox.fail(connection, job_id, hub.now(), words_of(error), again=not isinstance(error, Permanent), most_tries=hub.settings.job_tries)
     if state == "failed" and job.kind in GIVEN_UP:
         GIVEN_UP[job.kind](hub, **job.args)
     return state
