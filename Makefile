@@ -33,7 +33,7 @@ $(VENV)/.viewer: $(shell find reading_ui/viewer -type f -not -path '*/node_modul
 	@touch $@
 
 $(VENV)/.words: $(shell find reading_ui/translations -name '*.po' 2>/dev/null) | $(VENV)/.runtime
-	$(BIN)/pybabel compile -q -d reading_ui/translations
+	$(BIN)/pybabel -q compile -d reading_ui/translations
 	@touch $@
 
 $(DEMO)/.made: sample_data/make_ct.py sample_data/demo_ecg.xml | $(VENV)/.runtime

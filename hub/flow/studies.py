@@ -49,7 +49,7 @@ def opened(hub: Hub, actor: Actor, row, how: str) -> None:
 def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
     """Studies that match, newest first, within what this person may see."""
     actor.require("study.view")
-    conditions = [] if actor.role in ("reader", "reviewer") else [study.c.site_id == actor.site_id]
+    conditions = [] if actor.sees_every_site else [study.c.site_id == actor.site_id]
     for column, value in ((study.c.study_uid, query.study_uid), (study.c.accession_number, query.accession_number),
                           (study.c.modality, query.modality), (patient.c.patient_id, query.patient_id)):
         if value:

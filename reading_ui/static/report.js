@@ -186,7 +186,7 @@ function write(form) {
     for (const each of form.querySelectorAll(".report-foot button")) each.disabled = true;
     try {
       if (!(await save())) return;
-      const { location: there } = await ask(button.formAction || form.action, {
+      const { location: there } = await ask(button.getAttribute("formaction") || form.action, {
         method: "POST", form: { then: button.name === "then" ? button.value : "" },
       });
       leaving = true;
@@ -234,9 +234,18 @@ function write(form) {
   });
   window.addEventListener("online", () => state.phase === "failed" && save());
   document.addEventListener("hub:key-image", refresh);
-  document.getElementById("viewer")?.addEventListener("hub:key-image", refresh);
+  // The viewer says when it kept one; whoever comes over from the viewer sees it in any case.
+  let lookedAt = Date.now();
+  document.getElementById("report").addEventListener("pointerenter", () => {
+    if (document.getElementById("viewer") && Date.now() - lookedAt > 2000) refresh();
+  });
   async function refresh() {
-    await refreshKeyImages(form, form.dataset.keyImages);
+    lookedAt = Date.now();
+    try {
+      await refreshKeyImages(form, form.dataset.keyImages);
+    } catch {
+      return; // the next look tries again
+    }
     typed();
   }
 
@@ -264,13 +273,18 @@ function write(form) {
     send({ type: "conflict", ...theirs });
     if (state.phase === "conflict") openConflict();
   }
+  if (what === "nothing") keep();
   fold();
 }
 
 function inWords(words) {
   const verdict = { true: _("阳性"), false: _("阴性"), null: _("未选") }[words.positive];
-  return [`${_("检查所见")}\n${words.findings}`, `${_("诊断意见")}\n${words.impression}`, `${_("建议")}\n${words.recommendation}`,
-    `${_("结论")}：${verdict}${words.critical ? ` · ${_("危急值")}：${words.critical_finding}` : ""}`].join("\n\n");
+  const critical = words.critical ? [_("危急值"), words.critical_finding].join("：") : "";
+  const parts = [
+    [_("检查所见"), words.findings], [_("诊断意见"), words.impression], [_("建议"), words.recommendation],
+    [_("结论"), [verdict, critical].filter(Boolean).join(" · ")],
+  ];
+  return parts.map(([head, text]) => [head, text].join("\n")).join("\n\n");
 }
 
 // The reviewer's keys: Ctrl+Enter signs, with a question; C claims.
