@@ -7,6 +7,7 @@ import ecg.web
 from hub import health
 from hub.context import Hub, open_hub
 from hub.settings import load
+from reading_ui import assets
 from reading_ui.app import admit_door, create_app
 
 
@@ -18,6 +19,7 @@ def from_environment() -> Flask:
 def whole(hub: Hub) -> Flask:
     """Pages, ECG door, DICOMweb and health over ``hub``."""
     app = create_app(hub)
+    assets.serve(app)
     admit_door(app, ecg.web.blueprint(hub), ())
     admit_door(app, _health(hub), ())
     return app
