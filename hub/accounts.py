@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from datetime import timedelta
 
@@ -10,15 +11,18 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
-from hub.errors import Invalid, NotFound, Refused
+from hub.errors import Invalid, NotFound, Refused, Retryable
 from hub.model.access import ROLES, Actor
 from hub.storage import audit
 from hub.storage.tables import account, session, site
 
 SHORTEST_PASSWORD = 10
+LONGEST_NAME = 64
+TOUCH_AFTER = timedelta(seconds=60)
 _hasher = PasswordHasher()          # RFC 9106 low-memory profile, the library's default
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$MTIzNDU2Nzg5MDEyMzQ1Ng$5nb6lXo5OBXTx4Gp3oHhZM8bPfYVKJnQ2J4mWzSAvWk"
 _PLAIN = "abcdefghjkmnpqrstuvwxyz23456789"
+log = logging.getLogger("hub.accounts")
 _WRONG = ("wrong_password", "用户名或密码不正确。", "the user name or password is wrong.")
 
 
@@ -30,6 +34,8 @@ def create(hub: Hub, actor: Actor, *, username: str, password: str, display_name
     username = username.strip().lower()
     if not 2 <= len(username) <= 64 or any(ch.isspace() for ch in username):
         raise Invalid("bad_username", "用户名应为 2 至 64 个字符，不含空格。", "a user name has 2 to 64 characters without spaces.")
+    if max(len(display_name.strip()), len(title.strip())) > LONGEST_NAME:
+        raise Invalid("bad_name", f"姓名和职称最多 {LONGEST_NAME} 个字符。", f"a name or title has at most {LONGEST_NAME} characters.")
     check_password(password)
     with hub.writing() as connection:
         if connection.scalar(select(account.c.id).where(account.c.username == username)) is not None:
@@ -56,18 +62,19 @@ def sign_in(hub: Hub, username: str, password: str, address: str) -> str:
     now, settings = hub.now(), hub.settings
     with hub.reading() as connection:
         row = connection.execute(select(account).where(account.c.username == username.strip().lower())).one_or_none()
-    if row is not None and row.locked_until is not None and row.locked_until > now:
+    if row is not None and _is_locked(row, now):
         minutes = max(1, round((row.locked_until - now).total_seconds() / 60))
         raise Refused("locked", f"密码连续输错，账号已锁定，请 {minutes} 分钟后再试或联系管理员。",
                       f"locked after wrong passwords; try again in {minutes} minutes or ask the administrator.")
     right = _matches(row.password_hash if row else _NOBODY, password)
+    if row is None:
+        raise Refused(*_WRONG)
     with hub.writing() as connection:
-        if row is None or not row.active or not right:
-            if row is not None:
-                _count_failure(hub, connection, row, address)
-            failed = True
+        row = connection.execute(select(account).where(account.c.id == row.id)).one()     # others may guess at the same moment
+        failed = not row.active or not right or _is_locked(row, now)
+        if failed:
+            _count_failure(hub, connection, row, address)
         else:
-            failed = False
             connection.execute(update(account).where(account.c.id == row.id).values(failures=0, locked_until=None))
             token = secrets.token_urlsafe(32)
             connection.execute(insert(session).values(
@@ -85,9 +92,8 @@ def who(hub: Hub, token: str, address: str = ""):
     now, row = hub.now(), _session_of(hub, token)
     if row is None:
         return None
-    if (now - row.seen_at).total_seconds() > 60:
-        with hub.writing() as connection:
-            connection.execute(update(session).where(session.c.id == row.session_id).values(seen_at=now))
+    if now - row.seen_at > min(TOUCH_AFTER, timedelta(minutes=hub.settings.session_idle_minutes) / 4):
+        _touch(hub, row.session_id, now)
     return row, _actor(row, address)
 
 
@@ -217,12 +223,26 @@ def _set_password(hub: Hub, connection: Connection, account_id: int, new: str, m
 
 
 def _count_failure(hub: Hub, connection: Connection, row, address: str) -> None:
-    failures = row.failures + 1
-    locks = failures >= hub.settings.lockout_failures
+    if _is_locked(row, hub.now()):
+        return
+    locks = row.failures + 1 >= hub.settings.lockout_failures
     connection.execute(update(account).where(account.c.id == row.id).values(
-        failures=0 if locks else account.c.failures + 1,
+        failures=0 if locks else row.failures + 1,
         locked_until=hub.now() + timedelta(minutes=hub.settings.lockout_minutes) if locks else None))
     audit.append(connection, hub.now(), _actor(row, address), "session.locked" if locks else "session.refused", "account", row.id, row.site_id)
+
+
+def _is_locked(row, now) -> bool:
+    return row.locked_until is not None and row.locked_until > now
+
+
+def _touch(hub: Hub, session_id: int, now) -> None:
+    """Notes activity. Where the disk is full a page is shown all the same."""
+    try:
+        with hub.writing() as connection:
+            connection.execute(update(session).where(session.c.id == session_id).values(seen_at=now))
+    except Retryable as error:
+        log.warning("a session's activity could not be noted: %s", error)
 
 
 def _end_oldest(connection: Connection, account_id: int, most: int, now) -> None:

@@ -234,6 +234,6 @@ def _conditions(actor: Actor, filters: Filters) -> list:
     if filters.urgency:
         conditions.append(study.c.urgency == filters.urgency)
     if filters.text.strip():
-        part = f"%{filters.text.strip()}%"
-        conditions.append(or_(patient.c.name.like(part), patient.c.patient_id.like(part), study.c.accession_number.like(part)))
+        conditions.append(or_(*(column.icontains(filters.text.strip(), autoescape=True)
+                                for column in (patient.c.name, patient.c.patient_id, study.c.accession_number))))
     return conditions
