@@ -14,6 +14,7 @@ POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t
 SPIKE_S = 0.014
 FAST_CAP_UV_S = 4500.0
 ON_CAP_UV_S = 2500.0
+GROUND_TIMES = 1.5             # times the slope of the quiet stretches around the QRS
 QRS_CORNER_HZ = 40.0
 FAST_SHARE = 0.15              # of the largest speed of all leads: surely QRS
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
@@ -107,9 +108,9 @@ def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray
     top = np.where(inside, steep, 0).max(axis=2, keepdims=True)
     ground = np.quantile(np.where(inside, np.inf, steep), 0.3, axis=2, keepdims=True)
     slack = int(QRS_SLACK_S * rate_hz)
-    on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), 1.5 * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
+    on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), GROUND_TIMES * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
     back = steep.shape[2] - 1
-    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, 1.5 * ground)[..., ::-1], back - last, slack,
+    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, GROUND_TIMES * ground)[..., ::-1], back - last, slack,
                         QRS_SLACK_IN_S * rate_hz, rate_hz)
     shaped = rows.reshape(groups, leads, -1)
     level = _value(shaped, on)
