@@ -13,8 +13,8 @@ from .spectrum import low_pass
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
 SPIKE_S = 0.014
 FAST_CAP_UV_S = 4500.0
-ON_CAP_UV_S = 2500.0
-GROUND_TIMES = 1.5             # times the slope of the quiet stretches around the QRS
+ON_CAP_UV_S = 1200.0
+GROUND_TIMES = 1.3             # times the slope of the quiet stretches around the QRS
 QRS_CORNER_HZ = 40.0
 FAST_SHARE = 0.15              # of the largest speed of all leads: surely QRS
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
