@@ -15,11 +15,11 @@ from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
 P_SEARCH_S = 0.22
-P_LIKENESS = 0.75              # how alike the stretch before the QRS must be from beat to beat
-P_LIKENESS_AT_TIMES = 0.92     # the same where some intervals jump
-P_LIKENESS_IRREGULAR = 0.95    # and where all do
-IRREGULAR = 0.06               # median change of successive intervals, share of the interval
-IRREGULAR_AT_TIMES = 0.33      # share of successive intervals that change by more than a tenth
+P_LIKENESS = 0.62              # how alike the stretch before the QRS must be from beat to beat
+P_LIKENESS_PER_CHANGE = 1.4    # the more the intervals change (share of the interval), the more is asked
+P_LIKENESS_JUMPING = 0.95      # fast and jumping is no sinus rhythm: flutter with changing conduction
+FAST_S = 0.60
+JUMPING = 0.33                 # share of intervals that jump by more than a tenth
 P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
 WAVE_SHIFT_S = 0.03            # how far P or T of one beat may lie from their usual place
 WAVE_MARGIN_S = 0.02
@@ -121,10 +121,10 @@ def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: 
     wanted = P_LIKENESS
     if len(intervals) >= 4:
         change = np.abs(np.diff(intervals)) / np.median(intervals)
-        if np.median(change) > IRREGULAR:
-            wanted = P_LIKENESS_IRREGULAR
-        elif np.mean(change > 0.1) > IRREGULAR_AT_TIMES:
-            wanted = P_LIKENESS_AT_TIMES
+        usual = float(np.median(change))
+        wanted = min(P_LIKENESS + P_LIKENESS_PER_CHANGE * usual, 0.95)
+        if np.median(intervals) < FAST_S and np.mean(change > 0.1) > JUMPING:
+            wanted = P_LIKENESS_JUMPING
     return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
 
