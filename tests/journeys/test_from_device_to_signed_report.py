@@ -202,6 +202,11 @@ def test_the_clinic_opens_the_report_and_acknowledges_it(road, browser):
     wait_for(issued, 60, "the report did not reach the clinic")
     page.locator("a[href^='/clinic/reports/']").first.click()
     page.wait_for_url(re.compile("/clinic/reports/"))
+
+    def delivered():
+        page.reload()
+        return page.locator("button:has-text('签收')").count()
+    wait_for(delivered, 60, "the report was not delivered to the clinic's page")
     answer = page.context.request.get(urljoin(page.url, page.get_attribute("#pdf-frame", "src").split("#")[0]))
     assert answer.ok and answer.headers["content-type"] == "application/pdf"
     road["pdf"] = answer.body()
