@@ -58,8 +58,10 @@ def test_a_later_arrival_overtakes_a_preparation_under_way(hub, county, clock, c
     assert study_row(hub, closed).generation == 3
 
 
-def test_a_study_that_cannot_be_prepared_reaches_its_reader_and_says_so(hub, closed):
-    preparation.begin(hub, closed, 1)
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_study_that_cannot_be_prepared_reaches_its_reader_and_says_so(hub, closed, begun):
+    if begun:
+        preparation.begin(hub, closed, 1)
     preparation.give_up(hub, closed, 1)
     row = study_row(hub, closed)
     assert (row.state, row.problems[0]["code"], reading_of(hub, closed).state) == ("ready", "not_prepared", "queued")
