@@ -4,13 +4,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-.PHONY: run test set-up set-up-dev clean
+.PHONY: run test viewer set-up set-up-dev clean
 
 run: set-up $(DEMO)/.made
 	@exec $(BIN)/hub up --demo $(DEMO)
 
 test: set-up-dev
 	$(BIN)/python -m pytest $(PYTEST)
+
+viewer:
+	rm -f $(VENV)/.viewer
+	$(MAKE) $(VENV)/.viewer
 
 set-up: $(VENV)/.runtime $(VENV)/.viewer $(VENV)/.words
 set-up-dev: set-up $(VENV)/.dev
@@ -33,7 +37,7 @@ $(VENV)/.viewer: $(shell find reading_ui/viewer -type f -not -path '*/node_modul
 	@touch $@
 
 $(VENV)/.words: $(shell find reading_ui/translations -name '*.po' 2>/dev/null) | $(VENV)/.runtime
-	$(BIN)/pybabel compile -q -d reading_ui/translations
+	$(BIN)/pybabel -q compile -d reading_ui/translations
 	@touch $@
 
 $(DEMO)/.made: sample_data/make_ct.py sample_data/demo_ecg.xml | $(VENV)/.runtime

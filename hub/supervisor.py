@@ -148,7 +148,7 @@ def children(settings: Settings) -> list[Child]:
     table = [Child("redis", redis.server_command(settings), lambda: redis.answers(settings))] if redis.is_embedded(settings) else []
     table += [
         Child("gateway", [*hub, "gateway"], lambda: _listens(settings.dicom_host, settings.dicom_port)),
-        Child("web", [*hub, "web"], lambda: _answers(f"http://{host}:{settings.web_port}/healthz")),
+        Child("web", [*hub, "web"], lambda: answers(f"http://{host}:{settings.web_port}/healthz")),
         Child("scheduler", [*hub, "scheduler"], lambda: True),
     ]
     table += [Child(f"worker-{number}", [*hub, "worker"], lambda: True) for number in range(1, settings.workers + 1)]
@@ -187,7 +187,7 @@ def _listens(host: str, port: int) -> bool:
     return True
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
     try:
         with urlopen(address, timeout=2) as reply:
             return reply.status == 200

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 
-from flask_babel import gettext as _, lazy_gettext
+from flask_babel import lazy_gettext
 
 from ecg.files import open_recording
 from ecg.recording import Recording, SourceFile
@@ -57,5 +57,5 @@ def for_templates(analysis: dict | None) -> dict[str, str]:
     values = {name: "" if one["value"] is None else f"{one['value']:.0f}" for name, one in measured.items()}
     for name, source in TEMPLATE_NAMES.items():
         if values.get(source):
-            values[name] = f"{values[source]}{_('（Bazett 公式）')}"
+            values[name] = f"{values[source]}（Bazett 公式）"      # reports are written in Chinese
     return values

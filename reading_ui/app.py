@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.context import Hub
 from reading_ui import clinic, ecgs, errors, gate, headers, language, navigation, reports, session, studies, worklist
+from reading_ui.assets import Pages
 
 DESKS: tuple[Blueprint, ...] = (session.desk, worklist.desk, studies.desk, ecgs.desk, reports.desk, clinic.desk)
 LARGEST_FORM_BYTES = 2 * 1024 * 1024
@@ -21,7 +22,7 @@ LARGEST_FORM_BYTES = 2 * 1024 * 1024
 
 def create_app(hub: Hub) -> Flask:
     """The application over an open hub. Its session secret is made at the first start, readable by the owner only."""
-    app = Flask(__name__)
+    app = Pages(__name__)
     app.extensions["hub"] = hub
     app.session_interface = FormCookie()
     app.config.update(

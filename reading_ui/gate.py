@@ -25,7 +25,7 @@ OPEN = frozenset({"static", "session.sign_in", "session.language", "reports.veri
 BEFORE_NEW_PASSWORD = frozenset({"session.password", "session.sign_out", "session.language", "static"})
 
 # Requests that a page makes by itself: they do not keep an idle session alive.
-BY_ITSELF = frozenset({"worklist.events", "worklist.table"})
+BY_ITSELF = frozenset({"worklist.events", "worklist.table", "clinic.table"})
 
 
 def needs(*permissions: str) -> Callable:
@@ -94,7 +94,7 @@ def _check():
 
 
 def _ask_to_sign_in():
-    from_script = request.method != "GET" or not request.accept_mimetypes.accept_html or request.endpoint in BY_ITSELF
+    from_script = request.method != "GET" or "text/html" not in request.headers.get("Accept", "") or request.endpoint in BY_ITSELF
     if from_script:
         raise SignInFirst("signed_out", "登录已结束，请重新登录。已输入的文字仍保留在本页。",
                           "the session has ended; sign in again. What you typed is still on the page.")

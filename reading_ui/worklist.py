@@ -134,8 +134,8 @@ def close_critical(critical_id: int):
 
 
 def _table() -> dict:
-    hub, actor = the_hub(), the_actor()
-    wanted = request.args
+    hub, actor, wanted = the_hub(), the_actor(), request.args
+    mark = _mark(hub)          # before the rows: what changes in between is announced, never missed
     filters = worklist.Filters(
         state=wanted.get("state") if wanted.get("state") in STATES else "todo", modality=wanted.get("modality", "")[:16],
         site_id=_number(wanted.get("site", "")) or None, urgency=wanted.get("urgency") if wanted.get("urgency") in URGENCIES else "",
@@ -143,7 +143,7 @@ def _table() -> dict:
     rows, total = worklist.listed(hub, actor, filters)
     pages = max(1, -(-total // worklist.PAGE))
     counts = worklist.counts(hub, actor)
-    return {"rows": rows, "total": total, "filters": filters, "pages": pages, "counts": counts, "now": hub.now(),
+    return {"mark": mark, "rows": rows, "total": total, "filters": filters, "pages": pages, "counts": counts, "now": hub.now(),
             "criticals": critical.for_readers(hub, actor), "sites": administration.sites(hub), "urgencies": URGENCIES,
             "modalities": MODALITIES, "states": STATES, "query": _query(filters), "may_review": may_review}
 

@@ -70,7 +70,7 @@ def _object(index: int, stored: np.ndarray) -> Dataset:
     ds.Manufacturer, ds.ManufacturerModelName = "Synthetic", "Phantom 16"
     ds.InstitutionName, ds.ReferringPhysicianName = "青山镇卫生院", ""
     ds.StudyDescription, ds.SeriesDescription = "胸部平扫", "胸部 5.0 mm"
-    ds.PatientName, ds.PatientID = "演示^患者甲", "DEMO-0001"
+    ds.PatientName, ds.PatientID = "演示^患者甲", "DEMO-0002"
     ds.PatientBirthDate, ds.PatientSex, ds.PatientAge = "19680512", "M", "057Y"
     ds.BodyPartExamined, ds.PatientPosition, ds.KVP = "CHEST", "HFS", "120"
     ds.SliceThickness = ds.SpacingBetweenSlices = STEP_MM

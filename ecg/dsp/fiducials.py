@@ -5,7 +5,7 @@ the same in every beat, not only in the average (fibrillation averages to small 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
 P_SEARCH_S = 0.22
-P_LIKENESS = 0.80              # how alike the stretch before the QRS must be from beat to beat
-P_LIKENESS_IRREGULAR = 0.95    # the same where the ventricles beat irregularly
-IRREGULAR = 0.12               # successive intervals differ by more than this share
-EDGE_LEADS = 0.15              # share of leads that may reach beyond a global edge
+P_LIKENESS = 0.75              # how alike the stretch before the QRS must be from beat to beat
+P_LIKENESS_AT_TIMES = 0.92     # the same where some intervals jump
+P_LIKENESS_IRREGULAR = 0.95    # and where all do
+IRREGULAR = 0.06               # median change of successive intervals, share of the interval
+IRREGULAR_AT_TIMES = 0.33      # share of successive intervals that change by more than a tenth
+P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
+EDGE_LEADS = 0.03              # share of leads that may reach beyond a global edge
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,20 @@ def find_fiducials(samples_uv: np.ndarray, rate_hz: float, r: np.ndarray) -> Fid
                      float(np.median([piece.p_likeness for piece in pieces])))
 
 
+def rescaled(fiducials: Fiducials, factor: float) -> Fiducials:
+    """The same beats with ``points``, ``overall`` and ``at`` in samples of a recording ``factor`` times as fast."""
+    return replace(fiducials, points=fiducials.points * factor, overall=fiducials.overall * factor,
+                   at=np.round(fiducials.at * factor).astype(int))
+
+
 def _chunk(samples: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
     medians = median_beats(samples, rate_hz, r)
     intervals = np.diff(medians.at) / rate_hz
-    found = delineate(medians.templates, rate_hz, medians.before, _intervals(medians, intervals))
-    likeness = _p_likeness(medians, rate_hz, found)
-    wanted = P_LIKENESS_IRREGULAR if _irregular(intervals, medians.shape[medians.member]) else P_LIKENESS
-    if likeness < wanted:
-        found[..., :3] = np.nan
-    overall = _overall(found)
+    found, own = delineate(medians.templates, rate_hz, medians.before, _intervals(medians, intervals))
+    believed, likeness = _p_believed(medians, rate_hz, found, intervals)
+    if not believed:
+        found[..., :3], own[..., :3] = np.nan, np.nan
+    overall = _overall(own)
     back = (medians.at - medians.before)[:, None]
     largest = np.flatnonzero(medians.shape == 0)
     size = np.bincount(medians.member, minlength=len(medians.shape))
@@ -80,20 +88,27 @@ def _intervals(medians: Medians, intervals: np.ndarray) -> np.ndarray:
                      for k in range(len(medians.templates))])
 
 
-def _irregular(intervals: np.ndarray, shape: np.ndarray) -> bool:
-    """Whether the dominant beats follow each other at changing intervals."""
-    plain = intervals[(shape[:-1] == 0) & (shape[1:] == 0)]
-    if len(plain) < 4:
-        return False
-    return float(np.median(np.abs(np.diff(plain))) / np.median(plain)) > IRREGULAR / 2
+def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: np.ndarray) -> tuple[bool, float]:
+    """Whether the beats have P waves, and the likeness of what precedes the QRS from beat to beat."""
+    likeness, height = _before_qrs(medians, rate_hz, found)
+    wanted = P_LIKENESS
+    if len(intervals) >= 4:
+        change = np.abs(np.diff(intervals)) / np.median(intervals)
+        if np.median(change) > IRREGULAR:
+            wanted = P_LIKENESS_IRREGULAR
+        elif np.mean(change > 0.1) > IRREGULAR_AT_TIMES:
+            wanted = P_LIKENESS_AT_TIMES
+    return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
 
-def _p_likeness(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
+def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[float, float]:
+    """Of the stretch before the QRS of the dominant beats, level and slope removed: how alike it is from
+    beat to beat (median correlation of each beat with all others), and its height, microvolts."""
     mine = np.flatnonzero(medians.shape[medians.member] == 0)
     on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.012 * rate_hz)
     start = max(on - int(P_SEARCH_S * rate_hz), 0)
     if len(mine) < 2 or on - start < 8:
-        return 1.0
+        return 1.0, np.inf
     stretch = low_pass(medians.beats[mine][..., start:on], rate_hz, 20.0)
     ramp = np.linspace(-1, 1, stretch.shape[-1])
     stretch = stretch - stretch.mean(axis=-1, keepdims=True)
@@ -101,7 +116,8 @@ def _p_likeness(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
     flat = stretch.reshape(len(mine), -1)
     rest = flat.sum(axis=0) - flat
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(rest, axis=1)
-    return float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
+    alike = float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
+    return alike, float(np.ptp(stretch.mean(axis=0), axis=-1).max())
 
 
 def _overall(found: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def iso_date(year: int, month: int, day: int) -> str:
     """YYYY-MM-DD, or "" where the three numbers are no date."""
     try:
         return date(year, month, day).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
 
 
@@ -44,5 +44,5 @@ def iso_time(year: int, month: int, day: int, hour: int, minute: int, second: in
     """Local time in ISO 8601 without zone, or "" where the six numbers are no moment."""
     try:
         return datetime(year, month, day, hour, minute, second).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""

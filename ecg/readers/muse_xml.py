@@ -91,10 +91,10 @@ def _leads(rhythm: Element) -> tuple[dict[str, tuple[np.ndarray, float]], list[s
             raw = base64.b64decode(re.sub(r"\s+", "", lead.findtext("WaveFormData") or ""), validate=True)
         except (binascii.Error, ValueError):
             raise refuse("damaged") from None
-        written_crc = words(lead, "LeadDataCRC32")
-        if not written_crc.isdigit():
+        written_crc = words(lead, "LeadDataCRC32").lstrip("0")
+        if not written_crc:
             checked = False
-        elif int(written_crc) != binascii.crc32(raw):
+        elif written_crc != str(binascii.crc32(raw)):
             notes.append(f"crc:mismatch:{name}")
             checked = False
         count = number(words(lead, "LeadSampleCountTotal"))
@@ -109,7 +109,7 @@ def _leads(rhythm: Element) -> tuple[dict[str, tuple[np.ndarray, float]], list[s
 
 def _date(text: str) -> tuple[int, int, int] | None:
     """Year, month and day of MUSE's MM-DD-YYYY, or of an ISO date."""
-    parts = re.findall(r"\d+", text)
+    parts = re.findall(r"\d{1,9}", text)
     if len(parts) != 3:
         return None
     if len(parts[0]) == 4:
@@ -119,7 +119,7 @@ def _date(text: str) -> tuple[int, int, int] | None:
 
 def _start(root: Element) -> str:
     day = _date(words(root, "TestDemographics/AcquisitionDate"))
-    clock = [int(part) for part in re.findall(r"\d+", words(root, "TestDemographics/AcquisitionTime"))[:3]]
+    clock = [int(part) for part in re.findall(r"\d{1,9}", words(root, "TestDemographics/AcquisitionTime"))[:3]]
     if day is None:
         return ""
     return iso_time(*day, *clock) if len(clock) == 3 else iso_date(*day)

@@ -154,7 +154,7 @@ def _limb_leads_are_plain(rows: dict[str, np.ndarray]) -> bool:
 
 
 def _moment(day: str, clock: str) -> str:
-    numbers = [int(part) for part in re.findall(r"\d+", f"{day} {clock}")]
+    numbers = [int(part) for part in re.findall(r"\d{1,9}", f"{day} {clock}")]
     if len(numbers) >= 6:
         return iso_time(*numbers[:6])
     return iso_date(*numbers[:3]) if len(numbers) >= 3 else ""

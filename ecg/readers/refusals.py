@@ -23,7 +23,7 @@ _WORDS = {
     "hostile": ("文件声明的规模不合理，为安全起见未读取，请联系设备厂家。",
                 "the file declares an unreasonable size and was not read; ask the maker of the device"),
     "unsupported": ("该文件使用了此格式中尚不支持的编码方式，请改用其他导出选项。",
-                    "the file uses an encoding of this format that is not supported; choose another export option"),
+                    "the file uses an encoding of this format that is not supported; choose another export"),
     "no_leads": ("文件没有导联定义，请重新导出后再发送。", "the file defines no lead; export it again and resend"),
     "no_samples": ("文件没有心电波形，请选择包含波形的导出选项。",
                    "the file holds no waveform; choose an export option that includes it"),

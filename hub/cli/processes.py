@@ -63,7 +63,7 @@ def web(context: click.Context) -> None:
                  "--threads", str(settings.web_threads), "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
-                 "--access-logfile", "/dev/null", f"{WEB}()"]
+                 "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 

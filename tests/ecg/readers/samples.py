@@ -43,6 +43,15 @@ REAL = (
     Real("wfdb", ("cpsc2018/A0001.hea", "cpsc2018/A0001.mat"), 12, 500),
     Real("wfdb", ("ptbxl/records500/00000/00001_hr.hea", "ptbxl/records500/00000/00001_hr.dat"), 12, 500),
     Real("wfdb", ("ludb/data/101.hea", "ludb/data/101.dat"), 12, 500),
+    Real("scp", ("formats/ecgtoolkit/Example.scp",), 12, 500),
+    Real("healforce", ("formats/healforce/ECG_0/62.SCP",), 3, 150),
+    Real("contec", ("formats/contec/tools/0000050.ECG",), 12, 800),
+    Real("ishne", ("formats/ishne/1-300m.ecg",), 3, 200),
+    Real("mfer", ("formats/mfer/test-file.MWF",), 2, 250),
+    Real("muse_xml", ("formats/muse_braveheart/example1.xml",), 12, 500),
+    Real("philips_xml", ("formats/philips_tbj/ecg-example.xml",), 12, 500),
+    Real("philips_xml", ("formats/sierra/1_03/129DYPRG.XML",), 12, 500),
+    Real("schiller_xml", ("formats/cvrg/schiller.xml",), 12, 500),
     Real("csv", ("formats/contec/tools/0000050.ECG.csv",), 12, 800, {"rate_hz": "800", "unit": "uV", "leads": TWELVE}),
 )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecg.readers import contec
-from ecg.recording import STANDARD_LEADS, SourceFile
+from ecg.recording import SourceFile
 from tests.ecg.readers.mutations import outcome, survives
 
 

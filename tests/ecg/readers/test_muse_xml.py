@@ -101,6 +101,14 @@ def test_a_wrong_check_sum_is_noted():
     assert "crc:mismatch:I" in notes and "crc:ok" not in notes
 
 
+@pytest.mark.parametrize("strange", ["12\u00b33", "9" * 5000, "x"])
+def test_numbers_that_are_none_are_taken_for_no_more_than_they_are(strange):
+    head = (f"<TestDemographics><AcquisitionDate>{strange}-01-2020</AcquisitionDate></TestDemographics>"
+            f"<PatientDemographics><PatientAge>{strange}</PatientAge></PatientDemographics>")
+    recording = read(document([lead("I", ONE, crc=strange)], head))
+    assert "crc:mismatch:I" in recording.notes and recording.patient.age_years is None
+
+
 @pytest.mark.parametrize("content,code", [
     (document([]), "no_leads"), (document(EIGHT, rate=""), "no_rate"),
     (document([lead("I", ONE, units="")]), "no_scale"), (document([lead("I", ONE, kind="FURLONGS")]), "no_scale"),
