@@ -82,14 +82,13 @@ def main() -> None:
     for chatty in ("alembic", "pynetdicom", "httpx", "pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(chatty).setLevel(logging.ERROR if chatty.startswith("pyhanko") else logging.WARNING)
     try:
-        cli(standalone_mode=False)
+        ended = cli(standalone_mode=False)      # click hands back the code of an Exit instead of raising it
     except HubError as error:
         click.echo(f"{error.zh}\n{error.en}", err=True)
         sys.exit(IMPOSSIBLE)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    sys.exit(ended if isinstance(ended, int) else DONE)
