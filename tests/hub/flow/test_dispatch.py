@@ -11,7 +11,7 @@ from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
 from hub.flow import administration, dispatch, jobs, reporting
 from hub.model.access import SYSTEM
 from hub.queue import outbox
-from hub.storage.tables import delivery, receipt, report
+from hub.storage.tables import audit, delivery, receipt, report
 from tests.conftest import with_settings
 from tests.hub.arrivals import drafted, jobs as jobs_of, queued_ct, rows, signed_report
 
@@ -94,6 +94,20 @@ def test_issuing_twice_makes_one_letter_and_one_delivery(hub, issued):
     dispatch.issue_letter(hub, issued)
     assert rows(hub, report)[0].pdf_sha256 == before and len(jobs_of(hub, "deliver")) == 1
     assert the_delivery(hub).pdf_sha256 == before
+
+
+def test_two_workers_that_make_the_letter_at_once_send_the_same_one(hub, county, clock, quick_letters, monkeypatch):
+    report_id, compose = signed_report(hub, county, clock), dispatch.compose_pdf
+
+    def overtaken(hub, report_id):
+        monkeypatch.setattr(dispatch, "compose_pdf", compose)
+        dispatch.issue_letter(hub, report_id)      # another worker is faster
+        return compose(hub, report_id)
+
+    monkeypatch.setattr(dispatch, "compose_pdf", overtaken)
+    dispatch.issue_letter(hub, report_id)
+    assert the_delivery(hub).pdf_sha256 == rows(hub, report)[0].pdf_sha256
+    assert [row.action for row in rows(hub, audit)].count("report.issue") == 1
 
 
 def test_every_destination_of_the_site_gets_its_own_delivery_and_a_switched_off_one_none(hub, county, clock, quick_letters):
