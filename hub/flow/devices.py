@@ -11,7 +11,7 @@ from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model.access import SYSTEM, Actor
 from hub.storage import audit
-from hub.storage.tables import device, site, unknown_caller
+from hub.storage.tables import device, fitted, site, unknown_caller
 
 TOUCH_AFTER_S = 60
 
@@ -31,6 +31,7 @@ class Device:
 
 def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
     """The registered DICOM device behind ``ae_title`` at ``address``; Refused, and the caller noted, if none."""
+    ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
     with hub.reading() as connection:
         rows = connection.execute(
             select(device).join(site, site.c.id == device.c.site_id)
@@ -180,16 +181,16 @@ def _insert(hub: Hub, connection: Connection, actor: Actor, *, site_id: int, kin
 
 def _note_unknown(hub: Hub, ae_title: str, address: str, called: str) -> None:
     now = hub.now()
+    caller = fitted(unknown_caller, {"ae_title": ae_title, "address": address})
+    seen = fitted(unknown_caller, {"called": called, "last_seen_at": now, "state": "waiting"})
     with hub.writing() as connection:
         known = connection.execute(select(unknown_caller).where(
-            unknown_caller.c.ae_title == ae_title[:64], unknown_caller.c.address == address)).one_or_none()
+            *(unknown_caller.c[name] == value for name, value in caller.items()))).one_or_none()
         if known is None:
-            connection.execute(insert(unknown_caller).values(
-                ae_title=ae_title[:64], address=address, called=called[:64], times=1, first_seen_at=now, last_seen_at=now, state="waiting"))
-            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{ae_title}@{address}"[:64])
+            connection.execute(insert(unknown_caller).values(times=1, first_seen_at=now, **caller, **seen))
+            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{caller['ae_title']}@{caller['address']}")
         else:
-            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(
-                times=known.times + 1, last_seen_at=now, called=called[:64], state="waiting"))
+            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(times=known.times + 1, **seen))
 
 
 def _touch(hub: Hub, row) -> None:

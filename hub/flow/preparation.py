@@ -113,6 +113,8 @@ def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], pr
 
 def give_up(hub: Hub, study_id: int, generation: int) -> None:
     """After the last failed try: the study goes to its reader unprepared, with that said."""
+    if begin(hub, study_id, generation) is None:
+        return
     finish(hub, study_id, generation, [], [Problem(
         "not_prepared", "本检查自动处理失败，图像或波形可能无法显示，原始数据完整保留，请联系管理员。",
         "this study could not be prepared and may not be shown; its originals are safe. Tell the administrator.")])

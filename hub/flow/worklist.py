@@ -138,7 +138,7 @@ def set_urgency(hub: Hub, actor: Actor, study_id: int, urgency: str) -> None:
             connection.execute(update(reading).where(reading.c.study_id == study_id).values(
                 rank=RANK[urgency], deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, queued_at), changed_at=now))
         audit.append(connection, now, actor, "study.urgency", "study", study_id, row.site_id, row.patient_id,
-                     was=row.urgency, now=urgency)
+                     was=row.urgency, to=urgency)
 
 
 def renew(hub: Hub, actor: Actor, reading_id: int) -> None:

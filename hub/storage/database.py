@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
-from hub.errors import OutOfSpace, Retryable
+from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
 WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
@@ -59,7 +59,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             connection = connection.execution_options(hub_writes=True)
             with connection.begin():
                 yield connection
-    except OperationalError as error:
+    except (OperationalError, DataError) as error:
         raise _named(error) from error
 
 
@@ -72,11 +72,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
-    except OperationalError as error:
+    except (OperationalError, DataError) as error:
         raise _named(error) from error
 
 
-def _named(error: OperationalError) -> Exception:
+def _named(error: OperationalError | DataError) -> Exception:
+    if isinstance(error, DataError):
+        return Invalid("bad_text", "内容过长或含有无法保存的字符，未保存。", "the text is too long or holds characters that cannot be kept; not saved.")
     text = str(error.orig).lower()
     if "full" in text or "no space" in text or "disk i/o" in text:
         return OutOfSpace("out_of_space", "磁盘空间不足，本次内容未保存，请联系管理员清理后重试。",

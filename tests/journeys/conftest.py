@@ -122,6 +122,16 @@ def inbox():
     opened.close()
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A journey that fails leaves pictures of its pages in HUB_TEST_PICTURES, where that is set."""
+    outcome = yield
+    place = os.environ.get("HUB_TEST_PICTURES")
+    if place and outcome.get_result().failed and "road" in item.funcargs:
+        for who, page in item.funcargs["road"]["pages"].items():
+            page.screenshot(path=str(Path(place) / f"{item.name}-{who}.png"))
+
+
 def wait_for(true, patience_s: float, otherwise: str):
     """Waits until ``true()`` is, and returns what it gave."""
     deadline = time.monotonic() + patience_s

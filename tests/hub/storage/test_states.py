@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hub.errors import Conflict, NotFound
-from hub.model.lifecycle import LIFECYCLES, READING, STUDY
+from hub.model.lifecycle import LIFECYCLES, READING, STUDY, Lifecycle
 from hub.storage.states import _TABLES, advance
+from hub.storage.tables import study
 from tests.hub import arrivals
 
 
@@ -48,3 +49,16 @@ def test_of_two_at_once_exactly_one_steps(hub, county, clock):
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(claim, range(24))) == 1
+
+
+def test_a_step_that_somebody_else_took_between_look_and_change_is_a_conflict(hub, county):
+    """Even where no lock keeps two writers apart: the update asks for the state that was seen."""
+    study_id = arrivals.send_ct(hub, county.ct)
+    with pytest.raises(Conflict) as refusal, hub.writing() as connection:
+        class Overtaken(Lifecycle):
+            def after(self, event, state):
+                connection.execute(study.update().where(study.c.id == study_id).values(state="reopened"))
+                return super().after(event, state)
+
+        advance(connection, Overtaken(STUDY.name, STUDY.initial, STUDY.steps), study_id, "close")
+    assert refusal.value.code == "somebody_was_first"
