@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .dsp.fiducials import Fiducials, find_fiducials
+from .dsp.fiducials import Fiducials, find_fiducials, rescaled
 from .dsp.filters import baseline, mains_level, remove_mains
 from .dsp.qrs import detect_qrs
 from .dsp.resample import resample
@@ -43,9 +43,8 @@ def analyse(recording: Recording) -> Analysis:
     if len(r) == 0:
         quality = replace(quality, verdict="repeat", findings=quality.findings + (no_beats(),))
         return _without_beats(quality, leads, "no_qrs", "no_qrs")
-    clean = resample(_clean(filled, rate), rate, WORK_RATE_HZ)
     scale = WORK_RATE_HZ / rate
-    fiducials = find_fiducials(clean, WORK_RATE_HZ, np.minimum(np.round(r * scale).astype(int), clean.shape[1] - 1))
+    fiducials = _fiducials(filled, rate, r)
     measurements = rate_and_rr(fiducials.at, WORK_RATE_HZ)
     measurements.update(intervals(fiducials, WORK_RATE_HZ, measurements["rr"].value))
     measurements.update(frontal_axes(fiducials.template, good, fiducials.template_overall, WORK_RATE_HZ))
@@ -57,6 +56,24 @@ def analyse(recording: Recording) -> Analysis:
         verdict = "repeat" if again or quality.verdict == "repeat" else "usable"
         quality = Quality(verdict, quality.leads_off, electrodes + quality.findings)
     return Analysis(ENGINE, quality, measurements, per_lead, _beats(fiducials, scale, recording.samples_uv.shape[1]))
+
+
+def delineate_leads(samples_uv: np.ndarray, rate_hz: float) -> Fiducials | None:
+    """Beats and the wave boundaries of every beat in every lead, in samples of the recording.
+
+    ``samples_uv``: (leads, samples) microvolts, NaN for gaps, only leads that carry an ECG. The template
+    parts of the result are at 500 Hz. None where no beat is found.
+    """
+    filled, _ = fill_gaps(samples_uv)
+    r = detect_qrs(filled, rate_hz)
+    return rescaled(_fiducials(filled, rate_hz, r), rate_hz / WORK_RATE_HZ) if len(r) else None
+
+
+def _fiducials(filled: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
+    """Cleaned, brought to the working rate, delineated there."""
+    clean = resample(_clean(filled, rate_hz), rate_hz, WORK_RATE_HZ)
+    at = np.round(r * (WORK_RATE_HZ / rate_hz)).astype(int)
+    return find_fiducials(clean, WORK_RATE_HZ, np.minimum(at, clean.shape[1] - 1))
 
 
 def _clean(filled: np.ndarray, rate_hz: float) -> np.ndarray:

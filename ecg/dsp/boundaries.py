@@ -22,11 +22,15 @@ QRS_ON_SHARE = 0.04
 QRS_OFF_SHARE = 0.06
 T_WINDOW_S = 0.128
 T_CORNER_HZ = 20.0
-T_LAST_S = 0.62                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
+T_LAST_S = 0.60                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
 T_PEAK_LAST_S = 0.48
+T_EDGE_S = 0.03
+T_NEAR_S = 0.12
 T_OWN_SHARE = 0.3
 P_WINDOW_S = 0.060
 P_CORNER_HZ = 30.0
+P_NEAR_S = 0.05
+P_EDGE_S = 0.04
 P_OWN_SHARE = 0.6
 
 
@@ -204,14 +208,14 @@ def _t_wave(rows, rate_hz, before, on, off, following) -> np.ndarray:
     bump = _above_line(rows, on - 0.01 * rate_hz, stop)
     size = np.sqrt(np.mean(bump ** 2, axis=1))
     middle = _pick(size, start, np.minimum(stop - 0.04 * rate_hz, before + T_PEAK_LAST_S * root * rate_hz))
-    near = 0.09 * rate_hz
+    near = T_NEAR_S * rate_hz
     peak = _pick(np.abs(bump), np.maximum(start, middle - near)[:, None], np.minimum(stop - 10, middle + near)[:, None])
     height = _value(bump, peak)
     sign = np.sign(height)
     falling = np.maximum(sign * _area_before(rows, int(T_WINDOW_S * rate_hz)), 0)
     rising = np.maximum(sign * _area_after(rows, int(T_WINDOW_S * rate_hz)), 0)
     end_all = _pick(falling.sum(axis=1), middle + 0.04 * rate_hz, stop)
-    end = _pick(falling, np.maximum(peak + 0.03 * rate_hz, end_all[:, None] - 0.06 * rate_hz), (end_all + 0.06 * rate_hz)[:, None])
+    end = _pick(falling, np.maximum(peak + 0.03 * rate_hz, end_all[:, None] - T_EDGE_S * rate_hz), (end_all + T_EDGE_S * rate_hz)[:, None])
     begin = _pick(rising, off[:, None], peak - 0.03 * rate_hz)
     weight = np.abs(height[..., 0])
     weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-9)
@@ -227,7 +231,7 @@ def _p_wave(rows, rate_hz, before, on, room) -> np.ndarray:
     bump = _above_line(rows, start, stop)
     size = np.sqrt(np.mean(bump ** 2, axis=1))
     middle = _pick(size, start + 0.02 * rate_hz, stop - 0.02 * rate_hz)
-    near = 0.03 * rate_hz
+    near = P_NEAR_S * rate_hz
     peak = _pick(np.abs(bump), (middle - near)[:, None], np.minimum(middle + near, stop)[:, None])
     height = _value(bump, peak)
     sign = np.sign(height)
@@ -237,7 +241,7 @@ def _p_wave(rows, rate_hz, before, on, room) -> np.ndarray:
     far, close = 0.10 * rate_hz, 0.02 * rate_hz
     on_all = _pick(rising.sum(axis=1), middle - far, middle - close)
     off_all = _pick(falling.sum(axis=1), middle + close, np.minimum(middle + far, on))
-    width = 0.03 * rate_hz
+    width = P_EDGE_S * rate_hz
     begin = _pick(rising, (on_all - width)[:, None], np.minimum(peak - close / 2, on_all[:, None] + width))
     end = _pick(falling, np.maximum(peak + close / 2, off_all[:, None] - width), np.minimum(off_all + width, on)[:, None])
     weight = np.abs(height[..., 0])
