@@ -111,14 +111,14 @@ def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
         return None, None
     waves = low_pass(rest, STRIP_RATE_HZ, 15.0)
     waves = waves - waves.mean(axis=1, keepdims=True)
-    size = fast = 2 * waves.shape[1]
-    power = np.abs(np.fft.rfft(waves, fast, axis=1)) ** 2
+    size = 2 * waves.shape[1]
+    power = np.abs(np.fft.rfft(waves, size, axis=1)) ** 2
     together = np.fft.irfft(power.sum(axis=0), size)[:waves.shape[1]]
     together = together / max(together[0], 1e-9) * waves.shape[1] / np.arange(waves.shape[1], 0, -1)
     low, high = int(STRIP_RATE_HZ * 60 / 180), int(STRIP_RATE_HZ * 60 / 40)
     part = together[low:high + 1]
     top = np.flatnonzero((part[1:-1] >= part[:-2]) & (part[1:-1] > part[2:])) + 1
-    if len(top) == 0:
+    if len(top) == 0 or part[top].max() <= 0:
         return None, 0.0
     best = top[part[top].argmax()]
     first = top[part[top] > 0.85 * part[best]][0]

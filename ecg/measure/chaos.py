@@ -15,7 +15,7 @@ from .strip import STRIP_RATE_HZ, Strip
 @dataclass(frozen=True)
 class Chaos:
     """``calm_share``, ``leakage``, ``repeats`` 0..1; ``main_hz``: the main frequency; ``size_uv``: median over
-    leads of the middle 96 % of amplitudes; ``stillest_s``: the longest time without activity, seconds."""
+    leads of the middle 96 % of amplitudes."""
 
     calm_share: float
     leakage: float
