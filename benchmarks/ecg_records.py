@@ -4,6 +4,8 @@ Folders are those of PhysioNet (mitdb, nstdb, qtdb, ludb/data); whatever records
 """
 from __future__ import annotations
 
+import ast
+import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,13 @@ def load_recording(folder: str, name: str) -> Recording:
     order = [leads.index(lead) for lead in STANDARD_LEADS] if set(STANDARD_LEADS) <= set(leads) else range(len(leads))
     rows = record.p_signal.T[list(order)] * 1000.0
     return Recording("WFDB", tuple(leads[row] for row in order), rows, float(record.fs), (1.0,) * len(rows))
+
+
+def ptbxl_labels() -> list[tuple[str, dict[str, float]]]:
+    """Path and diagnostic codes of every PTB-XL record that is there."""
+    with open(DATA / "ptbxl" / "ptbxl_database.csv", encoding="utf-8", newline="") as table:
+        rows = [(row["filename_hr"], ast.literal_eval(row["scp_codes"])) for row in csv.DictReader(table)]
+    return [(path, codes) for path, codes in rows if (DATA / "ptbxl" / f"{path}.hea").exists()]
 
 
 def waves(folder: str, name: str, extension: str) -> dict[str, np.ndarray]:

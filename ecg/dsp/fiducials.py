@@ -17,9 +17,10 @@ CHUNK = 240                    # beats grouped together; bounds memory in day-lo
 P_SEARCH_S = 0.22
 P_LIKENESS = 0.62              # how alike the stretch before the QRS must be from beat to beat
 P_LIKENESS_PER_CHANGE = 1.4    # the more the intervals change (share of the interval), the more is asked
-P_LIKENESS_JUMPING = 0.95      # fast and jumping is no sinus rhythm: flutter with changing conduction
+P_LIKENESS_JUMPING = 0.92      # the same where many intervals jump by more than a tenth
+JUMPING = 0.45                 # share of intervals that do
+JUMPING_FAST = 0.33            # and where the ventricles beat faster than every 0.6 s
 FAST_S = 0.60
-JUMPING = 0.33                 # share of intervals that jump by more than a tenth
 P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
 WAVE_SHIFT_S = 0.03            # how far P or T of one beat may lie from their usual place
 WAVE_MARGIN_S = 0.02
@@ -123,8 +124,9 @@ def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: 
         change = np.abs(np.diff(intervals)) / np.median(intervals)
         usual = float(np.median(change))
         wanted = min(P_LIKENESS + P_LIKENESS_PER_CHANGE * usual, 0.95)
-        if np.median(intervals) < FAST_S and np.mean(change > 0.1) > JUMPING:
-            wanted = P_LIKENESS_JUMPING
+        jumping = np.mean(change > 0.1)
+        if jumping > JUMPING or (jumping > JUMPING_FAST and np.median(intervals) < FAST_S):
+            wanted = max(wanted, P_LIKENESS_JUMPING)
     return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
 
