@@ -119,7 +119,7 @@ def wilson(good: int, total: int) -> str:
     z, share = 1.96, good / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return f"{100 * share:.2f} [{100 * (centre - half):.2f}, {100 * (centre + half):.2f}]"
+    return f"{100 * share:.2f} [{100 * max(centre - half, 0.0):.2f}, {100 * (centre + half):.2f}]"
 
 
 def trimmed(errors: np.ndarray, share: float = 0.04) -> np.ndarray:

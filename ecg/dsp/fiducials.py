@@ -25,7 +25,8 @@ P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
 WAVE_SHIFT_S = 0.03            # how far P or T of one beat may lie from their usual place
 WAVE_MARGIN_S = 0.02
 WAVE_FIT = 0.8
-EDGE_LEADS = 0.03              # share of leads that may reach beyond a global edge
+EDGE_LEADS = 0.0               # share of leads that may reach beyond a global edge: none (IEC 60601-2-25)
+P_EDGE_LEADS = 0.06            # but P is small, and the leads where it is smallest scatter most
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def _overall(found: np.ndarray) -> np.ndarray:
     result = np.full((found.shape[0], len(POINTS)), np.nan)
     for column, name in enumerate(POINTS):
         values = found[..., column]
-        share = EDGE_LEADS if name.endswith("_on") else 1 - EDGE_LEADS if name.endswith("_off") else 0.5
+        beyond = P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS
+        share = beyond if name.endswith("_on") else 1 - beyond if name.endswith("_off") else 0.5
         some = np.isfinite(values).any(axis=1)
         if some.any():
             result[some, column] = np.nanquantile(values[some], share, axis=1)
