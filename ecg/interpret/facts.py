@@ -67,7 +67,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
                   beats=float(len(analysis.beats)), duration=recording.duration_s, long_recording=float(recording.duration_s > 120),
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
     rate = values.get("heart_rate")
-    values["qtc"] = values["qtc_bazett"] if rate is not None and 60 <= rate <= 90 else values["qtc_fridericia"]
+    values["qtc"] = values["qtc_fridericia"]
     values.update(rhythm_facts(recording, analysis, values))
     groups: dict[str, tuple[str, ...]] = {}
     notes: dict[str, str] = {}

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from ..findings import Analysis
 
+BEYOND_ST_UV = 70.0            # a last deflection counts when it stands out of the level at J by this much
 ABSENT = {"no_such_wave", "no_p_wave", "no_t_wave"}
 
 
@@ -13,6 +14,8 @@ class LeadValues:
         self._leads = {lead: {name: one.value if one.value is not None else 0.0 if one.reason in ABSENT else None
                               for name, one in found.items()}
                        for lead, found in analysis.lead_measurements.items()}
+        for lead in self._leads.values():
+            _drop_what_is_st(lead)
 
     def value(self, lead: str, name: str) -> float | None:
         """A measurement; 0.0 where the wave is absent, None where the lead is missing or off."""
@@ -50,3 +53,18 @@ class LeadValues:
     def t(self, lead: str) -> float:
         """The T amplitude from the level at QRS onset, microvolts."""
         return self.value(lead, "t_amplitude") or 0.0
+
+
+def _drop_what_is_st(lead: dict[str, float | None]) -> None:
+    """A raised or lowered ST segment is not a last R or S: the last deflection must stand out beyond the level at J."""
+    level = lead.get("st_j")
+    last = next((name for name in ("s2", "r2", "s", "r") if lead.get(name + "_amplitude")), None)
+    if level is None or last is None or (last == "r" and not lead.get("q_amplitude")):
+        return
+    height = lead[last + "_amplitude"]
+    if height * level > 0 and abs(height) < abs(level) + BEYOND_ST_UV:
+        for part in ("_amplitude", "_duration"):
+            if last + part in lead:
+                lead[last + part] = 0.0
+        if last == "r":
+            lead["r_peak_time"] = 0.0

@@ -1,6 +1,8 @@
 """Facts about the shape of QRS and P: bundle branches, fascicles, voltages, Q waves, progression of R."""
 from __future__ import annotations
 
+import math
+
 from ..recording import STANDARD_LEADS
 from .lead_values import LeadValues
 
@@ -56,6 +58,9 @@ def _voltages(leads: LeadValues, values: dict) -> None:
     values["s_v6_deep"] = float(leads.s("V6") >= leads.r("V6")) if chest else None
     values["strain"] = float(any(leads.st(lead, "st_j60") <= -50 and leads.t(lead) < -50 for lead in ("I", "aVL", "V5", "V6"))
                              and any(leads.r(lead) > 1000 for lead in ("I", "aVL", "V5", "V6"))) if chest and limb else None
+    values["lvh_score"] = None if values["peguero"] is None else (
+        values["peguero"] / (2300 if values["female"] else 2800) + values["sokolow"] / 3500
+        + max(0.0, -leads.t("V6") / 200.0, -leads.t("I") / 200.0))
     values["voltage_count"] = None if values["peguero"] is None else float(sum((
         values["sokolow"] >= 3500, values["cornell"] >= (2000 if values["female"] else 2800), leads.r("aVL") >= 1100,
         values["peguero"] >= (2300 if values["female"] else 2800), values["r_v5v6"] >= 2600, values["lewis"] >= 1700)))
@@ -69,35 +74,29 @@ def _atria(leads: LeadValues, values: dict) -> None:
 
 
 def _infarction(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None:
-    """Q waves after the Fourth Universal Definition of MI (2018), table 4, and points of weaker signs."""
+    """Q waves after the Fourth Universal Definition of MI (2018), table 4, and scores of R, Q and T together."""
     there = leads.all_there(*STANDARD_LEADS)
-    names = ("q_inferior", "q_anterior", "q_lateral", "inferior_points", "anterior_points", "posterior_signs", "r_loss")
+    names = ("q_inferior", "q_anterior", "q_lateral", "inferior_score", "anterior_score", "r_loss")
     if not there:
         values.update(dict.fromkeys(names, None))
         return
     q = {lead: _pathological(leads, lead) for lead in STANDARD_LEADS}
     for name, area in (("q_inferior", INFERIOR), ("q_lateral", LATERAL), ("q_anterior", ("V1", "V2", "V3", "V4", "V5"))):
-        have = tuple(lead for lead in area if q[lead])
+        have = tuple(lead for lead in area if q[lead] and (name != "q_lateral" or leads.q(lead) >= 0.25 * leads.r(lead)))
         groups[name] = have
         values[name] = float(_neighbours(have, area) if name != "q_lateral" else len(have) >= 2)
         notes[name] = "，".join(f"{lead} Q {leads.q_ms(lead):.0f} ms {leads.q(lead) / 1000:.2f} mV" for lead in have)
     values["q_anterior"] = float(values["q_anterior"] and any(q[lead] for lead in ("V2", "V3", "V4")))
-    ii, iii, avf = (leads.q_ms(lead) for lead in INFERIOR)
-    values["inferior_points"] = float(sum((
-        2 * (avf >= 30 and leads.q("aVF") >= 0.25 * leads.r("aVF")), avf >= 40, ii >= 30, leads.q("II") >= 0.2 * leads.r("II") > 0,
-        iii >= 40 and leads.q("III") >= 0.5 * leads.r("III"), leads.t("aVF") < -50, leads.t("II") < -30,
-        leads.is_qs("III") and leads.is_qs("aVF"), leads.r("II") < 300)))
+    ratios = sum(min(leads.q(lead) / max(leads.r(lead), 50.0), 1.5) for lead in INFERIOR)
+    values["inferior_score"] = ratios + 0.3 * (leads.t("II") < 80.0) + 0.3 * (leads.t("aVF") < 0.0)
     r = {lead: leads.r(lead) for lead in CHEST}
     values["r_loss"] = float(r["V3"] < 300 and r["V2"] < 300)
-    values["anterior_points"] = float(sum((
-        2 * (q["V2"] and q["V3"]), q["V4"], leads.is_qs("V2"), leads.is_qs("V3"), r["V3"] < 300, r["V3"] < r["V2"] * 0.9 or r["V2"] < r["V1"] * 0.8,
-        r["V4"] < 500, leads.q("V2") > 0 and r["V2"] > 0 or leads.q("V3") > 0 and r["V3"] > 0,
-        leads.t("V2") < -50 and leads.t("V3") < -50, leads.st("V2") > 150 and leads.st("V3") > 150)))
-    values["posterior_signs"] = float(r["V1"] >= max(leads.s("V1"), 300) and (leads.value("V1", "r_duration") or 0) >= 40
-                                      and leads.t("V1") > 0)
-    groups["inferior_points"], groups["anterior_points"] = INFERIOR, ANTERIOR
-    notes["inferior_points"] = "，".join(f"{lead} Q {leads.q_ms(lead):.0f} ms" for lead in INFERIOR if leads.q(lead))
-    notes["anterior_points"] = "，".join(f"{lead} R {r[lead] / 1000:.2f} mV" for lead in ANTERIOR)
+    small = sum(math.log(350.0 / (r[lead] + 40.0)) for lead in ("V2", "V3", "V4"))
+    values["anterior_score"] = (small - 0.5 * _within(leads.t("V3") / 300.0) - 0.5 * _within(leads.t("V4") / 300.0)
+                                + 0.7 * sum(leads.q(lead) > 30.0 for lead in ("V2", "V3", "V4")))
+    groups["inferior_score"], groups["anterior_score"] = INFERIOR, ANTERIOR
+    notes["inferior_score"] = "，".join(f"{lead} Q {leads.q_ms(lead):.0f} ms" for lead in INFERIOR if leads.q(lead))
+    notes["anterior_score"] = "，".join(f"{lead} R {r[lead] / 1000:.2f} mV" for lead in ANTERIOR)
 
 
 def _pathological(leads: LeadValues, lead: str) -> bool:
@@ -106,6 +105,10 @@ def _pathological(leads: LeadValues, lead: str) -> bool:
     if lead in ("aVR", "V1"):
         return lead == "V1" and leads.is_qs(lead)
     return leads.is_qs(lead) or (leads.q_ms(lead) >= 30 and leads.q(lead) >= 100)
+
+
+def _within(value: float) -> float:
+    return max(-2.0, min(2.0, value))
 
 
 def _neighbours(have: tuple[str, ...], order: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
 """Which beats come early, which are wide and of another shape, what runs and pauses they make.
 
 A beat is premature when its interval is clearly shorter than the usual one around it; it is called
-ventricular when its QRS also has another shape and is wide or changed much. Sources: AHA/ACC/HRS 2009 part
+ventricular when its QRS also has another shape and is wide. Sources: AHA/ACC/HRS 2009 part
 II; ANSI/AAMI EC57 (classes N, S, V).
 """
 from __future__ import annotations
@@ -12,11 +12,14 @@ import numpy as np
 
 from ..findings import Beat
 
-PREMATURE = 0.85               # of the usual interval
+EARLY_WIDE = 0.88              # of the usual interval, for a beat of another shape that is wide
+MUCH_PREMATURE = 0.80          # an atrial beat is known by its time alone
 LATE = 1.15
-WIDER_MS = 20.0
+WIDER_MS = 12.0
 WIDE_MS = 110.0
-DOMINANT_SHARE = 0.5
+BLOCKED_MS = 130.0             # plain beats as wide as this: ectopic ones need not be wider
+SHARE_OF_WIDE = 0.85
+NARROWER_MS = 40.0
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,39 @@ def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray 
     width = np.array([beat.qrs_off - beat.qrs_on if beat.qrs_on is not None and beat.qrs_off is not None else np.nan
                       for beat in beats]) / rate_hz * 1000.0
     interval = np.diff(r)
-    usual = usual_intervals(interval, shape)
+    plain = _plain_shape(shape, width)
+    other = shape != plain
+    usual = usual_intervals(interval, np.where(other, 1, 0))
     before = np.r_[np.nan, interval]
     after = np.r_[interval, np.nan]
     own = np.r_[usual[:1], usual]
-    other = shape != 0
-    plain_width = np.nanmedian(width[~other]) if np.isfinite(width[~other]).any() else 100.0
-    wide = np.nan_to_num(width) >= max(WIDE_MS, plain_width + WIDER_MS)
-    early = before < PREMATURE * own
-    changed = other & (likeness < 0.75) if likeness is not None else other
-    paused = np.nan_to_num(after) > 1.1 * own
+    plain_width = float(np.nanmedian(width[~other])) if np.isfinite(width[~other]).any() else 100.0
+    least = SHARE_OF_WIDE * plain_width if plain_width >= BLOCKED_MS else max(WIDE_MS, plain_width + WIDER_MS)
+    wide = np.nan_to_num(width) >= least
+    changed = likeness < 0.75 if likeness is not None else np.ones(count, dtype=bool)
+    early = np.nan_to_num(before, nan=1e9) < EARLY_WIDE * own
     first_early = np.zeros(count, dtype=bool)
-    first_early[0] = other[0] and after[0] > 1.1 * own[0]
-    early |= first_early
-    continued = np.zeros(count, dtype=bool)
-    ventricular = other & early & (wide | changed | paused)
-    ventricular |= other & wide & changed & (np.nan_to_num(before, nan=1e9) < LATE * own)     # interpolated or late coupled
-    for at in range(1, count):                                   # a run goes on in the same or another strange shape
-        continued[at] = ventricular[at - 1] and other[at] and before[at] < 1.2 * own[at] and (wide[at] or changed[at])
-        ventricular[at] |= continued[at]
+    first_early[0] = other[0] and wide[0] and changed[0] and after[0] > LATE * own[0] and plain_width < BLOCKED_MS and after[0] < 2 * own[0]
+    ventricular = other & wide & changed & (early | first_early)
+    for at in range(1, count):                                   # a run goes on, late or not
+        ventricular[at] |= ventricular[at - 1] and other[at] and wide[at] and changed[at] and before[at] < 1.2 * own[at]
     escape = other & wide & (np.nan_to_num(before) > LATE * own)
-    atrial = early & ~ventricular & ~first_early & ~np.r_[False, ventricular[:-1]]
+    sudden = (before < MUCH_PREMATURE * own) & (np.nan_to_num(before, nan=1e9) < MUCH_PREMATURE * np.r_[np.nan, np.nan, interval[:-1]])
+    atrial = sudden & ~other & ~np.r_[False, ventricular[:-1]]
     run, rate = _longest_run(ventricular, r)
     alternate = _alternating(ventricular | atrial)
     return Ectopy(tuple(np.flatnonzero(ventricular).tolist()), tuple(np.flatnonzero(atrial).tolist()),
                   tuple(np.flatnonzero(escape).tolist()), run, rate, len(set(shape[ventricular].tolist())), alternate)
+
+
+def _plain_shape(shape: np.ndarray, width: np.ndarray) -> int:
+    """The shape of conducted beats: the most frequent, or one of a quarter of the beats that is much narrower."""
+    middle = {int(kind): np.nanmedian(width[shape == kind]) for kind in np.unique(shape)
+              if np.mean(shape == kind) >= 0.25 and np.isfinite(width[shape == kind]).any()}
+    if 0 not in middle:
+        return 0
+    narrow = min(middle, key=middle.get)
+    return narrow if middle[narrow] + NARROWER_MS <= middle[0] else 0
 
 
 def usual_intervals(interval_ms: np.ndarray, shape: np.ndarray) -> np.ndarray:
