@@ -13,6 +13,7 @@ from ..dsp.spectrum import low_pass
 from .strip import STRIP_RATE_HZ, Strip
 
 P_BEFORE_S, P_GAP_S = 0.24, 0.016
+STEP = 4                        # the P wave is searched at 62.5 Hz
 MATCH = 0.75
 LARGE = 0.5
 FIBRILLATORY_HZ = (4.0, 9.5)
@@ -82,8 +83,9 @@ def without_ventricles(strip: Strip, qt_ms: float | None) -> np.ndarray:
 
 def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, int]:
     """How often the P wave of the median beat is found without a QRS within its PR interval, and how often at all."""
-    width = stretch.shape[1]
-    views = np.lib.stride_tricks.sliding_window_view(low_pass(rest, STRIP_RATE_HZ, 20.0), width, axis=1)[:, ::2]
+    whole, stretch = stretch.shape[1], stretch[:, ::STEP]
+    thinned = low_pass(rest, STRIP_RATE_HZ, 20.0)[:, ::STEP]
+    views = np.lib.stride_tricks.sliding_window_view(thinned, stretch.shape[1], axis=1)
     views = views - views.mean(axis=2, keepdims=True)
     power = np.sum(views ** 2, axis=(0, 2))
     product = np.einsum("ltw,lw->t", views, stretch, optimize=True)
@@ -93,9 +95,9 @@ def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, i
     top = np.flatnonzero(good[1:-1] & (fit[1:-1] >= fit[:-2]) & (fit[1:-1] > fit[2:])) + 1
     kept: list[int] = []
     for at in top[np.argsort(-fit[top])]:
-        if all(abs(at - other) > 0.15 * STRIP_RATE_HZ / 2 for other in kept):
+        if all(abs(at - other) > 0.15 * STRIP_RATE_HZ / STEP for other in kept):
             kept.append(int(at))
-    ends = np.array(sorted(kept)) * 2 + width + P_GAP_S * STRIP_RATE_HZ          # where its QRS should begin
+    ends = np.array(sorted(kept)) * STEP + whole + P_GAP_S * STRIP_RATE_HZ          # where its QRS should begin
     free = 0
     for end in ends:
         nearest = np.min(np.abs(strip.on - end)) if len(strip.on) else np.inf

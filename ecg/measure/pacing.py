@@ -30,7 +30,7 @@ def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | Non
     aside = np.abs(filled[:, 2 * half:] - filled[:, :-2 * half])
     sharp = np.abs(sharp)
     sharp[:, half:-half] -= 0.8 * aside                             # a QRS edge climbs; a spike comes back
-    top = np.median(np.sort(sharp, axis=0)[-3:], axis=0) if len(rows) >= 3 else sharp.max(axis=0)
+    top = np.partition(sharp, -2, axis=0)[-2] if len(rows) >= 3 else sharp.max(axis=0)
     ground = np.percentile(top, 90)
     is_spike = top > max(SPIKE_UV, 6.0 * ground)
     return (_share(is_spike, beats, rate, 0.050, -0.020), _share(is_spike, beats, rate, 0.280, 0.090))
