@@ -21,6 +21,7 @@ from .measure.electrodes import electrode_findings
 from .measure.intervals import corrected_qt, intervals, missing, rate_and_rr
 from .measure.quality import no_beats, observe
 from .recording import Recording
+from .statements import interpret
 
 ENGINE = "ecg-core 1"
 WORK_RATE_HZ = 500.0
@@ -33,6 +34,11 @@ def analyse(recording: Recording) -> Analysis:
     Beats are given in samples of the recording. Leads that are off take no part in the measurements and
     carry the reason ``lead_off``.
     """
+    measured = _measure(recording)
+    return replace(measured, statements=interpret(recording, measured))
+
+
+def _measure(recording: Recording) -> Analysis:
     leads, rate = recording.leads, recording.rate_hz
     observed = observe(recording.samples_uv, leads, rate)
     quality, usable = observed.quality, observed.usable
