@@ -1,7 +1,12 @@
-"""Who is connected: admission by AE title and address, and the studies that each association carries."""
+"""Who is connected: admission by AE title and address, and the studies that each association carries.
+
+A connection that has not introduced itself costs two threads and keeps nobody out: beyond ``MOST_WAITING`` of
+them the oldest makes room for the newest.
+"""
 from __future__ import annotations
 
 import logging
+import socket
 from threading import Lock
 
 from pynetdicom import evt
@@ -17,6 +22,7 @@ log = logging.getLogger("hub.gateway")
 
 # PS3.8 9.3.4: (result, source, reason)
 NOT_RECOGNISED = (0x01, 0x01, 0x03)       # rejected permanent, service user, calling AE title not recognised
+MOST_WAITING = 64         # connections that have not yet sent their A-ASSOCIATE-RQ
 TEMPORARY_FAILURE = (0x02, 0x03, 0x01)    # rejected transient, service provider (presentation), temporary congestion
 
 
@@ -26,11 +32,12 @@ class Callers:
     def __init__(self, hub: Hub):
         self._hub = hub
         self._lock = Lock()
+        self._waiting: dict[Association, socket.socket] = {}
         self._devices: dict[Association, Device] = {}
         self._studies: dict[Association, set[int]] = {}
 
     def handlers(self) -> list:
-        return [(evt.EVT_REQUESTED, self._admit), (evt.EVT_CONN_CLOSE, self._gone),
+        return [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_REQUESTED, self._admit), (evt.EVT_CONN_CLOSE, self._gone),
                 (evt.EVT_RELEASED, self._gone), (evt.EVT_ABORTED, self._gone)]
 
     def device_of(self, association: Association) -> Device | None:
@@ -46,24 +53,41 @@ class Callers:
         if is_new:
             intake.association_opened(self._hub, [study_id])
 
+    def _connected(self, event: Event) -> None:
+        oldest = None
+        with self._lock:
+            self._waiting[event.assoc] = event.assoc.dul.socket.socket
+            if len(self._waiting) > MOST_WAITING:
+                silent = next(iter(self._waiting))
+                oldest = self._waiting.pop(silent)
+        if oldest is not None:
+            log.warning("a connection from %s was silent while too many others came: closed", silent.requestor.address)
+            try:
+                oldest.shutdown(socket.SHUT_RDWR)      # its own thread sees the end and tidies up
+            except OSError:
+                pass                                   # it had ended by itself
+
     def _admit(self, event: Event) -> None:
+        with self._lock:
+            self._waiting.pop(event.assoc, None)
         request = event.assoc.requestor.primitive
         address = event.assoc.requestor.address or ""
         try:
             device = devices.admit(self._hub, request.calling_ae_title.strip(), address, request.called_ae_title.strip())
         except Refused as error:
             log.warning("association refused: %s", error)
-            event.assoc.acse.send_reject(*NOT_RECOGNISED)
+            _reject(event.assoc, NOT_RECOGNISED)
             return
         except HubError as error:
             log.error("association put off: %s", error)
-            event.assoc.acse.send_reject(*TEMPORARY_FAILURE)
+            _reject(event.assoc, TEMPORARY_FAILURE)
             return
         with self._lock:
             self._devices[event.assoc] = device
 
     def _gone(self, event: Event) -> None:
         with self._lock:
+            self._waiting.pop(event.assoc, None)
             self._devices.pop(event.assoc, None)
             carried = self._studies.pop(event.assoc, None)
         if carried:
@@ -71,3 +95,9 @@ class Callers:
                 intake.association_ended(self._hub, sorted(carried))
             except HubError as error:
                 log.error("could not note the end of an association: %s", error)
+
+
+def _reject(association: Association, why: tuple[int, int, int]) -> None:
+    """Refuses, and waits until the refusal is on its way: the connection is closed right after."""
+    association.acse.send_reject(*why)
+    association.kill()
