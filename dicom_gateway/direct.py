@@ -254,7 +254,7 @@ class Line:
         if self._wanted_elsewhere():
             return                                # pynetdicom ends it, and says so to the peer
         dul = self._dul
-        unknown = dul.state_machine.current_state == "Sta2"
+        unknown = dul.state_machine.current_state in ("Sta1", "Sta2")
         dul.socket.close()                        # Evt17 (PS3.8 9.2): transport connection closed
         if unknown:
             dul.to_user_queue.put(None)           # nobody will ever introduce themselves: end that wait, too

@@ -10,7 +10,7 @@ from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_gateway import direct
-from dicom_gateway.callers import Callers
+from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from dicom_gateway.services import echo
 from dicom_gateway.services.store import StoreArrival
@@ -36,7 +36,10 @@ class GatewayServer(ThreadedAssociationServer):
     def shutdown(self) -> None:
         super().shutdown()
         for association in self.active_associations:
-            association.abort()
+            if association.is_established:
+                association.abort()
+            else:
+                hang_up(association)
 
 
 def start(hub: Hub) -> GatewayServer:
@@ -49,7 +52,7 @@ def start(hub: Hub) -> GatewayServer:
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     forget_open_associations(hub)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.maximum_associations = hub.settings.dicom_associations
+    entity.maximum_associations = 10**6      # Callers counts: pynetdicom would count the silent ones, too
     entity.maximum_pdu_size = MAXIMUM_PDU
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S

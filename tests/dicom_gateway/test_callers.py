@@ -7,7 +7,7 @@ from pynetdicom.sop_class import Verification
 
 from hub.flow import devices
 from hub.model.access import SYSTEM
-from tests.dicom_gateway.running import SENDER, peer, slice_of_ct
+from tests.dicom_gateway.running import SENDER, peer, running, slice_of_ct
 
 ECHO = (Verification, "1.2.840.10008.1.2")
 
@@ -61,6 +61,22 @@ def test_a_context_that_is_no_storage_is_refused_and_the_others_stay(gateway):
     assert association.send_c_store(ds).Status == 0x0000
     assert association.send_c_echo().Status == 0x0000
     association.release()
+
+
+def test_associations_beyond_the_limit_are_refused_for_now_and_let_in_when_one_has_ended(tmp_path):
+    with running(tmp_path / "data", dicom_associations=2) as own:
+        one, two = own.associate(ECHO), own.associate(ECHO)
+        third = own.associate(ECHO)
+        assert third.is_rejected
+        assert (third.acceptor.primitive.result, third.acceptor.primitive.result_source, third.acceptor.primitive.diagnostic) == (2, 3, 2)
+        one.release()
+        for _ in range(100):
+            again = own.associate(ECHO)
+            if again.is_established:
+                break
+        assert again.is_established and two.send_c_echo().Status == 0
+        again.release()
+        two.release()
 
 
 @pytest.mark.peers
