@@ -16,7 +16,7 @@ from hub.model.access import SYSTEM
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
-from hub.storage import audit
+from hub.storage import audit, together
 from hub.storage.states import advance
 from hub.storage.tables import held, instance, patient, reading, series, study
 
@@ -37,8 +37,7 @@ def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: Instanc
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
     for race in range(RACES):
         try:
-            with hub.writing() as connection:
-                return _enter(hub, connection, device, files, facts)
+            return together.write(hub.engine, lambda connection: _enter(hub, connection, device, files, facts))
         except IntegrityError:
             if race == RACES - 1:
                 raise
@@ -48,8 +47,7 @@ def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: Instanc
 def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFile, ...], reason: str,
                zh: str = "", en: str = "", facts: dict | None = None) -> Taken:
     """Keeps what cannot be entered, with its bytes and the reason. The same bytes are held once."""
-    with hub.writing() as connection:
-        return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
+    return together.write(hub.engine, lambda connection: _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None))
 
 
 def association_opened(hub: Hub, study_ids: list[int]) -> None:
@@ -64,8 +62,8 @@ def association_ended(hub: Hub, study_ids: list[int]) -> None:
 
 def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
     if study_ids:
-        with hub.writing() as connection:
-            connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
+        together.write(hub.engine, lambda connection: connection.execute(
+            update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open)))
 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:

@@ -27,7 +27,7 @@ def _sendable() -> list[str]:
         for path in sorted(get_testdata_files("*.dcm")):
             try:
                 meta = dcmread(path, stop_before_pixels=True).file_meta
-                meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID
+                assert meta.MediaStorageSOPClassUID and meta.MediaStorageSOPInstanceUID and meta.TransferSyntaxUID
                 with open(path, "rb") as file:
                     body(file.read())
                 found.append(path)
