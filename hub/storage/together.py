@@ -1,8 +1,7 @@
 """One transaction for all who wait: what many senders do at the same moment is committed with one synchronisation.
 
-Whoever comes first commits; whoever comes meanwhile waits, and the next of them commits for all. Each act runs
-in a savepoint of its own, so that one that fails takes nobody else with it. ``write`` returns only after the
-commit: what it has answered would survive a power cut.
+Whoever comes first commits; whoever comes meanwhile waits, and the next of them commits for all. ``write`` returns
+only after the commit: what it has answered would survive a power cut.
 """
 from __future__ import annotations
 
@@ -17,22 +16,28 @@ from hub.storage.database import writing
 
 MOST = 64      # acts in one transaction, so that nobody waits long and other processes get the database in between
 
-T = TypeVar("T")
+I, R = TypeVar("I"), TypeVar("R")
+Acts = Callable[[Connection, list[I]], list[R]]
+
 _rounds: WeakKeyDictionary[Engine, _Round] = WeakKeyDictionary()
 _rounds_lock = Lock()
 
 
-def write(engine: Engine, act: Callable[[Connection], T]) -> T:
-    """Runs ``act`` in a transaction shared with others and returns its result once that is committed. Raises what
-    ``act`` raised, or why the commit failed; then nothing of it stands. ``act`` must not commit."""
+def write(engine: Engine, acts: Acts, item: I) -> R:
+    """Has ``item`` written in a transaction shared with others and returns its result once that is committed.
+
+    ``acts(connection, items)`` writes all items that wait at that moment and returns one result for each. When it
+    raises, it is called again for each item alone, so that one bad item fails alone. Raises what that raised, or
+    why the commit failed; then nothing of the item stands.
+    """
     with _rounds_lock:
         one = _rounds.setdefault(engine, _Round())
-    return one.write(engine, act)
+    return one.write(engine, acts, item)
 
 
-class _Act:
-    def __init__(self, run: Callable[[Connection], Any]):
-        self.run = run
+class _Wish:
+    def __init__(self, acts: Acts, item: Any):
+        self.acts, self.item = acts, item
         self.is_done = False
         self.result: Any = None
         self.failure: Exception | None = None
@@ -43,40 +48,48 @@ class _Round:
 
     def __init__(self):
         self._turn, self._lock = Lock(), Lock()
-        self._waiting: list[_Act] = []
+        self._waiting: list[_Wish] = []
 
-    def write(self, engine: Engine, run):
-        mine = _Act(run)
+    def write(self, engine: Engine, acts: Acts, item):
+        mine = _Wish(acts, item)
         with self._lock:
             self._waiting.append(mine)
         with self._turn:
             while not mine.is_done:
                 with self._lock:
-                    acts, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                _commit(engine, acts)
+                    wishes, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                _commit(engine, wishes)
         if mine.failure is not None:
             raise mine.failure
         return mine.result
 
 
-def _commit(engine: Engine, acts: list[_Act]) -> None:
+def _commit(engine: Engine, wishes: list[_Wish]) -> None:
     try:
         with writing(engine) as connection:
-            for act in acts:
-                _run(connection, act)
+            for acts in dict.fromkeys(wish.acts for wish in wishes):
+                alike = [wish for wish in wishes if wish.acts is acts]
+                if not _fulfil(connection, acts, alike) and len(alike) > 1:
+                    for wish in alike:
+                        _fulfil(connection, acts, [wish])
     except Exception as failure:          # the transaction as a whole: nothing of it stands
-        for act in acts:
-            act.failure = act.failure or failure
+        for wish in wishes:
+            wish.failure = wish.failure or failure
     finally:
-        for act in acts:
-            act.is_done = True
+        for wish in wishes:
+            wish.is_done = True
 
 
-def _run(connection: Connection, act: _Act) -> None:
+def _fulfil(connection: Connection, acts: Acts, alike: list[_Wish]) -> bool:
     savepoint = connection.begin_nested()
     try:
-        act.result = act.run(connection)
+        results = acts(connection, [wish.item for wish in alike])
         savepoint.commit()
     except Exception as failure:
-        act.failure = failure
         savepoint.rollback()
+        for wish in alike:
+            wish.failure = failure
+        return False
+    for wish, wish.result in zip(alike, results, strict=True):
+        wish.failure = None
+    return True
