@@ -1,6 +1,9 @@
 """From a stored DICOM file to what the hub's index keeps of it."""
 from __future__ import annotations
 
+from io import BytesIO
+
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_gateway.dataset import summary
@@ -32,3 +35,15 @@ def facts_of(dataset: Dataset) -> InstanceFacts:
         orientation=",".join(f"{v:.3f}" for v in orientation) if orientation else "",
         expected_in_series=told["series_instances_stated"], institution=told["institution"],
         device_model=" ".join(part for part in (told["manufacturer"], told["model"]) if part), notes=tuple(told["notes"]))
+
+
+def header_in(head: bytes, size: int) -> Dataset | None:
+    """The header of a file of ``size`` bytes from its first ones; None where they do not hold all of it, or
+    cannot be read: then the file itself must be asked."""
+    source = BytesIO(head)
+    try:
+        dataset = dcmread(source, stop_before_pixels=True, force=True)
+    except Exception:       # a sequence that is cut off can fail in any way; the whole file decides
+        return None
+    stopped_at_pixels = source.tell() < len(head)
+    return dataset if stopped_at_pixels or len(head) == size else None

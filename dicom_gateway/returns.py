@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from dicom_gateway.sender import store_dataset
-from dicom_gateway.sink import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from hub.context import Hub
 from hub.delivery.parcel import Parcel
 

@@ -1,18 +1,23 @@
-"""The DICOM gateway: one pynetdicom application entity, its services from one table."""
+"""The DICOM gateway: one pynetdicom application entity, its services from one table, storage on the direct path."""
 from __future__ import annotations
 
 import logging
+from threading import Thread
 
-from pynetdicom import AE, _config
+from pynetdicom import AE, _config, evt
+from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_gateway import sink
-from dicom_gateway.callers import Callers
-from dicom_gateway.services import echo, store
+from dicom_gateway import direct
+from dicom_gateway.callers import Callers, hang_up
+from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from dicom_gateway.services import echo
+from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo, store)
+SERVICES = (echo,)
 
 ACSE_TIMEOUT_S = 30
 DIMSE_TIMEOUT_S = 60
@@ -22,7 +27,22 @@ MAXIMUM_PDU = 131072
 log = logging.getLogger("hub.gateway")
 
 
-def start(hub: Hub):
+class GatewayServer(ThreadedAssociationServer):
+    """Listens until ``shutdown``, which also ends every association, so that the process can end."""
+
+    request_queue_size = 128      # township devices all start at eight
+    daemon_threads = True
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        for association in self.active_associations:
+            if association.is_established:
+                association.abort()
+            else:
+                hang_up(association)
+
+
+def start(hub: Hub) -> GatewayServer:
     """Starts to listen and returns the running server; ``server.shutdown()`` ends it.
 
     Every storage SOP class, private ones too, is accepted in the transfer syntax that the sender prefers
@@ -30,17 +50,24 @@ def start(hub: Hub):
     """
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-    sink.install(hub)
     forget_open_associations(hub)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.maximum_associations = hub.settings.dicom_associations
+    entity.maximum_associations = 10**6      # Callers counts: pynetdicom would count the silent ones, too
     entity.maximum_pdu_size = MAXIMUM_PDU
+    entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
     entity.add_supported_context(Verification)
     callers = Callers(hub)
-    handlers = callers.handlers()
+    handlers = [*callers.handlers(), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:
         handlers += service.handlers(hub, callers)
-    server = entity.start_server((hub.settings.dicom_host, hub.settings.dicom_port), block=False, evt_handlers=handlers)
+    server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
+    entity._servers.append(server)       # what AE.start_server does with its own
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
     log.info("listening as %s on port %s", hub.settings.dicom_ae_title, server.server_address[1])
     return server
+
+
+def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
+    begin = lambda association, request, syntax: StoreArrival(hub, callers, association, request, syntax)  # noqa: E731
+    direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)

@@ -1,8 +1,6 @@
 """Answers of the storage service, by what became of the object (PS3.4 B.2.3, PS3.7 C)."""
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
-
 from hub.errors import HubError, OutOfSpace, Retryable
 
 SUCCESS = 0x0000
@@ -19,17 +17,8 @@ BY_OUTCOME = {
 }
 
 
-def answer(status: int, comment: str = "") -> Dataset:
-    """A response status with its Error Comment (0000,0902), at most 64 characters."""
-    response = Dataset()
-    response.Status = status
-    if comment:
-        response.ErrorComment = comment.encode("ascii", "replace").decode()[:64]
-    return response
-
-
-def of_failure(error: HubError) -> Dataset:
-    """The answer to an object that was not taken in."""
-    if isinstance(error, (OutOfSpace, Retryable)):
-        return answer(OUT_OF_RESOURCES, error.en)
-    return answer(OUT_OF_RESOURCES if error.code == "too_large" else PROCESSING_FAILURE, error.en)
+def of_failure(error: HubError) -> tuple[int, str]:
+    """Status and comment for an object that was not taken in."""
+    if isinstance(error, (OutOfSpace, Retryable)) or error.code == "too_large":
+        return OUT_OF_RESOURCES, error.en
+    return PROCESSING_FAILURE, error.en

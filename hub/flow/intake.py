@@ -5,9 +5,10 @@ is held beside the first for a person to decide; nothing is lost and nothing is 
 """
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
@@ -16,12 +17,13 @@ from hub.model.access import SYSTEM
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
-from hub.storage import audit
+from hub.storage import audit, together
 from hub.storage.states import advance
 from hub.storage.tables import fitted, held, instance, patient, reading, series, study
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
+RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
 
 REASONS = {
     "unparsable": ("无法解析的文件，原始数据已保留，请联系设备厂家。", "the file cannot be parsed; its bytes are kept."),
@@ -41,8 +43,7 @@ def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: Instanc
         return quarantine(hub, device, _door(facts), files, "long_uid")
     for race in range(RACES):
         try:
-            with hub.writing() as connection:
-                return _enter(hub, connection, device, files, facts)
+            return together.write(hub.engine, _enter_all, _Arrival(hub, device, files, facts))
         except IntegrityError:
             if race == RACES - 1:
                 raise
@@ -72,6 +73,68 @@ def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
             connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
 
 
+@dataclass(frozen=True)
+class _Arrival:
+    hub: Hub
+    device: Device
+    files: tuple[StoredFile, ...]
+    facts: InstanceFacts
+
+
+_KNOWN_INSTANCES = select(instance.c.sop_uid).where(instance.c.sop_uid.in_(bindparam("sop_uids", expanding=True)))
+_HOMES = (select(study.c.id, study.c.study_uid, study.c.state, study.c.site_id, patient.c.patient_id, patient.c.name,
+                 patient.c.sex, patient.c.birth_date)
+          .join(patient, patient.c.id == study.c.patient_id).where(study.c.study_uid.in_(bindparam("study_uids", expanding=True))))
+_SERIES = (select(series.c.id, series.c.study_id, series.c.series_uid, series.c.expected)
+           .where(series.c.series_uid.in_(bindparam("series_uids", expanding=True))))
+_NEW_INSTANCES = insert(instance).returning(instance.c.id, instance.c.sop_uid)
+
+
+def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
+    """Enters what arrived at the same moment: slices that plainly belong to a study that is being received with a
+    handful of statements for all of them, everything else one by one."""
+    if not all(one.hub.engine is arrivals[0].hub.engine for one in arrivals):
+        raise ValueError("arrivals of two hubs in one transaction")
+    uids = [one.facts.sop_uid for one in arrivals]
+    known = set(connection.scalars(_KNOWN_INSTANCES, {"sop_uids": uids}))
+    homes = {row.study_uid: row for row in connection.execute(_HOMES, {"study_uids": list({a.facts.study_uid for a in arrivals})})}
+    rows = connection.execute(_SERIES, {"series_uids": list({a.facts.series_uid for a in arrivals})})
+    shelves = {(row.study_id, row.series_uid): row for row in rows}
+
+    def place(one: _Arrival):
+        """The series row that an arrival plainly belongs to, or None."""
+        home = homes.get(one.facts.study_uid)
+        if home is None or one.facts.sop_uid in known or uids.count(one.facts.sop_uid) > 1:
+            return None
+        if home.state not in RECEIVING or home.site_id != one.device.site_id or differences(
+                PatientFacts(home.patient_id, home.name, sex=home.sex, birth_date=home.birth_date), one.facts.patient):
+            return None
+        shelf = shelves.get((home.id, one.facts.series_uid))
+        return shelf if shelf is not None and one.facts.expected_in_series in (None, shelf.expected) else None
+
+    placed = [(one, shelf) for one in arrivals if (shelf := place(one)) is not None]
+    taken: dict[int, Taken] = {}
+    if placed:
+        now = arrivals[0].hub.now()
+        ids = {row.sop_uid: row.id for row in connection.execute(_NEW_INSTANCES, [
+            _row(one.device, one.files, one.facts, shelf.study_id, shelf.id, False, now) for one, shelf in placed])}
+        for one, shelf in placed:
+            taken[id(one)] = Taken("stored", shelf.study_id, ids[one.facts.sop_uid])
+        for study_id, count in Counter(shelf.study_id for _, shelf in placed).items():
+            advance(connection, STUDY, study_id, "arrive", instances=study.c.instances + count, last_received_at=now)
+    return [taken.get(id(one)) or _enter(one.hub, connection, one.device, one.files, one.facts) for one in arrivals]
+
+
+def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
+    return fitted(instance, dict(
+        series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
+        transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
+        size=sum(f.size for f in files), files=[asdict(f) for f in files], declared=facts.declared,
+        number=facts.instance_number, frames=facts.frames, rows=facts.rows, columns=facts.columns,
+        position_mm=facts.position_mm, orientation=facts.orientation, late=late, calling=device.ae_title,
+        notes=list(facts.notes), received_at=now))
+
+
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
     now, door = hub.now(), _door(facts)
     first = connection.execute(select(instance.c.id, instance.c.study_id, instance.c.sha256, instance.c.files)
@@ -85,16 +148,11 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
     if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
         taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
-    late = home is not None and home.state not in (STUDY.initial, "reopened")
+    late = home is not None and home.state not in RECEIVING
     study_id = _new_study(hub, connection, device, facts) if home is None else home.id
     series_id = _series(connection, study_id, facts)
-    instance_id = connection.execute(insert(instance).values(fitted(instance, dict(
-        series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
-        transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
-        size=sum(f.size for f in files), files=[asdict(f) for f in files], declared=facts.declared,
-        number=facts.instance_number, frames=facts.frames, rows=facts.rows, columns=facts.columns,
-        position_mm=facts.position_mm, orientation=facts.orientation, late=late, calling=device.ae_title,
-        notes=list(facts.notes), received_at=now)))).inserted_primary_key[0]
+    instance_id = connection.execute(insert(instance).values(
+        _row(device, files, facts, study_id, series_id, late, now))).inserted_primary_key[0]
     values = {"instances": study.c.instances + 1, "last_received_at": now}
     if home is not None:
         if late:

@@ -1,0 +1,292 @@
+"""The direct path: P-DATA of a C-STORE goes from the socket to its blob, past pynetdicom's queues.
+
+pynetdicom negotiates, releases, aborts and speaks every other service. This module stands in for the one method
+of its upper layer that reads a PDU (``DULServiceProvider._read_pdu_data``). A PDU that begins a C-STORE is
+served here to the end, in the upper layer's own thread, and so is the next one that follows it; everything else
+is handed to pynetdicom as it came.
+
+Promises: no PDU is read that is longer than was negotiated (PS3.8 D.1); memory is one buffer per association,
+whatever the object's size; a peer that falls silent, dribbles or speaks nonsense is cut off within
+``PATIENCE_S``, named in the log, and leaves nothing behind.
+
+Sources: PS3.8 9.3.1 (PDU), 9.3.5 (P-DATA-TF), 9.3.8 (A-ABORT), E.2 (message control header), PS3.7 9.3.1.
+"""
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Protocol
+
+from pynetdicom.association import Association
+
+from dicom_gateway.command import P_DATA_TF, StoreRequest, store_request, store_response
+
+log = logging.getLogger("hub.gateway")
+
+A_ASSOCIATE_RQ, A_ABORT = 0x01, 0x07
+LONGEST_ASSOCIATE = 1 << 20       # 128 contexts with 60 transfer syntaxes each are half of this
+LONGEST_OTHER = 1024              # release and abort have 4 bytes
+LONGEST_COMMAND = 1 << 16
+IS_COMMAND, IS_LAST = 0x01, 0x02  # PS3.8 E.2
+
+TICK_S = 0.25                     # how soon a wish of pynetdicom's own (abort, shut down) is noticed
+PATIENCE_S = 60.0                 # for the rest of a PDU, and for the next PDU of an object
+INTRODUCTION_S = 15.0             # for the association request, once it has begun
+SLOWEST_BYTES_PER_S = 500         # of an object, beyond PATIENCE_S: slower is an attack or a broken line
+
+QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)   # devices leave Nagle on: an acknowledgement held back costs 40 ms an object
+
+_HEAD = struct.Struct(">BxL")
+_ITEM = struct.Struct(">LBB")
+_ABORT_BY_PROVIDER = struct.pack(">BxLxxBB", A_ABORT, 4, 2, 0)
+
+
+class Arrival(Protocol):
+    """An object on its way in. ``write`` never raises for want of room: ``end`` answers with it."""
+
+    def write(self, part: memoryview) -> None: ...
+    def end(self) -> tuple[int, str]: ...
+    def discard(self) -> None: ...
+
+
+Begin = Callable[[Association, StoreRequest, str], Arrival]   # the last is the negotiated transfer syntax
+
+
+class _Broken(Exception):
+    """The peer broke the protocol or our patience; the message names how."""
+
+
+class _Gone(Exception):
+    """The connection ended, or pynetdicom wants to end it."""
+
+
+class _HandedOver(Exception):
+    """An abort came in mid-object and was given to pynetdicom, which ends the association."""
+
+
+def install(association: Association, begin: Begin, longest_pdu: int, idle_s: float) -> None:
+    """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
+    line = Line(association, begin, longest_pdu, idle_s)
+    association.dul._read_pdu_data = line.read
+    association.dul._is_transport_event = line.wait_and_read
+
+
+class Line:
+    """One connection, read in the thread of its upper layer."""
+
+    def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float):
+        self._association, self._dul, self._begin = association, association.dul, begin
+        self._longest, self._idle_s = longest_pdu, idle_s
+        self._read_next = association.dul._is_transport_event
+        self._socket: socket.socket = association.dul.socket.socket
+        self._head = memoryview(bytearray(6))
+        self._buffer = memoryview(b"")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE_S))
+
+    def wait_and_read(self) -> bool:
+        """In place of the upper layer's poll: until a caller has introduced itself there is nothing else to do
+        (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
+        if self._dul.state_machine.current_state == "Sta2":
+            try:
+                waiting = select.poll()
+                waiting.register(self._socket, select.POLLIN)
+                waiting.poll(TICK_S * 1000)
+            except (OSError, ValueError):
+                pass                          # closed meanwhile: the upper layer finds out itself
+        return self._read_next()
+
+    def read(self) -> None:
+        """Reads one PDU for pynetdicom, or serves C-STORE requests until something else is asked for."""
+        try:
+            patience_s = PATIENCE_S if self._dul.state_machine.current_state == "Sta6" else INTRODUCTION_S
+            kind, length = self._next_head(patience_s)
+            if kind == P_DATA_TF and self._pynetdicom_holds_nothing():
+                self._serve(length)
+            else:
+                self._hand_over(kind, self._rest(length, patience_s))
+        except _HandedOver:
+            pass
+        except _Broken as reason:
+            self._cut_off(str(reason))
+        except (_Gone, OSError):
+            self._closed()
+
+    def _pynetdicom_holds_nothing(self) -> bool:
+        dul = self._dul
+        return dul.state_machine.current_state == "Sta6" and self._association.dimse.message is None and dul.event_queue.empty()
+
+    def _serve(self, length: int) -> None:
+        """One object after another. pynetdicom's association thread rests meanwhile: it would only poll."""
+        resting = self._association._reactor_checkpoint
+        resting.clear()
+        try:
+            while self._message(length):
+                kind, length = self._next_head(self._idle_s)
+                if kind != P_DATA_TF:
+                    self._hand_over(kind, self._rest(length, PATIENCE_S))
+                    return
+        finally:
+            self._dul._idle_timer.restart()
+            resting.set()
+
+    def _message(self, length: int) -> bool:
+        """Serves the message that begins in a P-DATA-TF of ``length``; False when it is handed to pynetdicom."""
+        command, seen = b"", []
+        while True:
+            rest = self._rest(length, PATIENCE_S)
+            items = _items(rest)
+            for context_id, flags, part in items:
+                if not flags & IS_COMMAND:
+                    raise _Broken("a data set without a command")
+                command += part
+                if len(command) > LONGEST_COMMAND:
+                    raise _Broken("a command without end")
+                if flags & IS_LAST:
+                    request = _request(command)
+                    if request is not None:
+                        self._object(context_id, request, items)
+                        return True
+                    for one in (*seen, rest):
+                        self._hand_over(P_DATA_TF, one)
+                    return False
+            seen.append(bytes(rest))
+            length = self._next_of_message()
+
+    def _object(self, context_id: int, request: StoreRequest, items: Iterator[tuple[int, int, memoryview]]) -> None:
+        """Receives the data set of a C-STORE-RQ and answers. ``items``: what is left of the PDU that ended the command."""
+        context = self._association._accepted_cx.get(context_id)
+        if context is None:
+            raise _Broken(f"the presentation context {context_id} was not accepted")
+        arrival = self._begin(self._association, request, str(context.transfer_syntax[0]))
+        began, size, whole = monotonic(), 0, not request.has_data_set
+        try:
+            while True:
+                for own_id, flags, part in items:
+                    if whole or flags & IS_COMMAND or own_id != context_id:
+                        raise _Broken("a fragment that does not belong to the object")
+                    arrival.write(part)
+                    size += len(part)
+                    whole = bool(flags & IS_LAST)
+                if whole:
+                    break
+                if monotonic() - began > PATIENCE_S + size / SLOWEST_BYTES_PER_S:
+                    raise _Broken(f"an object slower than {SLOWEST_BYTES_PER_S} bytes a second")
+                items = _items(self._rest(self._next_of_message(), PATIENCE_S))
+            status, comment = arrival.end()
+        finally:
+            arrival.discard()
+        self._socket.sendall(store_response(context_id, request, status, comment))
+
+    def _next_of_message(self) -> int:
+        """The length of the next P-DATA-TF; nothing else may come before the message is whole, save an abort."""
+        kind, length = self._next_head(PATIENCE_S)
+        if kind == P_DATA_TF:
+            return length
+        if kind == A_ABORT:
+            log.warning("association with %s aborted in mid-object", self._who())
+            self._hand_over(kind, self._rest(length, PATIENCE_S))
+            raise _HandedOver
+        raise _Broken(f"a PDU of type {kind:02X}H in mid-object")
+
+    def _next_head(self, patience_s: float) -> tuple[int, int]:
+        """Type and length of the next PDU (PS3.8 9.3.1), checked before a byte of it is read."""
+        if QUICK_ACK is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+        self._exactly(self._head, monotonic() + patience_s, heed=True)
+        kind, length = _HEAD.unpack(self._head)
+        most = {P_DATA_TF: self._longest, A_ASSOCIATE_RQ: LONGEST_ASSOCIATE}.get(kind, LONGEST_OTHER)
+        if not 1 <= kind <= 7:
+            raise _Broken(f"a PDU of unknown type {kind:02X}H")
+        if length > most:
+            raise _Broken(f"a PDU of type {kind:02X}H with {length} bytes, more than {most}")
+        return kind, length
+
+    def _rest(self, length: int, patience_s: float) -> memoryview:
+        """What follows the head, in the buffer of this line: valid until the next call."""
+        if len(self._buffer) < length:
+            established = self._dul.state_machine.current_state == "Sta6"
+            self._buffer = memoryview(bytearray(max(length, self._longest) if established else length))
+        rest = self._buffer[:length]
+        self._exactly(rest, monotonic() + patience_s, heed=False)
+        return rest
+
+    def _exactly(self, view: memoryview, until: float, heed: bool) -> None:
+        """Fills ``view``. ``heed``: nothing has begun, so a wish of pynetdicom's own may end the wait."""
+        got, most = 0, len(view)
+        while got < most:
+            if heed and got == 0 and self._wanted_elsewhere():
+                raise _Gone
+            try:
+                count = self._socket.recv_into(view[got:], 0, socket.MSG_WAITALL)
+            except BlockingIOError:               # SO_RCVTIMEO
+                count = -1
+            if count == 0:
+                raise _Gone
+            got += max(count, 0)
+            if got < most and monotonic() > until:
+                raise _Broken("silence" if got == 0 else "a PDU that never ends")
+
+    def _wanted_elsewhere(self) -> bool:
+        return bool(self._dul.to_provider_queue.queue) or self._dul._kill_thread
+
+    def _hand_over(self, kind: int, rest: memoryview | bytes) -> None:
+        """Gives pynetdicom a PDU as if it had read it."""
+        whole = _HEAD.pack(kind, len(rest)) + bytes(rest)
+        try:
+            pdu, event = self._dul._decode_pdu(whole)
+        except Exception as error:                # whatever a hostile PDU can do to a parser
+            raise _Broken(f"a PDU of type {kind:02X}H that cannot be read ({type(error).__name__})") from error
+        self._dul._recv_pdu.put(pdu)
+        self._dul.event_queue.put(event)
+
+    def _cut_off(self, reason: str) -> None:
+        log.warning("connection of %s cut off: %s", self._who(), reason)
+        try:
+            self._socket.sendall(_ABORT_BY_PROVIDER)
+        except OSError:
+            pass
+        self._closed()
+
+    def _closed(self) -> None:
+        if self._wanted_elsewhere():
+            return                                # pynetdicom ends it, and says so to the peer
+        dul = self._dul
+        unknown = dul.state_machine.current_state in ("Sta1", "Sta2")
+        dul.socket.close()                        # Evt17 (PS3.8 9.2): transport connection closed
+        if unknown:
+            dul.to_user_queue.put(None)           # nobody will ever introduce themselves: end that wait, too
+
+    def _who(self) -> str:
+        requestor = self._association.requestor
+        return f"{str(requestor.ae_title).strip() or 'a caller without name'} at {requestor.address}"
+
+
+def _items(rest: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """The presentation data values of a P-DATA-TF: context, message control header, fragment (PS3.8 9.3.5.1)."""
+    place, end = 0, len(rest)
+    while place < end:
+        if end - place < 6:
+            raise _Broken("a presentation data value cut off")
+        length, context_id, flags = _ITEM.unpack_from(rest, place)
+        if length < 2 or length > end - place - 4:
+            raise _Broken("a presentation data value longer than its PDU")
+        yield context_id, flags, rest[place + 6:place + 4 + length]
+        place += 4 + length
+
+
+def _request(command: bytes) -> StoreRequest | None:
+    try:
+        return store_request(command)
+    except ValueError as error:
+        raise _Broken(str(error)) from error
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))

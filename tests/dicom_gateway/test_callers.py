@@ -1,0 +1,91 @@
+"""Who is let in, and what a caller that is not sees."""
+import subprocess
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.sop_class import Verification
+
+from hub.flow import devices
+from hub.model.access import SYSTEM
+from tests.dicom_gateway.running import SENDER, peer, running, slice_of_ct
+
+ECHO = (Verification, "1.2.840.10008.1.2")
+
+
+def test_a_registered_device_is_echoed(gateway):
+    association = gateway.associate(ECHO)
+    assert association.send_c_echo().Status == 0x0000
+    association.release()
+
+
+def test_an_unknown_caller_is_refused_listed_and_let_in_once_registered(gateway):
+    for _ in range(2):
+        association = gateway.associate(ECHO, calling="NEW_DR")
+        assert association.is_rejected
+        assert association.acceptor.primitive.result == 0x01 and association.acceptor.primitive.diagnostic == 0x03
+    waiting = [row for row in devices.unknown_callers(gateway.hub, SYSTEM) if row.ae_title == "NEW_DR"]
+    assert len(waiting) == 1 and waiting[0].times == 2 and waiting[0].address == "127.0.0.1"
+    devices.register(gateway.hub, SYSTEM, site_id=1, kind="dicom", name="新 DR", ae_title="NEW_DR")
+    ds = slice_of_ct()
+    assert gateway.send(ds, calling="NEW_DR") == [0x0000]
+    assert not [row for row in devices.unknown_callers(gateway.hub, SYSTEM) if row.ae_title == "NEW_DR"]
+    assert gateway.instance(ds.SOPInstanceUID).calling == "NEW_DR"
+
+
+def test_a_known_title_at_another_address_is_refused(gateway):
+    devices.register(gateway.hub, SYSTEM, site_id=1, kind="dicom", name="定址", ae_title="FIXED_AT", address="10.9.8.7")
+    assert gateway.associate(ECHO, calling="FIXED_AT").is_rejected
+    assert "FIXED_AT" in {row.ae_title for row in devices.unknown_callers(gateway.hub, SYSTEM)}
+
+
+def test_a_device_that_was_shut_out_is_refused_until_it_is_let_in_again(gateway):
+    device_id, _ = devices.register(gateway.hub, SYSTEM, site_id=1, kind="dicom", name="停用", ae_title="ON_OFF")
+    devices.set_active(gateway.hub, SYSTEM, device_id, False)
+    assert gateway.associate(ECHO, calling="ON_OFF").is_rejected
+    devices.set_active(gateway.hub, SYSTEM, device_id, True)
+    association = gateway.associate(ECHO, calling="ON_OFF")
+    assert association.is_established
+    association.release()
+
+
+def test_any_called_title_reaches_the_hub(gateway):
+    """Township devices are often set up with a title of their own choice; the caller is what counts."""
+    ds = slice_of_ct()
+    assert gateway.send(ds, called="ANY_SCP") == [0x0000]
+
+
+def test_a_context_that_is_no_storage_is_refused_and_the_others_stay(gateway):
+    ds = slice_of_ct()
+    association = gateway.associate(("1.2.840.10008.1.9", ExplicitVRLittleEndian), (ds.SOPClassUID, ExplicitVRLittleEndian), ECHO)
+    assert association.is_established
+    assert association.send_c_store(ds).Status == 0x0000
+    assert association.send_c_echo().Status == 0x0000
+    association.release()
+
+
+def test_associations_beyond_the_limit_are_refused_for_now_and_let_in_when_one_has_ended(tmp_path):
+    with running(tmp_path / "data", dicom_associations=2) as own:
+        one, two = own.associate(ECHO), own.associate(ECHO)
+        third = own.associate(ECHO)
+        assert third.is_rejected
+        assert (third.acceptor.primitive.result, third.acceptor.primitive.result_source, third.acceptor.primitive.diagnostic) == (2, 3, 2)
+        one.release()
+        for _ in range(100):
+            again = own.associate(ECHO)
+            if again.is_established:
+                break
+        assert again.is_established and two.send_c_echo().Status == 0
+        again.release()
+        two.release()
+
+
+@pytest.mark.peers
+def test_echoscu_is_answered(gateway):
+    subprocess.run([peer("echoscu"), "-aet", SENDER, "-aec", "HUB", "127.0.0.1", str(gateway.port)], check=True, timeout=20)
+
+
+@pytest.mark.peers
+def test_echoscu_of_an_unknown_caller_fails_and_says_why(gateway):
+    done = subprocess.run([peer("echoscu"), "-aet", "STRANGER", "-aec", "HUB", "127.0.0.1", str(gateway.port)],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0 and "Calling AE Title Not Recognized" in done.stdout + done.stderr
