@@ -21,6 +21,7 @@ LONGEST_NAME = 64
 TOUCH_AFTER = timedelta(seconds=60)
 _hasher = PasswordHasher()          # RFC 9106 low-memory profile, the library's default
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$MTIzNDU2Nzg5MDEyMzQ1Ng$5nb6lXo5OBXTx4Gp3oHhZM8bPfYVKJnQ2J4mWzSAvWk"
+_PLAIN = "abcdefghjkmnpqrstuvwxyz23456789"
 log = logging.getLogger("hub.accounts")
 _WRONG = ("wrong_password", "用户名或密码不正确。", "the user name or password is wrong.")
 
@@ -29,10 +30,7 @@ def create(hub: Hub, actor: Actor, *, username: str, password: str, display_name
            site_id: int | None = None, title: str = "", language: str = "zh", must_change_password: bool = False) -> int:
     """Adds a person and returns the account's id. A clinic account belongs to a site."""
     actor.require("account.manage")
-    if role not in ROLES:
-        raise Invalid("bad_role", f"角色只能是 {'、'.join(ROLES)}。", f"a role is one of {', '.join(ROLES)}.")
-    if role == "clinic" and site_id is None:
-        raise Invalid("no_site", "申请机构账号必须指定所属机构。", "a clinic account needs a site.")
+    _check_role(role, site_id)
     username = username.strip().lower()
     if not 2 <= len(username) <= 64 or any(ch.isspace() for ch in username):
         raise Invalid("bad_username", "用户名应为 2 至 64 个字符，不含空格。", "a user name has 2 to 64 characters without spaces.")
@@ -42,8 +40,7 @@ def create(hub: Hub, actor: Actor, *, username: str, password: str, display_name
     with hub.writing() as connection:
         if connection.scalar(select(account.c.id).where(account.c.username == username)) is not None:
             raise Invalid("username_taken", "该用户名已存在。", "this user name exists already.")
-        if site_id is not None and connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
-            raise Invalid("no_site", "没有这个机构。", "no such institution.")
+        _check_site(connection, site_id)
         account_id = connection.execute(insert(account).values(
             username=username, display_name=display_name.strip() or username, title=title.strip(), role=role, site_id=site_id,
             password_hash=_hasher.hash(password), language=language, active=True, failures=0,
@@ -134,6 +131,37 @@ def reset_password(hub: Hub, actor: Actor, account_id: int, new: str) -> None:
         audit.append(connection, hub.now(), actor, "account.reset_password", "account", account_id)
 
 
+def make_password() -> str:
+    """A random password to be told once: 16 letters and digits in four groups, none that look alike (about 79 bits)."""
+    letters = "".join(secrets.choice(_PLAIN) for _ in range(16))
+    return "-".join(letters[at:at + 4] for at in range(0, 16, 4))
+
+
+def unlock(hub: Hub, actor: Actor, account_id: int) -> None:
+    """Lifts the lock that wrong passwords brought; the password stays."""
+    actor.require("account.manage")
+    with hub.writing() as connection:
+        if connection.execute(update(account).where(account.c.id == account_id).values(failures=0, locked_until=None)).rowcount != 1:
+            raise NotFound("not_found", "没有这个账号。", "no such account.")
+        audit.append(connection, hub.now(), actor, "account.unlock", "account", account_id)
+
+
+def set_role(hub: Hub, actor: Actor, account_id: int, role: str, site_id: int | None) -> None:
+    """Gives a person another role or site; it holds from their next request on."""
+    actor.require("account.manage")
+    if account_id == actor.account_id:
+        raise Refused("not_yourself", "不能更改自己的角色，请由另一位管理员操作。", "nobody changes their own role; ask another administrator.")
+    _check_role(role, site_id)
+    with hub.writing() as connection:
+        _check_site(connection, site_id)
+        before = connection.execute(select(account.c.role, account.c.site_id).where(account.c.id == account_id)).one_or_none()
+        if before is None:
+            raise NotFound("not_found", "没有这个账号。", "no such account.")
+        connection.execute(update(account).where(account.c.id == account_id).values(role=role, site_id=site_id))
+        audit.append(connection, hub.now(), actor, "account.set_role", "account", account_id, site_id, role=role, site=site_id,
+                     role_before=before.role, site_before=before.site_id)
+
+
 def set_active(hub: Hub, actor: Actor, account_id: int, active: bool) -> None:
     """Lets a person in again, or shuts them out at once."""
     actor.require("account.manage")
@@ -160,6 +188,18 @@ def listed(hub: Hub, actor: Actor) -> list:
     with hub.reading() as connection:
         return list(connection.execute(select(account, site.c.name.label("site_name")).outerjoin(site, site.c.id == account.c.site_id)
                                        .order_by(account.c.role, account.c.username)))
+
+
+def _check_role(role: str, site_id: int | None) -> None:
+    if role not in ROLES:
+        raise Invalid("bad_role", f"角色只能是 {'、'.join(ROLES)}。", f"a role is one of {', '.join(ROLES)}.")
+    if role == "clinic" and site_id is None:
+        raise Invalid("no_site", "申请机构账号必须指定所属机构。", "a clinic account needs a site.")
+
+
+def _check_site(connection: Connection, site_id: int | None) -> None:
+    if site_id is not None and connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
+        raise Invalid("no_site", "没有这个机构。", "no such institution.")
 
 
 def _session_of(hub: Hub, token: str):

@@ -75,6 +75,8 @@ def _element(dataset: Dataset, tag: BaseTag, declared, place: str, settled: dict
         return _with("SQ", [_object(item, tuple(declared_sets(item)) or declared, f"{address}/{place_of_item}", {})
                             for place_of_item, item in enumerate(items)])
     value = element.value
+    if isinstance(element, RawDataElement) and value is None and element.length:      # deferred: too big to read now
+        return {"vr": vr, "BulkDataURI": address}
     if not isinstance(value, bytes):
         value = _as_bytes(value, vr, little)
         if not isinstance(value, bytes):

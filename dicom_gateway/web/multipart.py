@@ -10,6 +10,7 @@ from hub.errors import Invalid
 
 CHUNK = 1 << 20
 LONGEST_HEADER = 16 * 1024
+BROKEN = "bad_multipart"
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,200})"|([^;,\s"]{1,200}))""", re.IGNORECASE)
 
 
@@ -122,4 +123,4 @@ class _Reader:
 
 
 def _broken() -> Invalid:
-    return Invalid("bad_multipart", "上传内容不是完整的 multipart/related 消息。", "the upload is not a complete multipart/related message.")
+    return Invalid(BROKEN, "上传内容不是完整的 multipart/related 消息。", "the upload is not a complete multipart/related message.")

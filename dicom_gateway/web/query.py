@@ -6,7 +6,7 @@ that the index does not hold is ignored and said in a Warning header.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
@@ -42,12 +42,11 @@ class Question:
     include: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     capped: bool = False
-    asked: tuple[str, ...] = field(default=())
 
 
 def question(parameters: list[tuple[str, str]]) -> Question:
     """The question in a request's parameters, in their order. Invalid names the one that cannot be understood."""
-    matches, include, warnings, asked, ignored = [], set(), [], [], []
+    matches, include, warnings, ignored = [], set(), [], []
     limit, offset = None, 0
     for name, value in parameters:
         lower = name.lower()
@@ -64,7 +63,6 @@ def question(parameters: list[tuple[str, str]]) -> Question:
         elif lower not in _OTHERS:
             tag = _tag(name.split(".")[-1], name)
             keyword = keyword_for_tag(int(tag, 16))
-            asked.append(tag)
             if "." in name or keyword not in SEARCHED:
                 ignored.append(name)
             elif value not in ("", "*", '""'):
@@ -73,7 +71,7 @@ def question(parameters: list[tuple[str, str]]) -> Question:
         warnings.append("The following attributes are not searched and were ignored: " + ", ".join(_ascii(name) for name in ignored[:20]))
     capped = limit is None or limit > MOST_RESULTS
     return Question(matches, MOST_RESULTS if limit is not None and capped else DEFAULT_RESULTS if limit is None else limit, offset,
-                    frozenset(include), tuple(warnings), capped, tuple(asked))
+                    frozenset(include), tuple(warnings), capped)
 
 
 def _match(name: str, keyword: str, value: str) -> Match:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from dicom_gateway.web.frames import NotAcceptable
 from dicom_gateway.web.multipart import Part
 from hub.errors import Conflict, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
 
+log = logging.getLogger("hub.web")
+
 DICOM_JSON = "application/dicom+json"
+WORTH_PACKING = 1024
 STATUS = ((NotFound, 404), (NotAcceptable, 406), (Refused, 403), (Invalid, 400), (Conflict, 409), (OutOfSpace, 507), (Retryable, 503))
 NOT_THERE = ("no_frame", "no_pixels")
 
@@ -27,6 +31,12 @@ def refusal(error: HubError) -> Response:
     return _private(reply, False)
 
 
+def missing(error: FileNotFoundError) -> Response:
+    """A blob that the index names and the disk has lost: said to the client, and loudly to the log."""
+    log.error("a stored file is missing: %s", error.filename)
+    return refusal(NotFound("no_blob", "原始文件缺失，请联系管理员。", "a stored file is missing; tell the administrator."))
+
+
 def require_json() -> None:
     """NotAcceptable unless the client takes DICOM JSON (PS3.18 8.7.5)."""
     accepted = asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
@@ -34,18 +44,30 @@ def require_json() -> None:
         raise NotAcceptable("not_acceptable", "此处只提供 application/dicom+json。", "only application/dicom+json is given here.")
 
 
-def json_reply(body: bytes, packed: bytes | None = None, status: int = 200, warnings: tuple[str, ...] = (), etag: str = "") -> Response:
-    """DICOM JSON, gzipped where the client takes that. ``packed``: the same already gzipped."""
-    squeezed = len(body or packed) > 1024 and "gzip" in request.headers.get("Accept-Encoding", "").lower()
-    etag = etag or sha256(body).hexdigest()
-    content = (packed if packed is not None else gzip.compress(body, 1)) if squeezed else body
+def json_reply(body: bytes, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
+    """DICOM JSON, gzipped where that is worth it and the client takes it."""
+    squeezed = len(body) > WORTH_PACKING and takes_gzip()
+    return _json(gzip.compress(body, 1) if squeezed else body, squeezed, tag_of(body), status, warnings)
+
+
+def packed_json_reply(packed: bytes) -> Response:
+    """DICOM JSON that is gzipped already, unpacked for clients that do not take that."""
+    squeezed = takes_gzip()
+    return _json(packed if squeezed else gzip.decompress(packed), squeezed, tag_of(packed))
+
+
+def takes_gzip() -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
+
+
+def _json(content: bytes, squeezed: bool, etag: str, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
     reply = Response(content, status, content_type=DICOM_JSON)
     reply.vary.update(("Accept", "Accept-Encoding"))
     if squeezed:
         reply.headers["Content-Encoding"] = "gzip"
     for text in warnings:
         reply.headers.add("Warning", f'299 {request.host}: "{text}"')
-    reply.set_etag(f"{etag[:40]}-gz" if squeezed else etag[:40])
+    reply.set_etag(f"{etag}-gz" if squeezed else etag)
     return _private(reply, True).make_conditional(request)
 
 

@@ -37,6 +37,7 @@ def blueprint(hub: Hub, actor_of_request: Callable[[], Actor], name: str = "dico
     web = Blueprint(name, __name__)
     desk = _Desk(hub, actor_of_request)
     web.register_error_handler(HubError, replies.refusal)
+    web.register_error_handler(FileNotFoundError, replies.missing)
     study, series, instance = "/studies/<s>", "/studies/<s>/series/<e>", "/studies/<s>/series/<e>/instances/<i>"
     for rule, end, view in (
         ("/studies", "studies", lambda: desk.search("study")),
@@ -71,13 +72,13 @@ class _Desk:
         self._hub, self._actor, self._shelf = hub, actor_of_request, Shelf(hub)
 
     def root(self) -> str:
-        """The service's own address, from the request's: everything before /studies, /series or /instances."""
-        path = request.path
+        """The service's own address: the public one where it is set, else the request's."""
+        path, host = request.script_root + request.path, self._hub.settings.public_url.rstrip("/") or request.host_url.rstrip("/")
         for word in ("/studies", "/series", "/instances"):
             head, found, _ = path.partition(word)
             if found:
-                return f"{request.url_root.rstrip('/')}{head}"
-        return f"{request.url_root.rstrip('/')}{path.rstrip('/')}"
+                return f"{host}{head}"
+        return f"{host}{path.rstrip('/')}"
 
     def search(self, level: str, s: str = "", e: str = "") -> Response:
         replies.require_json()
@@ -85,7 +86,7 @@ class _Desk:
         given = [Match(field, (uid,)) for field, uid in (("study_uid", s), ("series_uid", e)) if uid]
         for one in given:
             require_uid(one.values[0])
-        opened = self._open(s) if s else None
+        opened = self._shelf.open(self._actor(), s) if s else None
         rows = studies.matching(self._hub, self._actor(), level, [*given, *asking.matches], asking.limit + 1, asking.offset)
         warnings = asking.warnings
         if len(rows) > asking.limit:
@@ -133,7 +134,7 @@ class _Desk:
         def make() -> bytes:
             return gzip.compress(metadata.document(self._shelf.lines(opened, wanted), root), 1, mtime=0)
         packed = self._shelf.remembered(key, make) if made is not None else make()
-        return replies.json_reply(b"" if _takes_gzip() else gzip.decompress(packed), packed, etag=replies.tag_of(packed))
+        return replies.packed_json_reply(packed)
 
     def frames(self, s: str, e: str, i: str, frames: str) -> Response:
         opened, (one,) = self._wanted(s, e, i)
@@ -170,7 +171,8 @@ class _Desk:
                 raise NotAcceptable("not_acceptable", "原始文件只按接收时的传输语法提供。",
                                     f"instances are given as they were received: application/dicom; transfer-syntax={one.transfer_syntax} or *.")
             single = taken.media == "application/dicom" and not taken.multipart
-            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", self._hub.blobs.path(one.sha256), one.size,
+            file = self._hub.blobs.path(one.sha256)
+            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", file, file.stat().st_size,
                               f"{self.root()}/studies/{s}/series/{one.series_uid}/instances/{one.sop_uid}"))
         if i and single:
             return replies.single_reply(parts[0], wanted[0].sha256)
@@ -213,19 +215,14 @@ class _Desk:
     def _accepted(self):
         return asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
 
-    def _open(self, s: str) -> Opened:
-        return self._shelf.open(self._actor(), s)
-
     def _wanted(self, s: str, e: str, i: str) -> tuple[Opened, list]:
         for uid in (s, e, i):
             if uid:
                 require_uid(uid)
-        opened = self._open(s)
+        actor = self._actor()
+        actor.require("study.images")
+        opened = self._shelf.open(actor, s)
         return opened, opened.instances(e, i)
-
-
-def _takes_gzip() -> bool:
-    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
 
 
 def _frame_numbers(text: str, frames: int) -> list[int]:

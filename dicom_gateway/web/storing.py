@@ -14,7 +14,7 @@ from flask import Request, Response
 from dicom_gateway.dataset import read_header, summary
 from dicom_gateway.services.store import take_in
 from dicom_gateway.web import replies
-from dicom_gateway.web.multipart import arriving, boundary_of
+from dicom_gateway.web.multipart import BROKEN, arriving, boundary_of
 from dicom_gateway.web.shelf import require_uid
 from hub.context import Hub
 from hub.errors import HubError, Invalid, OutOfSpace, Refused
@@ -99,6 +99,8 @@ def _take_part(hub: Hub, device: Device, pieces: Iterator[bytes], study_uid: str
         else:
             account.stored.append(_success(told, root, KEPT_BESIDE if taken.outcome == "conflict" else None))
     except HubError as error:
+        if error.code == BROKEN:
+            raise
         log.error("STOW-RS from %s: an instance was refused: %s", device.name, error)
         full = isinstance(error, OutOfSpace) or error.code == "too_large"
         account.failed.append(_failure(OUT_OF_RESOURCES if full else PROCESSING_FAILURE, told))

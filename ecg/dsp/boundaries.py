@@ -12,17 +12,18 @@ from .spectrum import low_pass
 
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
 SPIKE_S = 0.014
-FAST_CAP_UV_S = 4500.0
-ON_CAP_UV_S = 2500.0
+FAST_CAP_UV_S = 5000.0
+ON_CAP_UV_S = 1200.0
+GROUND_TIMES = 1.3             # times the slope of the quiet stretches around the QRS
 QRS_CORNER_HZ = 40.0
-FAST_SHARE = 0.15              # of the largest speed of all leads: surely QRS
+FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
-QRS_SLACK_IN_S = 0.04          # and inside
+QRS_SLACK_IN_S = 0.05          # and inside
 CALM_S = 0.012
-QRS_OWN_SHARE = 0.4
+QRS_OWN_SHARE = 0.6
 QRS_ON_SHARE = 0.04
 QRS_OFF_SHARE = 0.06
-T_WINDOW_S = 0.145
+T_WINDOW_S = 0.148
 T_CORNER_HZ = 20.0
 T_LAST_S = 0.60                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
 T_PEAK_LAST_S = 0.48
@@ -32,7 +33,7 @@ T_OWN_SHARE = 0.3
 P_FIRST_S = 0.46               # P may begin this long before R (first degree block)
 P_USUAL_S = 0.30               # before this, a P loses weight against a later one
 P_EARLY_LOSS = 0.5
-P_ON_WINDOW_S = 0.075
+P_ON_WINDOW_S = 0.080
 P_OFF_WINDOW_S = 0.055
 P_CORNER_HZ = 30.0
 P_NEAR_S = 0.05
@@ -107,9 +108,9 @@ def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray
     top = np.where(inside, steep, 0).max(axis=2, keepdims=True)
     ground = np.quantile(np.where(inside, np.inf, steep), 0.3, axis=2, keepdims=True)
     slack = int(QRS_SLACK_S * rate_hz)
-    on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), 1.5 * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
+    on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), GROUND_TIMES * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
     back = steep.shape[2] - 1
-    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, 1.5 * ground)[..., ::-1], back - last, slack,
+    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, GROUND_TIMES * ground)[..., ::-1], back - last, slack,
                         QRS_SLACK_IN_S * rate_hz, rate_hz)
     shaped = rows.reshape(groups, leads, -1)
     level = _value(shaped, on)

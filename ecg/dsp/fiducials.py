@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .boundaries import POINTS, delineate
-from .medians import Medians, median_beats
+from .medians import Medians, best_fit, median_beats
 from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
 P_SEARCH_S = 0.22
-P_LIKENESS = 0.75              # how alike the stretch before the QRS must be from beat to beat
-P_LIKENESS_AT_TIMES = 0.92     # the same where some intervals jump
-P_LIKENESS_IRREGULAR = 0.95    # and where all do
-IRREGULAR = 0.06               # median change of successive intervals, share of the interval
-IRREGULAR_AT_TIMES = 0.33      # share of successive intervals that change by more than a tenth
+P_LIKENESS = 0.62              # how alike the stretch before the QRS must be from beat to beat
+P_LIKENESS_PER_CHANGE = 1.4    # the more the intervals change (share of the interval), the more is asked
+P_LIKENESS_JUMPING = 0.92      # the same where many intervals jump by more than a tenth
+JUMPING = 0.45                 # share of intervals that do
+JUMPING_FAST = 0.33            # and where the ventricles beat faster than every 0.6 s
+FAST_S = 0.60
 P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
-EDGE_LEADS = 0.03              # share of leads that may reach beyond a global edge
+WAVE_SHIFT_S = 0.03            # how far P or T of one beat may lie from their usual place
+WAVE_MARGIN_S = 0.02
+WAVE_FIT = 0.8
+EDGE_LEADS = 0.0               # share of leads that may reach beyond a global edge: none (IEC 60601-2-25)
+P_EDGE_LEADS = 0.06            # but P is small, and the leads where it is smallest scatter most
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,36 @@ def _chunk(samples: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
     largest = np.flatnonzero(medians.shape == 0)
     size = np.bincount(medians.member, minlength=len(medians.shape))
     main = largest[size[largest].argmax()]
-    points, whole = found[medians.member] + back[..., None], overall[medians.member] + back
+    moved = _moved(medians, rate_hz, overall)
+    points, whole = found[medians.member] + back[..., None] + moved[:, None], overall[medians.member] + back + moved
     inside = (whole >= 0) & (whole < samples.shape[1])
     whole[~inside] = np.nan
     points[(points < 0) | (points >= samples.shape[1])] = np.nan
     return Fiducials(points, whole, medians.shape[medians.member], medians.at, medians.templates[main],
                      found[main], overall[main], medians.before, likeness)
+
+
+def _moved(medians: Medians, rate_hz: float, overall: np.ndarray) -> np.ndarray:
+    """(beats, 9): how far P and T of each beat lie from where its averaged beat has them, in samples.
+
+    The wave of the average is shifted over the beat on all leads; a poor fit leaves it where it is.
+    """
+    moved = np.zeros((len(medians.member), len(POINTS)))
+    reach = int(WAVE_SHIFT_S * rate_hz)
+    width = medians.templates.shape[2]
+    for columns, first, last in (((0, 1, 2), 0, 2), ((7, 8), 7, 8)):
+        for group in range(len(medians.templates)):
+            low, high = overall[group, first], overall[group, last]
+            mine = np.flatnonzero(medians.member == group)
+            if len(mine) < 2 or not np.isfinite(low + high):
+                continue
+            low, high = int(low - WAVE_MARGIN_S * rate_hz), int(high + WAVE_MARGIN_S * rate_hz)
+            if low - reach < 0 or high + reach + 1 > width or high - low < 8:
+                continue
+            fit, shift = best_fit(medians.beats[mine][..., low - reach:high + reach + 1], medians.templates[group][:, low:high + 1], reach)
+            good = (fit > WAVE_FIT) & (np.abs(shift) < reach)
+            moved[np.ix_(mine[good], columns)] = shift[good][:, None]
+    return moved
 
 
 def _intervals(medians: Medians, intervals: np.ndarray) -> np.ndarray:
@@ -94,10 +123,11 @@ def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: 
     wanted = P_LIKENESS
     if len(intervals) >= 4:
         change = np.abs(np.diff(intervals)) / np.median(intervals)
-        if np.median(change) > IRREGULAR:
-            wanted = P_LIKENESS_IRREGULAR
-        elif np.mean(change > 0.1) > IRREGULAR_AT_TIMES:
-            wanted = P_LIKENESS_AT_TIMES
+        usual = float(np.median(change))
+        wanted = min(P_LIKENESS + P_LIKENESS_PER_CHANGE * usual, 0.95)
+        jumping = np.mean(change > 0.1)
+        if jumping > JUMPING or (jumping > JUMPING_FAST and np.median(intervals) < FAST_S):
+            wanted = max(wanted, P_LIKENESS_JUMPING)
     return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
 
@@ -125,7 +155,8 @@ def _overall(found: np.ndarray) -> np.ndarray:
     result = np.full((found.shape[0], len(POINTS)), np.nan)
     for column, name in enumerate(POINTS):
         values = found[..., column]
-        share = EDGE_LEADS if name.endswith("_on") else 1 - EDGE_LEADS if name.endswith("_off") else 0.5
+        beyond = P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS
+        share = beyond if name.endswith("_on") else 1 - beyond if name.endswith("_off") else 0.5
         some = np.isfinite(values).any(axis=1)
         if some.any():
             result[some, column] = np.nanquantile(values[some], share, axis=1)

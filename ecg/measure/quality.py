@@ -16,7 +16,7 @@ from ..findings import Finding, Quality
 
 FLAT_UV = 8.0                  # a lead whose middle 98 % spans less carries no heart
 LARGEST_UV = 15000.0           # a heart makes at most a few millivolts
-WANDER_UV = (800.0, 2500.0)    # peak to peak of the baseline: remark, repeat
+WANDER_UV = (1200.0, 3000.0)    # peak to peak of the baseline: remark, repeat
 MAINS_UV = (25.0, 150.0)       # amplitude: remark, repeat
 MUSCLE_UV = (20.0, 60.0)       # standard deviation above 35 Hz between the complexes: remark, repeat
 GAP_SHARE = 0.2

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from hub.context import Hub
 from hub.delivery.channels import deliverer
 from hub.delivery.parcel import Parcel
-from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
+from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
 from hub.flow.lettering import compose_pdf
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
@@ -57,12 +57,12 @@ def deliver(hub: Hub, delivery_id: int) -> None:
     try:
         words = deliverer(row.channel)(hub, parcel)
     except Permanent as error:
-        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", str(error), row)
+        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", words_of(error), row)
         return
     except Exception as error:
         if not isinstance(error, Retryable):
             log.exception("delivery %s by %s failed", delivery_id, row.channel)
-        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", str(error) or type(error).__name__, row)
+        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", words_of(error), row)
         return
     _end_attempt(hub, delivery_id, receipt_id, "deliver", "delivered", words, row)
 
@@ -113,11 +113,19 @@ def acknowledge(hub: Hub, actor: Actor, report_id: int) -> None:
 def deliveries(hub: Hub, actor: Actor, state: str = "") -> list:
     """Deliveries with their report and site, newest first, for the operations page."""
     actor.require("delivery.view")
-    found = (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"))
-             .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
-             .order_by(delivery.c.id.desc()).limit(200))
+    found = _deliveries().order_by(delivery.c.id.desc()).limit(200)
     with hub.reading() as connection:
         return list(connection.execute(found.where(delivery.c.state == state) if state else found))
+
+
+def delivery_of(hub: Hub, actor: Actor, delivery_id: int):
+    """One delivery with its report, site and destination. NotFound if there is none."""
+    actor.require("delivery.view")
+    with hub.reading() as connection:
+        row = connection.execute(_deliveries().where(delivery.c.id == delivery_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这次发送。", "no such delivery.")
+    return row
 
 
 def receipts(hub: Hub, actor: Actor, delivery_id: int) -> list:
@@ -241,6 +249,12 @@ def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
         patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
         institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,
         critical=one.critical, reader_name=one.reader_name, reviewer_name=one.reviewer_name)
+
+
+def _deliveries():
+    return (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"), destination.c.address)
+            .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
+            .outerjoin(destination, destination.c.id == delivery.c.destination_id))
 
 
 def _report(connection: Connection, report_id: int):

@@ -11,7 +11,7 @@ from importlib import import_module
 from threading import Event, Thread
 
 from hub.context import Hub, open_hub
-from hub.errors import Conflict, Permanent
+from hub.errors import Conflict, Permanent, words_of
 from hub.flow import preparation
 from hub.queue import outbox
 from hub.settings import load
@@ -68,7 +68,7 @@ def _attempt(hub: Hub, job) -> Exception | None:
 
 
 def _record(hub: Hub, job, error: Exception | None) -> str:
-    words = str(error) or type(error).__name__
+    words = words_of(error) if error is not None else ""
     last = error is not None and (isinstance(error, Permanent) or job.tries >= hub.settings.job_tries)
     if last and job.kind in GIVEN_UP:
         GIVEN_UP[job.kind](hub, **job.args)      # before the job is called failed: a crash between repeats it

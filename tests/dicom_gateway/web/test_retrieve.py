@@ -1,4 +1,5 @@
 """WADO-RS against the files that were sent."""
+import base64
 import gzip
 import io
 import json
@@ -9,6 +10,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from hub.flow import administration
+from tests.dicom_gateway.web.objects import file_of
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
 HTJ2K = "1.2.840.10008.1.2.4.201"
@@ -193,3 +195,39 @@ def test_a_look_is_audited_once_and_not_for_every_frame(ct):
 
 def test_capabilities_name_the_transactions(ct):
     assert set(json.loads(ct.house.get("/").data)["transactions"]) == {"search", "retrieve", "store"}
+
+
+def test_a_head_request_says_the_length_without_the_bytes(ct):
+    uid = next(iter(ct.files))
+    client, headers = ct.house.app.test_client(), {"X-Person": "reader", "Accept": "application/dicom"}
+    head = client.head(f"/dicomweb{ct.path}/instances/{uid}", headers=headers)
+    assert head.status_code == 200 and not head.data
+    assert int(head.headers["Content-Length"]) == ct.files[uid].stat().st_size
+    assert "GET" in client.options("/dicomweb/studies", headers=headers).headers["Allow"]
+
+
+def test_a_file_that_the_disk_has_lost_is_named_and_the_others_are_given(house):
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1"))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.2", PixelData=bytes(32)))
+    lost = house.hub.blobs.keep(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1")).sha256
+    house.hub.blobs.path(lost).unlink()
+    at = "/studies/1.2.10/series/1.2.10.1/instances"
+    assert house.get(f"{at}/1.2.10.1.1/frames/1").status_code == 404
+    assert house.get(f"{at}/1.2.10.1.1").json["code"] == "no_blob"
+    assert house.get(f"{at}/1.2.10.1.2/frames/1").status_code == 200
+
+
+def test_big_values_are_given_by_address_before_and_after_preparation(house):
+    icon, curve = bytes(range(256)) * 8, bytes(range(250)) * 8_000
+    content = file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", ICCProfile=icon, EncapsulatedDocument=curve, RedPaletteColorLookupTableData=b"\1\2" * 4)
+    study_id = house.send(content).study_id
+    for _ in range(2):
+        (told,) = house.get("/studies/1.2.10/metadata").json
+        assert base64.b64decode(told["00281201"]["InlineBinary"]) == b"\1\2" * 4
+        for tag, value in (("00282000", icon), ("00420011", curve)):
+            assert told[tag].keys() == {"vr", "BulkDataURI"}
+            at = told[tag]["BulkDataURI"].partition("/dicomweb")[2]
+            (_, got), = parts_of(house.get(at, Accept=OCTETS))
+            assert got == value
+            assert house.get(at, Accept="application/octet-stream", Range="bytes=5-8").data == value[5:9]
+        house.prepare(study_id)
