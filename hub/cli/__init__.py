@@ -82,7 +82,12 @@ def main() -> None:
     for chatty in ("alembic", "pynetdicom", "httpx", "pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(chatty).setLevel(logging.ERROR if chatty.startswith("pyhanko") else logging.WARNING)
     try:
+<<<<<<< HEAD
         ended = cli(standalone_mode=False)      # click hands back the code of an Exit instead of raising it
+=======
+        code = cli(standalone_mode=False)      # click hands an Exit back as its number
+        sys.exit(code if isinstance(code, int) else DONE)
+>>>>>>> coretests
     except HubError as error:
         click.echo(f"{error.zh}\n{error.en}", err=True)
         sys.exit(IMPOSSIBLE)
@@ -91,4 +96,3 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    sys.exit(ended if isinstance(ended, int) else DONE)
