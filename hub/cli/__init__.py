@@ -82,12 +82,8 @@ def main() -> None:
     for chatty in ("alembic", "pynetdicom", "httpx", "pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(chatty).setLevel(logging.ERROR if chatty.startswith("pyhanko") else logging.WARNING)
     try:
-<<<<<<< HEAD
-        ended = cli(standalone_mode=False)      # click hands back the code of an Exit instead of raising it
-=======
         code = cli(standalone_mode=False)      # click hands an Exit back as its number
         sys.exit(code if isinstance(code, int) else DONE)
->>>>>>> coretests
     except HubError as error:
         click.echo(f"{error.zh}\n{error.en}", err=True)
         sys.exit(IMPOSSIBLE)
