@@ -228,3 +228,27 @@ def _make_county(hub: Hub) -> County:
         person("reader", "王报告", "reader"), person("reader2", "赵报告", "reader"), person("reviewer", "李审核", "reviewer"),
         person("colleague", "孙审核", "reviewer"), person("qingshan", "青山卫生院", "clinic", qingshan),
         person("baihe", "白河卫生院", "clinic", baihe), person("admin", "管理员", "administrator"), person("auditor", "审计员", "auditor"))
+
+
+_must_run = {marker for marker in os.environ.get("HUB_TEST_MUST_RUN", "").split(",") if marker}
+_left_out: list[str] = []
+
+
+def pytest_runtest_logreport(report):
+    """Notes every skipped test that bears a marker which HUB_TEST_MUST_RUN names."""
+    if report.skipped and not hasattr(report, "wasxfail") and _must_run & set(report.keywords):
+        _left_out.append(report.nodeid)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Fails the run when a test that must run here was skipped."""
+    if _left_out and exitstatus == 0:
+        session.exitstatus = 1
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says whether browser journeys could be run, and which required tests were skipped."""
+    if shutil.which("chromium") is None:
+        terminalreporter.write_line("No Chromium found: browser journeys were not run.")
+    for nodeid in _left_out:
+        terminalreporter.write_line(f"must run here, but was skipped: {nodeid}", red=True)
