@@ -217,6 +217,18 @@ def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
                 report_id=row.id, site_id=row.site_id, destination_id=destination_id, channel=channel, pdf_sha256=row.pdf_sha256,
                 state=DELIVERY.initial, attempts=0, created_at=now, due_at=now)).inserted_primary_key[0]
             outbox.enqueue(connection, now, "deliver", str(delivery_id), delivery_id=delivery_id)
+    _withdraw_older(connection, now, row)
+
+
+def _withdraw_older(connection: Connection, now, row) -> None:
+    """What has not left yet of an older letter of the same reading does not leave any more: the newer one does."""
+    of_reading = select(report.c.id).where(report.c.reading_id == row.reading_id, report.c.version <= row.version)
+    older = connection.execute(select(delivery.c.id, delivery.c.site_id).where(
+        delivery.c.report_id.in_(of_reading), delivery.c.pdf_sha256 != row.pdf_sha256,
+        delivery.c.state.in_(DELIVERY.sources("withdraw")))).all()
+    for one in older:
+        advance(connection, DELIVERY, one.id, "withdraw")
+        audit.append(connection, now, SYSTEM, "delivery.withdrawn", "delivery", one.id, one.site_id, by_report=row.id)
 
 
 def _end_attempt(hub: Hub, delivery_id: int, receipt_id: int, event: str, outcome: str, words: str, row) -> None:

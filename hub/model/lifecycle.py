@@ -83,6 +83,8 @@ DELIVERY = Lifecycle("delivery", "due", {
     ("resend", "refused"): "due",
     ("resend", "overdue"): "due",
     ("acknowledge", "delivered"): "acknowledged",
+    ("withdraw", "due"): "withdrawn",
+    ("withdraw", "overdue"): "withdrawn",
 })
 
 CRITICAL = Lifecycle("critical value", "raised", {
@@ -118,7 +120,7 @@ STATE_ZH = {
     "queued": "待诊断", "claimed": "已领取", "draft": "书写中", "preliminary": "待审核", "final": "已审核",
     "amended": "已修订", "bounced": "退回重做", "cancelled": "已取消",
     "due": "待发送", "sending": "发送中", "delivered": "已送达", "acknowledged": "已签收", "refused": "被拒收",
-    "overdue": "逾期未送达",
+    "overdue": "逾期未送达", "withdrawn": "已由新版取代",
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
     "open": "待处理", "resolved": "已处理",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
@@ -129,7 +131,7 @@ STATE_EN = {
     "ready": "Ready", "queued": "To read", "claimed": "Claimed", "draft": "Writing", "preliminary": "To review",
     "final": "Signed", "amended": "Amended", "bounced": "Repeat asked", "cancelled": "Cancelled",
     "due": "Due", "sending": "Sending", "delivered": "Delivered", "acknowledged": "Acknowledged",
-    "refused": "Refused", "overdue": "Overdue", "raised": "Raised", "notified": "Notified",
+    "refused": "Refused", "overdue": "Overdue", "withdrawn": "Replaced by a newer one", "raised": "Raised", "notified": "Notified",
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
     "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
 }

@@ -312,3 +312,18 @@ def test_settings_decide_when_a_delivery_is_given_up(hub, clock, issued, receive
         run_due(strict)
     dispatch.mark_overdue(strict)
     assert the_delivery(hub).state == "overdue" and run_due(replace(strict)) == 0
+
+
+def test_a_one_signature_letter_that_has_not_left_yet_is_withdrawn_for_the_one_with_both(hub, county, clock, quick_letters, receiver):
+    reading_id = queued_ct(hub, county, clock, urgency="emergency")
+    drafted(hub, county.reader, reading_id)
+    report_id = reporting.sign_alone(hub, county.reader, reading_id)
+    receiver.faults = [Retryable("down", "对方离线", "the node is down")]
+    while run_due(hub):
+        pass
+    reporting.countersign(hub, county.reviewer, report_id)
+    for _ in range(20):
+        clock.forward(seconds=5)
+        run_due(hub)
+    assert [row.state for row in rows(hub, delivery)] == ["withdrawn", "delivered"]
+    assert len(receiver.kept) == 1, "the clinic's node got the letter with both names, and no other"

@@ -45,7 +45,7 @@ def test_every_state_can_be_reached_and_has_words(one):
 def test_the_states_are_those_of_the_house_plan():
     assert set(STUDY.states) == {"receiving", "complete", "preparing", "ready", "reopened"}
     assert set(READING.states) == {"queued", "claimed", "draft", "preliminary", "final", "amended", "bounced", "cancelled"}
-    assert set(DELIVERY.states) == {"due", "sending", "delivered", "acknowledged", "refused", "overdue"}
+    assert set(DELIVERY.states) == {"due", "sending", "delivered", "acknowledged", "refused", "overdue", "withdrawn"}
     assert set(CRITICAL.states) == {"raised", "notified", "read_back", "closed", "escalated"}
 
 
