@@ -22,7 +22,7 @@ LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "p": ("P", "ms")
           "flutter_rate": ("扑动波", "/min"), "sokolow": ("SV1+RV5/6", "mV"), "cornell": ("RaVL+SV3", "mV"),
           "peguero": ("最深 S+SV4", "mV"), "calm_share": ("静息占比", "%"), "coupling": ("最短联律间期", "ms"),
           "largest_t": ("T 最高", "mV"), "lowest_limb": ("肢导最大 QRS", "mV"), "lowest_chest": ("胸导最大 QRS", "mV"),
-          "rr_spread": ("RR 差", "ms")}
+          "largest_qrs": ("最大 QRS", "mV"), "rr_spread": ("RR 差", "ms")}
 SCALED = {"mV": 0.001, "%": 100.0}
 DIGITS = {"mV": 2, "": 2}
 WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitude": "S", "r2_amplitude": "R'", "t_amplitude": "T",
@@ -81,6 +81,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     withheld = _withheld(recording, analysis, values)
     values["limited"] = float(bool(withheld))
     notes["limited"] = "；".join(dict.fromkeys(withheld.values()))
+    values["largest_qrs"] = max((one["qrs_peak_to_peak"].value or 0.0 for one in analysis.lead_measurements.values()), default=0.0)
     values["standard_leads"] = float(all(lead in recording.leads and lead not in analysis.quality.leads_off for lead in STANDARD_LEADS))
     recorded = tuple(lead for lead in recording.leads if lead not in analysis.quality.leads_off)
     return Facts(values, groups, notes, withheld, recorded)

@@ -56,7 +56,7 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
     found["free_p_ratio"] = atria.free_p / max(atria.p_count - atria.free_p, 1) if atria.free_p is not None else None
     found["long_interval"] = float((interval > 1.35 * usual).any()) if count >= 4 else None
     found["delta"] = float(_slurred(strip)) if strip is not None and count >= 3 else None
-    found["p_waves_apart"] = _apart(atria, known["heart_rate"])
+    found["p_waves_apart"] = _apart(atria, 60000.0 / known["rr"] if known["rr"] else None)
     return found
 
 
