@@ -27,6 +27,7 @@ SCALED = {"mV": 0.001, "%": 100.0}
 DIGITS = {"mV": 2, "": 2}
 WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitude": "S", "r2_amplitude": "R'", "t_amplitude": "T",
          "q_duration": "Q", "r_duration": "R", "s_duration": "S", "r_peak_time": "R 峰时", "st_j20": "ST"}
+SURE_SWAP = 0.8                # an exchange of chest leads less sure than this does not silence infarction
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
 
@@ -99,7 +100,7 @@ def _withheld(recording: Recording, analysis: Analysis, values: dict[str, float 
     for code in ("arm_reversal", "right_arm_right_leg", "left_arm_right_leg", "arms_legs", "right_arm_left_leg"):
         if code in codes:
             found.update(dict.fromkeys(("axis", "voltage", "infarction", "hypertrophy"), "肢体导联电极可能接反，未评估电轴、肥厚与心肌梗死"))
-    if "chest_swap" in codes:
+    if "chest_swap" in codes and codes["chest_swap"].confidence >= SURE_SWAP:
         found.update(dict.fromkeys(("infarction", "hypertrophy"), "胸导联可能接反，未评估肥厚与心肌梗死"))
     if analysis.quality.verdict == "repeat" and codes.keys() & {"wander", "muscle", "calibration", "saturated"}:
         found.update(dict.fromkeys(("st_t", "infarction", "summary"), "信号质量差，未评估 ST-T 与心肌梗死"))
