@@ -28,6 +28,7 @@ DIGITS = {"mV": 2, "": 2}
 WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitude": "S", "r2_amplitude": "R'", "t_amplitude": "T",
          "q_duration": "Q", "r_duration": "R", "s_duration": "S", "r_peak_time": "R 峰时", "st_j20": "ST"}
 SURE_SWAP = 0.8                # an exchange of chest leads less sure than this does not silence infarction
+MOST_OF_RR = 0.80
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
 
@@ -69,6 +70,8 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
     rate = values.get("heart_rate")
     values["qtc"] = values["qtc_fridericia"]
+    if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:
+        values["qtc"] = None                # T runs into the next P: its end cannot be told
     values.update(rhythm_facts(recording, analysis, values))
     groups: dict[str, tuple[str, ...]] = {}
     notes: dict[str, str] = {}

@@ -12,6 +12,7 @@ from ..measure.strip import Strip, strip_of
 from ..recording import Recording
 
 SLUR = (0.10, 0.35)            # speed of the first 30 ms as a share of the fastest
+ON_T = 0.9                     # of QT: before this the T wave is surely still there
 FEWEST = 5                     # beats, to speak of regularity
 
 
@@ -91,7 +92,7 @@ def _r_on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: f
         if before is None or before.qrs_on is None or qt_ms is None:
             continue
         begin = now.qrs_on if now.qrs_on is not None else now.r - int(0.05 * rate_hz)
-        if (begin - before.qrs_on) / rate_hz * 1000.0 < qt_ms:
+        if (begin - before.qrs_on) / rate_hz * 1000.0 < ON_T * qt_ms:
             return True
     return False
 
