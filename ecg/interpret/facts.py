@@ -22,11 +22,13 @@ LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "p": ("P", "ms")
           "flutter_rate": ("扑动波", "/min"), "sokolow": ("SV1+RV5/6", "mV"), "cornell": ("RaVL+SV3", "mV"),
           "peguero": ("最深 S+SV4", "mV"), "calm_share": ("静息占比", "%"), "coupling": ("最短联律间期", "ms"),
           "largest_t": ("T 最高", "mV"), "lowest_limb": ("肢导最大 QRS", "mV"), "lowest_chest": ("胸导最大 QRS", "mV"),
-          "rr_spread": ("RR 差", "ms")}
+          "largest_qrs": ("最大 QRS", "mV"), "rr_spread": ("RR 差", "ms")}
 SCALED = {"mV": 0.001, "%": 100.0}
 DIGITS = {"mV": 2, "": 2}
 WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitude": "S", "r2_amplitude": "R'", "t_amplitude": "T",
          "q_duration": "Q", "r_duration": "R", "s_duration": "S", "r_peak_time": "R 峰时", "st_j20": "ST"}
+SURE_SWAP = 0.8                # an exchange of chest leads less sure than this does not silence infarction
+MOST_OF_RR = 0.80
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
 
@@ -68,6 +70,8 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
     rate = values.get("heart_rate")
     values["qtc"] = values["qtc_fridericia"]
+    if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:
+        values["qtc"] = None                # T runs into the next P: its end cannot be told
     values.update(rhythm_facts(recording, analysis, values))
     groups: dict[str, tuple[str, ...]] = {}
     notes: dict[str, str] = {}
@@ -81,6 +85,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     withheld = _withheld(recording, analysis, values)
     values["limited"] = float(bool(withheld))
     notes["limited"] = "；".join(dict.fromkeys(withheld.values()))
+    values["largest_qrs"] = max((one["qrs_peak_to_peak"].value or 0.0 for one in analysis.lead_measurements.values()), default=0.0)
     values["standard_leads"] = float(all(lead in recording.leads and lead not in analysis.quality.leads_off for lead in STANDARD_LEADS))
     recorded = tuple(lead for lead in recording.leads if lead not in analysis.quality.leads_off)
     return Facts(values, groups, notes, withheld, recorded)
@@ -98,7 +103,7 @@ def _withheld(recording: Recording, analysis: Analysis, values: dict[str, float 
     for code in ("arm_reversal", "right_arm_right_leg", "left_arm_right_leg", "arms_legs", "right_arm_left_leg"):
         if code in codes:
             found.update(dict.fromkeys(("axis", "voltage", "infarction", "hypertrophy"), "肢体导联电极可能接反，未评估电轴、肥厚与心肌梗死"))
-    if "chest_swap" in codes:
+    if "chest_swap" in codes and codes["chest_swap"].confidence >= SURE_SWAP:
         found.update(dict.fromkeys(("infarction", "hypertrophy"), "胸导联可能接反，未评估肥厚与心肌梗死"))
     if analysis.quality.verdict == "repeat" and codes.keys() & {"wander", "muscle", "calibration", "saturated"}:
         found.update(dict.fromkeys(("st_t", "infarction", "summary"), "信号质量差，未评估 ST-T 与心肌梗死"))

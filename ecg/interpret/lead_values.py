@@ -4,6 +4,7 @@ from __future__ import annotations
 from ..findings import Analysis
 
 BEYOND_ST_UV = 70.0            # a last deflection counts when it stands out of the level at J by this much
+TALL_UV = 450.0                # and a tall one always
 ABSENT = {"no_such_wave", "no_p_wave", "no_t_wave"}
 
 
@@ -62,7 +63,7 @@ def _drop_what_is_st(lead: dict[str, float | None]) -> None:
     if level is None or last is None or (last == "r" and not lead.get("q_amplitude")):
         return
     height = lead[last + "_amplitude"]
-    if height * level > 0 and abs(height) < abs(level) + BEYOND_ST_UV:
+    if height * level > 0 and abs(height) < min(abs(level) + BEYOND_ST_UV, TALL_UV):
         for part in ("_amplitude", "_duration"):
             if last + part in lead:
                 lead[last + part] = 0.0

@@ -12,6 +12,7 @@ from ..measure.strip import Strip, strip_of
 from ..recording import Recording
 
 SLUR = (0.10, 0.35)            # speed of the first 30 ms as a share of the fastest
+ON_T = 0.9                     # of QT: before this the T wave is surely still there
 FEWEST = 5                     # beats, to speak of regularity
 
 
@@ -56,7 +57,7 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
     found["free_p_ratio"] = atria.free_p / max(atria.p_count - atria.free_p, 1) if atria.free_p is not None else None
     found["long_interval"] = float((interval > 1.35 * usual).any()) if count >= 4 else None
     found["delta"] = float(_slurred(strip)) if strip is not None and count >= 3 else None
-    found["p_waves_apart"] = _apart(atria, known["heart_rate"])
+    found["p_waves_apart"] = _apart(atria, 60000.0 / known["rr"] if known["rr"] else None)
     return found
 
 
@@ -91,7 +92,7 @@ def _r_on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: f
         if before is None or before.qrs_on is None or qt_ms is None:
             continue
         begin = now.qrs_on if now.qrs_on is not None else now.r - int(0.05 * rate_hz)
-        if (begin - before.qrs_on) / rate_hz * 1000.0 < qt_ms:
+        if (begin - before.qrs_on) / rate_hz * 1000.0 < ON_T * qt_ms:
             return True
     return False
 

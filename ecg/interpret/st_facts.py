@@ -43,7 +43,7 @@ def st_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None
                  and leads.t(lead) < 150)
     groups["t_flat"], notes["t_flat"], values["t_flat"] = flat, _shown(leads, flat, "t_amplitude", "T"), float(len(flat) >= 2)
     tall = tuple(lead for lead in CIRCLE[0][1:] + ("II", "III", "aVF", "I")
-                 if leads.t(lead) >= (1000 if lead[0] == "V" else 500) and leads.t(lead) > 0.75 * leads.r(lead))
+                 if leads.t(lead) >= (1000 if lead[0] == "V" else 500) and leads.t(lead) > 0.75 * max(leads.r(lead), leads.s(lead)))
     groups["t_tall"], notes["t_tall"], values["t_tall"] = tall, _shown(leads, tall, "t_amplitude", "T"), float(len(tall))
     values["largest_t"] = max((leads.t(lead) for row in CIRCLE for lead in row), default=0.0)
     values["concave"] = float(_concave(leads, up))

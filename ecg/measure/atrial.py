@@ -16,6 +16,7 @@ P_BEFORE_S, P_GAP_S = 0.24, 0.016
 STEP = 4                        # the P wave is searched at 62.5 Hz
 MATCH = 0.75
 LARGE = 0.5
+ALIKE = 0.6
 FIBRILLATORY_HZ = (4.0, 9.5)
 FLUTTER_HZ = (3.7, 5.8)
 
@@ -77,7 +78,9 @@ def without_ventricles(strip: Strip, qt_ms: float | None) -> np.ndarray:
         mean = mean - np.linspace(0, 1, mean.shape[1]) * (mean[:, -1:] - mean[:, :1]) - mean[:, :1]
         for at in strip.on[strip.shape == kind]:
             low, high = max(at - lead_in, 0), min(at + length, rest.shape[1])
-            rest[:, low:high] -= mean[:, low - at + lead_in:high - at + lead_in]
+            part, own = mean[:, low - at + lead_in:high - at + lead_in], strip.samples[:, low:high]
+            if np.sum(part * own) > ALIKE * np.sqrt(np.sum(part ** 2) * np.sum(own ** 2)):      # a P wave taken for a beat stays
+                rest[:, low:high] -= part
     return rest
 
 
@@ -123,8 +126,11 @@ def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     if len(top) == 0 or part[top].max() <= 0:
         return None, 0.0
     best = top[part[top].argmax()]
-    first = top[part[top] > 0.85 * part[best]][0]
-    return 60.0 * STRIP_RATE_HZ / (low + first), float(part[first])
+    for first in top[part[top] > 0.45 * part[best]]:              # the shortest step of which the best is a multiple
+        times = (low + best) / (low + first)
+        if abs(times - round(times)) < 0.05:
+            break
+    return float(60.0 * STRIP_RATE_HZ / (low + first)), float(part[best])
 
 
 def _flutter(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:

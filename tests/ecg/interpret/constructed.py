@@ -78,6 +78,19 @@ def two_to_one_block():
     return recording(rows, RATE)
 
 
+def dropped_beats():
+    """P waves at 75 a minute; the QRS after every fourth is missing."""
+    atria = np.arange(0.6, 14.4, 0.8)
+    conducted = np.array([at for k, at in enumerate(atria) if k % 4 != 3])
+    ventricles = built(seconds=15.0, r_times=conducted)
+    time = time_axis(15.0)
+    rows = ventricles.samples_uv.copy()
+    for at in atria[3::4] - 0.13:
+        for row, lead in enumerate(STANDARD_LEADS):
+            rows[row] += 120 * projection(lead, 50.0) * hump(time - at, -0.05, 0.05)
+    return recording(rows, RATE)
+
+
 def with_ectopic_beats(couplings, at=(3, 6), tall=1500.0):
     """Sinus rhythm at 75 with ventricular beats this long (s) after the beats numbered ``at``; the next beat is missing."""
     times = np.arange(0.6, 11.4, 0.8)
@@ -91,7 +104,7 @@ def with_ectopic_beats(couplings, at=(3, 6), tall=1500.0):
     return recording(rows, RATE)
 
 
-def run_of_ventricular_beats(count=5, bpm=170.0):
+def run_of_ventricular_beats(count=5, bpm=160.0):
     times = np.arange(0.6, 11.4, 0.8)
     start = times[4] + 0.45
     end = start + count * 60.0 / bpm + 0.5
@@ -101,7 +114,7 @@ def run_of_ventricular_beats(count=5, bpm=170.0):
     for k in range(count):
         for row, lead in enumerate(STANDARD_LEADS):
             t = time - start - k * 60.0 / bpm
-            rows[row] += share(lead) * 1400 * (hump(t, -0.08, 0.08) - 0.4 * hump(t, 0.08, 0.25))
+            rows[row] += share(lead) * (1800 * spike(t, -0.06, 0.06) - 300 * hump(t, 0.06, 0.21))
     return recording(rows, RATE)
 
 
@@ -124,7 +137,7 @@ def with_st(levels_uv, bpm=75.0, t_uv=None):
 def hyperkalaemia():
     """QRS of 160 ms, no P, tall narrow T."""
     times = np.arange(0.6, 9.6, 0.9)
-    return of_rows(lambda time, lead: sum(projection(lead, 60.0) * (900 * hump(time - r, -0.08, 0.08) + 1500 * hump(time - r, 0.16, 0.34))
+    return of_rows(lambda time, lead: sum(projection(lead, 50.0) * (1400 * spike(time - r, -0.07, 0.07) + 1300 * hump(time - r, 0.18, 0.36))
                                           for r in times))
 
 
@@ -149,7 +162,7 @@ def bundle_branch_with_concordant_elevation():
         for r in np.arange(0.6, 9.6, 0.85):
             t = time - r
             rows += 100 * projection(lead, 50.0) * hump(t, -0.24, -0.14)
-            rows += 1000 * high * (np.clip((t + 0.08) / 0.05, 0, 1) - np.clip((t - 0.03) / 0.05, 0, 1))
+            rows += 1000 * high * spike(t, -0.08, 0.08)
             plateau = np.where((t >= 0.07) & (t < 0.32), 1.0, 0.0) + np.where(t >= 0.32, hump(t, 0.24, 0.40), 0.0)
             rows += (220.0 if lead in ("I", "V5", "V6") else 0.0) * plateau - 250 * high * hump(t, 0.22, 0.40)
         return rows
@@ -182,5 +195,5 @@ def hypokalaemia():
         t = time - r
         for row, lead in enumerate(STANDARD_LEADS):
             sign = projection(lead, 40.0)
-            rows[row] += sign * (-90 * hump(t, 0.035, 0.36) + 120 * hump(t, 0.40, 0.62))
+            rows[row] += sign * (-95 * np.clip((t - 0.03) / 0.02, 0, 1) * np.clip((0.30 - t) / 0.15, 0, 1) + 93 * hump(t, 0.36, 0.66))
     return recording(rows, RATE)

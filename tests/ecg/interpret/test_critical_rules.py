@@ -17,7 +17,7 @@ SIGNALS = {
     "vt_sustained": make.ventricular_tachycardia,
     "vt_run": make.run_of_ventricular_beats,
     "stemi": lambda: make.with_st(STEMI_INFERIOR),
-    "posterior": lambda: make.with_st({"V1": -150.0, "V2": -220.0, "V3": -180.0}, t_uv={"V1": 450.0, "V2": 400.0, "V3": 300.0}),
+    "posterior": lambda: make.with_st({"V1": -150.0, "V2": -220.0, "V3": -180.0}, t_uv={"V1": 900.0, "V2": 900.0, "V3": 700.0}),
     "left_main": lambda: make.with_st(WIDESPREAD),
     "pause": make.pause,
     "brady": lambda: built(seconds=15.0, bpm=32.0),
@@ -33,7 +33,7 @@ SIGNALS = {
     "vt_slow": lambda: make.run_of_ventricular_beats(5, 125.0),
     "brady_40": lambda: built(seconds=15.0, bpm=38.0),
     "tachy_150": lambda: make.narrow_tachycardia(160.0),
-    "av2": make.two_to_one_block,
+    "av2": make.dropped_beats,
     "pause_2": lambda: make.pause(2.5),
 }
 
@@ -72,6 +72,11 @@ def test_elevation_against_a_bundle_branch_block_is_critical():
     said = analyse(make.bundle_branch_with_concordant_elevation()).statements
     codes = {statement.code for statement in said if statement.critical}
     assert "INJBB" in codes, [(s.code, s.zh) for s in said]
+
+
+def test_two_to_one_block_is_high_grade():
+    said = {statement.code: statement for statement in analyse(make.two_to_one_block()).statements}
+    assert said["AVBH"].critical
 
 
 def test_flat_leads_are_not_called_asystole():

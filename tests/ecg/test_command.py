@@ -1,0 +1,58 @@
+"""The command of the package alone: table, JSON, drawing, refusal; and the examples of its documentation."""
+import doctest
+import json
+from pathlib import Path
+
+import pytest
+
+import ecg
+from ecg.__main__ import main
+
+DEMO = Path(__file__).parents[2] / "sample_data" / "demo_ecg.xml"
+
+
+def test_the_table_shows_quality_measurements_and_unconfirmed_statements(capsys):
+    assert main([str(DEMO)]) == 0
+    shown = capsys.readouterr().out
+    assert "heart_rate" in shown and "质量" in shown and "未经医师确认" in shown
+
+
+def test_the_analysis_is_printed_as_json(capsys):
+    assert main([str(DEMO), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["measurements"]["heart_rate"]["unit"] == "/min"
+    assert all({"code", "zh", "en", "evidence", "critical", "rule"} <= set(one) for one in found["statements"])
+
+
+def test_the_drawing_is_written(tmp_path, capsys):
+    out = tmp_path / "sheet.svg"
+    assert main([str(DEMO), "--svg", str(out)]) == 0
+    assert out.read_text("utf-8").lstrip().startswith("<") and "<svg" in out.read_text("utf-8")
+
+
+def test_a_recording_compared_with_itself_has_not_changed(capsys):
+    assert main([str(DEMO), "--before", str(DEMO)]) == 0
+    assert "No significant change" in capsys.readouterr().out
+
+
+def test_an_unreadable_file_is_refused_in_both_languages(tmp_path, capsys):
+    bad = tmp_path / "bad.xml"
+    bad.write_bytes(b"not an ECG")
+    assert main([str(bad)]) == 1
+    assert "[not_recognised]" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 1
+    assert "cannot open" in capsys.readouterr().err
+
+
+def test_an_unknown_pack_is_a_wrong_call():
+    with pytest.raises(SystemExit) as stopped:
+        main([str(DEMO), "--pack", "nowhere"])
+    assert stopped.value.code == 2
+
+
+def test_the_examples_of_the_documentation_run():
+    tried = doctest.testmod(ecg)
+    assert tried.attempted >= 10 and tried.failed == 0
