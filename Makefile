@@ -4,13 +4,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-.PHONY: run test set-up set-up-dev clean
+.PHONY: run test viewer set-up set-up-dev clean
 
 run: set-up $(DEMO)/.made
 	@exec $(BIN)/hub up --demo $(DEMO)
 
 test: set-up-dev
 	$(BIN)/python -m pytest $(PYTEST)
+
+viewer:
+	rm -f $(VENV)/.viewer
+	$(MAKE) $(VENV)/.viewer
 
 set-up: $(VENV)/.runtime $(VENV)/.viewer $(VENV)/.words
 set-up-dev: set-up $(VENV)/.dev

@@ -274,8 +274,33 @@ def part_electrodes(args) -> list[Row]:
         Row(f"Electrodes: {code} suspected on untouched records", f"{len(names)}", OURS, records.wilson(suspected[code], len(names))))]
 
 
+def part_labels(args) -> list[Row]:
+    """PTB-XL at 500 Hz by its labels: P waves in sinus rhythm (SR) and in fibrillation (AFIB), electrode alarms, and the intervals of NORM.
+
+    Every electrode alarm is counted as false, though some may be true. Medians and 5th to 95th percentiles in ms.
+    """
+    p_found, normal, alarms, total = defaultdict(list), [], 0, 0
+    for path, codes in records.ptbxl_labels():
+        analysis = analyse(records.load_recording("ptbxl", path))
+        total += 1
+        alarms += any(finding.code in ELECTRODES for finding in analysis.quality.findings)
+        values = {key: item.value for key, item in analysis.measurements.items()}
+        for code in {"SR", "AFIB"} & codes.keys():
+            p_found[code].append(values["pr"] is not None)
+        if "NORM" in codes:
+            normal.append([np.nan if values[key] is None else values[key] for key in ("p", "pr", "qrs", "qtc_fridericia")])
+    rows = [Row(f"PTB-XL: P reported in {code}", f"{len(found)}", OURS, records.wilson(sum(found), len(found)))
+            for code, found in sorted(p_found.items(), reverse=True)]
+    rows.append(Row("PTB-XL: electrode alarm", f"{total}", OURS, records.wilson(alarms, total)))
+    for name, column in zip(("P", "PR", "QRS", "QTc Fridericia"), np.array(normal).T):
+        low, middle, high = np.nanpercentile(column, (5, 50, 95))
+        rows.append(Row(f"PTB-XL NORM: {name}, median (5-95 %)", f"{np.isfinite(column).sum()}", OURS, f"{middle:.0f} ({low:.0f}-{high:.0f})"))
+    return rows
+
+
+ELECTRODES = {"arm_reversal", "right_arm_left_leg", "chest_swap", "arms_legs", "left_arm_right_leg", "right_arm_right_leg"}
 PARTS = {"qrs": part_qrs, "noise": part_noise, "ludb": part_ludb, "global": part_global, "qtdb": part_qtdb,
-         "speed": part_speed, "electrodes": part_electrodes}
+         "speed": part_speed, "electrodes": part_electrodes, "labels": part_labels}
 
 
 def as_markdown(rows: list[Row]) -> str:

@@ -4,6 +4,8 @@ Folders are those of PhysioNet (mitdb, nstdb, qtdb, ludb/data); whatever records
 """
 from __future__ import annotations
 
+import ast
+import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,13 @@ def load_recording(folder: str, name: str) -> Recording:
     return Recording("WFDB", tuple(leads[row] for row in order), rows, float(record.fs), (1.0,) * len(rows))
 
 
+def ptbxl_labels() -> list[tuple[str, dict[str, float]]]:
+    """Path and diagnostic codes of every PTB-XL record that is there."""
+    with open(DATA / "ptbxl" / "ptbxl_database.csv", encoding="utf-8", newline="") as table:
+        rows = [(row["filename_hr"], ast.literal_eval(row["scp_codes"])) for row in csv.DictReader(table)]
+    return [(path, codes) for path, codes in rows if (DATA / "ptbxl" / f"{path}.hea").exists()]
+
+
 def waves(folder: str, name: str, extension: str) -> dict[str, np.ndarray]:
     """Manual waves of one annotation file: "p", "N", "t" -> (waves, 3) onset, peak, end; NaN where not marked."""
     notes = wfdb.rdann(str(DATA / folder / name), extension)
@@ -110,7 +119,7 @@ def wilson(good: int, total: int) -> str:
     z, share = 1.96, good / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return f"{100 * share:.2f} [{100 * (centre - half):.2f}, {100 * (centre + half):.2f}]"
+    return f"{100 * share:.2f} [{100 * max(centre - half, 0.0):.2f}, {100 * (centre + half):.2f}]"
 
 
 def trimmed(errors: np.ndarray, share: float = 0.04) -> np.ndarray:

@@ -19,8 +19,9 @@ from .measure.amplitudes import lead_measurements, nothing
 from .measure.axes import frontal_axes
 from .measure.electrodes import electrode_findings
 from .measure.intervals import corrected_qt, intervals, missing, rate_and_rr
-from .measure.quality import no_beats, signal_quality
+from .measure.quality import no_beats, observe
 from .recording import Recording
+from .statements import interpret
 
 ENGINE = "ecg-core 1"
 WORK_RATE_HZ = 500.0
@@ -33,18 +34,25 @@ def analyse(recording: Recording) -> Analysis:
     Beats are given in samples of the recording. Leads that are off take no part in the measurements and
     carry the reason ``lead_off``.
     """
+    measured = _measure(recording)
+    return replace(measured, statements=interpret(recording, measured))
+
+
+def _measure(recording: Recording) -> Analysis:
     leads, rate = recording.leads, recording.rate_hz
-    quality, usable = signal_quality(recording.samples_uv, leads, rate)
+    observed = observe(recording.samples_uv, leads, rate)
+    quality, usable = observed.quality, observed.usable
     if not usable.any():
         return _without_beats(quality, leads, "lead_off", "no_signal")
-    filled, _ = fill_gaps(recording.samples_uv[usable])
+    filled = observed.filled[usable]
     good = tuple(name for name, ok in zip(leads, usable) if ok)
     r = detect_qrs(filled, rate)
     if len(r) == 0:
         quality = replace(quality, verdict="repeat", findings=quality.findings + (no_beats(),))
         return _without_beats(quality, leads, "no_qrs", "no_qrs")
     scale = WORK_RATE_HZ / rate
-    fiducials = _fiducials(filled, rate, r)
+    clean = _clean(filled, rate, observed.wander[usable], observed.mains_hz)
+    fiducials = _fiducials(clean, rate, r)
     measurements = rate_and_rr(fiducials.at, WORK_RATE_HZ)
     measurements.update(intervals(fiducials, WORK_RATE_HZ, measurements["rr"].value))
     measurements.update(frontal_axes(fiducials.template, good, fiducials.template_overall, WORK_RATE_HZ))
@@ -66,22 +74,24 @@ def delineate_leads(samples_uv: np.ndarray, rate_hz: float) -> Fiducials | None:
     """
     filled, _ = fill_gaps(samples_uv)
     r = detect_qrs(filled, rate_hz)
-    return rescaled(_fiducials(filled, rate_hz, r), rate_hz / WORK_RATE_HZ) if len(r) else None
+    if len(r) == 0:
+        return None
+    mains_hz, _ = mains_level(filled, rate_hz)
+    clean = _clean(filled, rate_hz, baseline(filled, rate_hz), mains_hz)
+    return rescaled(_fiducials(clean, rate_hz, r), rate_hz / WORK_RATE_HZ)
 
 
-def _fiducials(filled: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
-    """Cleaned, brought to the working rate, delineated there."""
-    clean = resample(_clean(filled, rate_hz), rate_hz, WORK_RATE_HZ)
+def _fiducials(clean: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
+    """Brought to the working rate and delineated there."""
+    clean = resample(clean, rate_hz, WORK_RATE_HZ)
     at = np.round(r * (WORK_RATE_HZ / rate_hz)).astype(int)
     return find_fiducials(clean, WORK_RATE_HZ, np.minimum(at, clean.shape[1] - 1))
 
 
-def _clean(filled: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Baseline removed; mains removed where it is found."""
-    mains, _ = mains_level(filled, rate_hz)
-    if mains is not None:
-        filled = remove_mains(filled, rate_hz, mains)
-    return filled - baseline(filled, rate_hz)
+def _clean(filled: np.ndarray, rate_hz: float, wander: np.ndarray, mains_hz: float | None) -> np.ndarray:
+    """Without wander, and without mains where it was found."""
+    rest = filled - wander
+    return rest if mains_hz is None else remove_mains(rest, rate_hz, mains_hz)
 
 
 def _beats(fiducials: Fiducials, scale: float, length: int) -> tuple[Beat, ...]:

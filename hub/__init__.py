@@ -1,0 +1,1 @@
+"""Where a study lives, from arrival to receipt."""

@@ -1,3 +1,5 @@
+"""``python -m hub``: the same as the console script ``hub``."""
 from hub.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from datetime import timedelta
 
@@ -10,14 +11,18 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
-from hub.errors import Invalid, NotFound, Refused
+from hub.errors import Invalid, NotFound, Refused, Retryable
 from hub.model.access import ROLES, Actor
 from hub.storage import audit
 from hub.storage.tables import account, session, site
 
 SHORTEST_PASSWORD = 10
+LONGEST_NAME = 64
+TOUCH_AFTER = timedelta(seconds=60)
 _hasher = PasswordHasher()          # RFC 9106 low-memory profile, the library's default
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$MTIzNDU2Nzg5MDEyMzQ1Ng$5nb6lXo5OBXTx4Gp3oHhZM8bPfYVKJnQ2J4mWzSAvWk"
+_PLAIN = "abcdefghjkmnpqrstuvwxyz23456789"
+log = logging.getLogger("hub.accounts")
 _WRONG = ("wrong_password", "用户名或密码不正确。", "the user name or password is wrong.")
 
 
@@ -25,19 +30,17 @@ def create(hub: Hub, actor: Actor, *, username: str, password: str, display_name
            site_id: int | None = None, title: str = "", language: str = "zh", must_change_password: bool = False) -> int:
     """Adds a person and returns the account's id. A clinic account belongs to a site."""
     actor.require("account.manage")
-    if role not in ROLES:
-        raise Invalid("bad_role", f"角色只能是 {'、'.join(ROLES)}。", f"a role is one of {', '.join(ROLES)}.")
-    if role == "clinic" and site_id is None:
-        raise Invalid("no_site", "申请机构账号必须指定所属机构。", "a clinic account needs a site.")
+    _check_role(role, site_id)
     username = username.strip().lower()
     if not 2 <= len(username) <= 64 or any(ch.isspace() for ch in username):
         raise Invalid("bad_username", "用户名应为 2 至 64 个字符，不含空格。", "a user name has 2 to 64 characters without spaces.")
+    if max(len(display_name.strip()), len(title.strip())) > LONGEST_NAME:
+        raise Invalid("bad_name", f"姓名和职称最多 {LONGEST_NAME} 个字符。", f"a name or title has at most {LONGEST_NAME} characters.")
     check_password(password)
     with hub.writing() as connection:
         if connection.scalar(select(account.c.id).where(account.c.username == username)) is not None:
             raise Invalid("username_taken", "该用户名已存在。", "this user name exists already.")
-        if site_id is not None and connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
-            raise Invalid("no_site", "没有这个机构。", "no such institution.")
+        _check_site(connection, site_id)
         account_id = connection.execute(insert(account).values(
             username=username, display_name=display_name.strip() or username, title=title.strip(), role=role, site_id=site_id,
             password_hash=_hasher.hash(password), language=language, active=True, failures=0,
@@ -59,18 +62,19 @@ def sign_in(hub: Hub, username: str, password: str, address: str) -> str:
     now, settings = hub.now(), hub.settings
     with hub.reading() as connection:
         row = connection.execute(select(account).where(account.c.username == username.strip().lower())).one_or_none()
-    if row is not None and row.locked_until is not None and row.locked_until > now:
+    if row is not None and _is_locked(row, now):
         minutes = max(1, round((row.locked_until - now).total_seconds() / 60))
         raise Refused("locked", f"密码连续输错，账号已锁定，请 {minutes} 分钟后再试或联系管理员。",
                       f"locked after wrong passwords; try again in {minutes} minutes or ask the administrator.")
     right = _matches(row.password_hash if row else _NOBODY, password)
+    if row is None:
+        raise Refused(*_WRONG)
     with hub.writing() as connection:
-        if row is None or not row.active or not right:
-            if row is not None:
-                _count_failure(hub, connection, row, address)
-            failed = True
+        row = connection.execute(select(account).where(account.c.id == row.id)).one()     # others may guess at the same moment
+        failed = not row.active or not right or _is_locked(row, now)
+        if failed:
+            _count_failure(hub, connection, row, address)
         else:
-            failed = False
             connection.execute(update(account).where(account.c.id == row.id).values(failures=0, locked_until=None))
             token = secrets.token_urlsafe(32)
             connection.execute(insert(session).values(
@@ -88,9 +92,8 @@ def who(hub: Hub, token: str, address: str = ""):
     now, row = hub.now(), _session_of(hub, token)
     if row is None:
         return None
-    if (now - row.seen_at).total_seconds() > 60:
-        with hub.writing() as connection:
-            connection.execute(update(session).where(session.c.id == row.session_id).values(seen_at=now))
+    if now - row.seen_at > min(TOUCH_AFTER, timedelta(minutes=hub.settings.session_idle_minutes) / 4):
+        _touch(hub, row.session_id, now)
     return row, _actor(row, address)
 
 
@@ -128,6 +131,37 @@ def reset_password(hub: Hub, actor: Actor, account_id: int, new: str) -> None:
         audit.append(connection, hub.now(), actor, "account.reset_password", "account", account_id)
 
 
+def make_password() -> str:
+    """A random password to be told once: 16 letters and digits in four groups, none that look alike (about 79 bits)."""
+    letters = "".join(secrets.choice(_PLAIN) for _ in range(16))
+    return "-".join(letters[at:at + 4] for at in range(0, 16, 4))
+
+
+def unlock(hub: Hub, actor: Actor, account_id: int) -> None:
+    """Lifts the lock that wrong passwords brought; the password stays."""
+    actor.require("account.manage")
+    with hub.writing() as connection:
+        if connection.execute(update(account).where(account.c.id == account_id).values(failures=0, locked_until=None)).rowcount != 1:
+            raise NotFound("not_found", "没有这个账号。", "no such account.")
+        audit.append(connection, hub.now(), actor, "account.unlock", "account", account_id)
+
+
+def set_role(hub: Hub, actor: Actor, account_id: int, role: str, site_id: int | None) -> None:
+    """Gives a person another role or site; it holds from their next request on."""
+    actor.require("account.manage")
+    if account_id == actor.account_id:
+        raise Refused("not_yourself", "不能更改自己的角色，请由另一位管理员操作。", "nobody changes their own role; ask another administrator.")
+    _check_role(role, site_id)
+    with hub.writing() as connection:
+        _check_site(connection, site_id)
+        before = connection.execute(select(account.c.role, account.c.site_id).where(account.c.id == account_id)).one_or_none()
+        if before is None:
+            raise NotFound("not_found", "没有这个账号。", "no such account.")
+        connection.execute(update(account).where(account.c.id == account_id).values(role=role, site_id=site_id))
+        audit.append(connection, hub.now(), actor, "account.set_role", "account", account_id, site_id, role=role, site=site_id,
+                     role_before=before.role, site_before=before.site_id)
+
+
 def set_active(hub: Hub, actor: Actor, account_id: int, active: bool) -> None:
     """Lets a person in again, or shuts them out at once."""
     actor.require("account.manage")
@@ -156,6 +190,18 @@ def listed(hub: Hub, actor: Actor) -> list:
                                        .order_by(account.c.role, account.c.username)))
 
 
+def _check_role(role: str, site_id: int | None) -> None:
+    if role not in ROLES:
+        raise Invalid("bad_role", f"角色只能是 {'、'.join(ROLES)}。", f"a role is one of {', '.join(ROLES)}.")
+    if role == "clinic" and site_id is None:
+        raise Invalid("no_site", "申请机构账号必须指定所属机构。", "a clinic account needs a site.")
+
+
+def _check_site(connection: Connection, site_id: int | None) -> None:
+    if site_id is not None and connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
+        raise Invalid("no_site", "没有这个机构。", "no such institution.")
+
+
 def _session_of(hub: Hub, token: str):
     now = hub.now()
     with hub.reading() as connection:
@@ -177,12 +223,26 @@ def _set_password(hub: Hub, connection: Connection, account_id: int, new: str, m
 
 
 def _count_failure(hub: Hub, connection: Connection, row, address: str) -> None:
-    failures = row.failures + 1
-    locks = failures >= hub.settings.lockout_failures
+    if _is_locked(row, hub.now()):
+        return
+    locks = row.failures + 1 >= hub.settings.lockout_failures
     connection.execute(update(account).where(account.c.id == row.id).values(
-        failures=0 if locks else account.c.failures + 1,
+        failures=0 if locks else row.failures + 1,
         locked_until=hub.now() + timedelta(minutes=hub.settings.lockout_minutes) if locks else None))
     audit.append(connection, hub.now(), _actor(row, address), "session.locked" if locks else "session.refused", "account", row.id, row.site_id)
+
+
+def _is_locked(row, now) -> bool:
+    return row.locked_until is not None and row.locked_until > now
+
+
+def _touch(hub: Hub, session_id: int, now) -> None:
+    """Notes activity. Where the disk is full a page is shown all the same."""
+    try:
+        with hub.writing() as connection:
+            connection.execute(update(session).where(session.c.id == session_id).values(seen_at=now))
+    except Retryable as error:
+        log.warning("a session's activity could not be noted: %s", error)
 
 
 def _end_oldest(connection: Connection, account_id: int, most: int, now) -> None:

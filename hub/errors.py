@@ -37,3 +37,8 @@ class Invalid(Permanent):
 
 class OutOfSpace(Retryable):
     """No room to store safely; nothing was half-written."""
+
+
+def words_of(error: Exception) -> str:
+    """What a person later reads of a failure that was kept: both languages where the error has them."""
+    return f"{error.zh} {error}" if isinstance(error, HubError) else str(error) or type(error).__name__

@@ -15,6 +15,12 @@ from zoneinfo import ZoneInfo
 from hub.errors import Invalid
 
 SETTINGS_FILE = "hub.toml"
+OTHER_VARIABLES = ("HUB_SETTINGS", "HUB_DEVICE_TOKEN")      # HUB_TEST_* belong to the tests
+SCHEMES = {
+    "database_url": ("sqlite:///", "postgresql://", "postgresql+psycopg://"),
+    "redis_url": ("redis://", "rediss://", "unix://"),
+    "public_url": ("http://", "https://"),
+}
 
 
 def _setting(default, about: str, least: float | None = None, most: float | None = None,
@@ -96,6 +102,10 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     for name in values:
         if name not in known:
             raise _bad(name, "没有这个设置项", "is not a setting; see docs/settings.md")
+    for variable in environ:
+        name = variable.removeprefix("HUB_").lower()
+        if variable.startswith("HUB_") and name not in known and variable not in OTHER_VARIABLES and not name.startswith("test_"):
+            raise _bad(variable, "没有这个设置项", "is not a setting; see docs/settings.md")
     for name in known:
         if (text := environ.get(f"HUB_{name.upper()}")) is not None:
             values[name] = text
@@ -105,6 +115,12 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 
 
 def _check_whole(settings: Settings) -> None:
+    if not settings.data_dir.strip():
+        raise _bad("data_dir", "不能为空", "must name a folder")
+    for name, schemes in SCHEMES.items():
+        value = getattr(settings, name)
+        if value and not value.startswith(schemes):
+            raise _bad(name, f"应以 {' 或 '.join(schemes)} 开头", f"must begin with {' or '.join(schemes)}")
     ae = settings.dicom_ae_title
     if not 1 <= len(ae.strip()) <= 16 or not ae.isascii() or "\\" in ae:
         raise _bad("dicom_ae_title", "应为 1 至 16 个 ASCII 字符", "must be 1 to 16 ASCII characters")
@@ -130,7 +146,7 @@ def _checked(spec, value):
             raise _bad(name, "应为文字", "must be text")
     else:
         try:
-            if isinstance(value, bool):
+            if isinstance(value, bool) or kind is int and isinstance(value, float):
                 raise ValueError
             value = kind(value)
         except (TypeError, ValueError):

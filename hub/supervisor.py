@@ -24,6 +24,7 @@ from hub.queue import redis
 from hub.settings import Settings
 
 PATIENCE_S = 20         # for a process to end when asked
+PORT_PATIENCE_S = 5     # for a port to be left by the processes of a killed supervisor
 LARGEST_LOG = 20_000_000
 _PR_SET_PDEATHSIG = 1
 
@@ -122,6 +123,8 @@ class Supervisor:
     def _await(self, child: Child, patience_s: float = 60) -> None:
         deadline = time.monotonic() + patience_s
         while not child.ready():
+            if self._stop:
+                raise Invalid("stopped", "启动已取消。", "the start was interrupted.")
             if child.process.poll() is not None or time.monotonic() > deadline:
                 words = _last_words(child.log_file)
                 raise Invalid("not_started", f"{child.name} 未能启动：{words}（日志：{child.log_file}）",
@@ -157,13 +160,23 @@ def _end_with_parent() -> None:
 
 
 def _require_free(name: str, host: str, port: int) -> None:
+    """Invalid when the port stays taken. The processes of a killed supervisor get a moment to leave it."""
+    deadline = time.monotonic() + PORT_PATIENCE_S
+    while (error := _bind_error(host, port)) is not None:
+        if time.monotonic() > deadline:
+            raise Invalid("port_taken", f"端口 {port} 已被占用（设置项 {name}），请关闭占用它的程序或换一个端口。",
+                          f"port {port} cannot be used (setting {name}): {error.strerror}. Free it or choose another.")
+        time.sleep(0.1)
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise Invalid("port_taken", f"端口 {port} 已被占用（设置项 {name}），请关闭占用它的程序或换一个端口。",
-                          f"port {port} cannot be used (setting {name}): {error.strerror}. Free it or choose another.") from None
+            return error
+    return None
 
 
 def _listens(host: str, port: int) -> bool:

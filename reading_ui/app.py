@@ -13,15 +13,20 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.context import Hub
-from reading_ui import clinic, ecgs, errors, gate, headers, language, navigation, reports, session, studies, worklist
+from reading_ui import (
+    audit, clinic, deliveries, devices, ecgs, errors, gate, headers, held, language, navigation, operations, people, region, reports, session, studies,
+    worklist,
+)
+from reading_ui.assets import Pages
 
-DESKS: tuple[Blueprint, ...] = (session.desk, worklist.desk, studies.desk, ecgs.desk, reports.desk, clinic.desk)
+DESKS: tuple[Blueprint, ...] = (session.desk, worklist.desk, studies.desk, ecgs.desk, reports.desk, clinic.desk, operations.desk,
+                                held.desk, deliveries.desk, region.desk, devices.desk, people.desk, audit.desk)
 LARGEST_FORM_BYTES = 2 * 1024 * 1024
 
 
 def create_app(hub: Hub) -> Flask:
     """The application over an open hub. Its session secret is made at the first start, readable by the owner only."""
-    app = Flask(__name__)
+    app = Pages(__name__)
     app.extensions["hub"] = hub
     app.session_interface = FormCookie()
     app.config.update(

@@ -24,12 +24,12 @@ PLACES = [
     Place("worklist.page", _("阅片工作台"), "worklist.view"),
     Place("clinic.page", _("本院检查"), "clinic.view"),
     Place("operations.page", _("运行状况"), "operations.view"),
-    Place("operations.held", _("隔离与冲突"), "held.view"),
-    Place("operations.deliveries", _("报告发送"), "delivery.view"),
-    Place("administration.sites", _("机构"), "site.manage"),
-    Place("administration.devices", _("设备"), "device.manage"),
-    Place("administration.accounts", _("账号"), "account.manage"),
-    Place("administration.audit", _("审计"), "audit.view"),
+    Place("held.page", _("隔离与冲突"), "held.view"),
+    Place("deliveries.page", _("报告发送"), "delivery.view"),
+    Place("region.page", _("机构"), "site.manage"),
+    Place("devices.page", _("设备"), "device.manage"),
+    Place("people.page", _("账号"), "account.manage"),
+    Place("audit.page", _("审计"), "audit.view"),
 ]
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 from flask import Blueprint, Flask, jsonify
 
 import ecg.web
+from dicom_gateway.web import routes as dicomweb
 from hub import health
 from hub.context import Hub, open_hub
 from hub.settings import load
+from reading_ui import gate
 from reading_ui.app import admit_door, create_app
+
+
+STOW = ("dicomweb.store", "dicomweb.store_in_study")
 
 
 def from_environment() -> Flask:
@@ -19,6 +24,10 @@ def whole(hub: Hub) -> Flask:
     """Pages, ECG door, DICOMweb and health over ``hub``."""
     app = create_app(hub)
     admit_door(app, ecg.web.blueprint(hub), ())
+    admit_door(app, dicomweb.blueprint(hub, gate.the_actor), ("study.images",), "/dicomweb")
+    for name in STOW:      # a device stores with its token, not as a signed-in person
+        app.view_functions[name].needs = ()
+    app.extensions["csrf"].exempt(app.blueprints["dicomweb"])
     admit_door(app, _health(hub), ())
     return app
 

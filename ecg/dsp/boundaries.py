@@ -12,48 +12,60 @@ from .spectrum import low_pass
 
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
 SPIKE_S = 0.014
+FAST_CAP_UV_S = 5000.0
+ON_CAP_UV_S = 1200.0
+GROUND_TIMES = 1.3             # times the slope of the quiet stretches around the QRS
 QRS_CORNER_HZ = 40.0
-FAST_SHARE = 0.20              # of the largest speed of all leads: surely QRS
+FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
-QRS_SLACK_IN_S = 0.04          # and inside
+QRS_SLACK_IN_S = 0.05          # and inside
 CALM_S = 0.012
-QRS_OWN_SHARE = 0.4
+QRS_OWN_SHARE = 0.6
 QRS_ON_SHARE = 0.04
 QRS_OFF_SHARE = 0.06
-T_WINDOW_S = 0.128
+T_WINDOW_S = 0.148
 T_CORNER_HZ = 20.0
 T_LAST_S = 0.60                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
 T_PEAK_LAST_S = 0.48
 T_EDGE_S = 0.03
 T_NEAR_S = 0.12
 T_OWN_SHARE = 0.3
-P_WINDOW_S = 0.060
+P_FIRST_S = 0.46               # P may begin this long before R (first degree block)
+P_USUAL_S = 0.30               # before this, a P loses weight against a later one
+P_EARLY_LOSS = 0.5
+P_ON_WINDOW_S = 0.080
+P_OFF_WINDOW_S = 0.055
 P_CORNER_HZ = 30.0
 P_NEAR_S = 0.05
 P_EDGE_S = 0.04
 P_OWN_SHARE = 0.6
 
 
-def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np.ndarray) -> np.ndarray:
-    """Wave boundaries of averaged beats.
+def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wave boundaries of averaged beats: agreed between the leads, and each lead's own.
 
     ``templates``: (groups, leads, window) microvolts, R near ``before``; ``interval_s``: (groups, 2) usual
-    time to the previous and to the next beat. Returns (groups, leads, 9) in samples of the window in the
-    order of ``POINTS``, NaN where a wave is not found.
+    time to the previous and to the next beat. Returns twice (groups, leads, 9) in samples of the window in
+    the order of ``POINTS``, NaN where a wave is not found: first with the edges of each lead drawn towards
+    the common edge (for the lead), then without (for the earliest and latest over leads).
     """
     groups, leads, width = templates.shape
     rows = templates.reshape(groups * leads, width)
-    found = np.full((groups, leads, len(POINTS)), np.nan)
-    found[..., 3:6] = _qrs(templates, rate_hz, before)
-    first_on = np.quantile(found[..., 3], 0.25, axis=1)
-    last_off = np.quantile(found[..., 5], 0.75, axis=1)
+    own = np.full((groups, leads, len(POINTS)), np.nan)
+    weights = np.ones((groups, leads, len(POINTS)))
+    own[..., 3:6], weights[..., 3:6] = _qrs(templates, rate_hz, before)
+    first_on = np.quantile(own[..., 3], 0.25, axis=1)
+    last_off = np.quantile(own[..., 5], 0.75, axis=1)
     rest = bridge(templates, first_on, last_off).reshape(rows.shape)
     slow = low_pass(rest, rate_hz, min(T_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
-    found[..., 6:9] = _t_wave(slow, rate_hz, before, first_on, last_off, interval_s[:, 1])
-    t_end = np.nanmedian(np.nan_to_num(found[..., 8], nan=before + 0.4 * rate_hz), axis=1)
+    own[..., 6:9], weights[..., 6:9] = _t_wave(slow, rate_hz, before, first_on, last_off, interval_s[:, 1])
+    t_end = np.nanmedian(np.nan_to_num(own[..., 8], nan=before + 0.4 * rate_hz), axis=1)
     slow = low_pass(rest, rate_hz, min(P_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
-    found[..., 0:3] = _p_wave(slow, rate_hz, before, first_on, t_end - interval_s[:, 0] * rate_hz)
-    return found
+    own[..., 0:3], weights[..., 0:3] = _p_wave(slow, rate_hz, before, first_on, t_end - interval_s[:, 0] * rate_hz)
+    found = own.copy()
+    for column, share in ((0, P_OWN_SHARE), (2, P_OWN_SHARE), (3, QRS_OWN_SHARE), (5, QRS_OWN_SHARE), (8, T_OWN_SHARE)):
+        found[..., column] = _agree(own[..., column], weights[..., column], share)
+    return found, own
 
 
 def bridge(beats: np.ndarray, on: np.ndarray, off: np.ndarray) -> np.ndarray:
@@ -81,8 +93,8 @@ def _without_spikes(rows: np.ndarray, rate_hz: float) -> np.ndarray:
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1), axis=2)
 
 
-def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> np.ndarray:
-    """(groups, leads, 3): QRS onset, largest deflection, QRS end."""
+def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """(groups, leads, 3) QRS onset, largest deflection, QRS end, and the weight of each lead."""
     groups, leads, width = templates.shape
     reach = int(0.2 * rate_hz)
     cut = slice(max(before - reach, 0), min(before + reach + int(0.06 * rate_hz), width))
@@ -96,16 +108,14 @@ def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> np.ndarray:
     top = np.where(inside, steep, 0).max(axis=2, keepdims=True)
     ground = np.quantile(np.where(inside, np.inf, steep), 0.3, axis=2, keepdims=True)
     slack = int(QRS_SLACK_S * rate_hz)
-    on = _leave(steep, np.maximum(QRS_ON_SHARE * top, 1.5 * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
+    on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), GROUND_TIMES * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
     back = steep.shape[2] - 1
-    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, 1.5 * ground)[..., ::-1], back - last, slack,
+    off = back - _leave(steep[..., ::-1], np.maximum(QRS_OFF_SHARE * top, GROUND_TIMES * ground)[..., ::-1], back - last, slack,
                         QRS_SLACK_IN_S * rate_hz, rate_hz)
-    weight = top[..., 0] / np.maximum(top[..., 0].max(axis=1, keepdims=True), 1e-9)
-    on, off = _agree(on, weight, QRS_OWN_SHARE), _agree(off, weight, QRS_OWN_SHARE)
     shaped = rows.reshape(groups, leads, -1)
     level = _value(shaped, on)
     wave = np.where((place >= on[..., None]) & (place <= off[..., None]), np.abs(shaped - level), -1)
-    return np.stack([on, wave.argmax(axis=2), off], axis=-1) + cut.start
+    return np.stack([on, wave.argmax(axis=2), off], axis=-1) + cut.start, _weight(top)
 
 
 def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +125,7 @@ def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray,
     peak = np.where(near, speed, 0).argmax(axis=1)
     top = speed[np.arange(len(speed)), peak]
     ground = np.quantile(speed, 0.3, axis=1)
-    fast = speed > np.maximum(FAST_SHARE * top, 2.0 * ground)[:, None]
+    fast = speed > np.maximum(np.minimum(FAST_SHARE * top, FAST_CAP_UV_S), 2.0 * ground)[:, None]
     bridge_over = int(0.03 * rate_hz)
     first, last = peak.copy(), peak.copy()
     for group in range(len(speed)):
@@ -173,6 +183,13 @@ def _pick(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return best
 
 
+def _summits(values: np.ndarray) -> np.ndarray:
+    """The values at their local maxima, nearly nothing on slopes: the foot of another wave is no summit."""
+    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge")
+    top = (values >= padded[:, :-2]) & (values >= padded[:, 2:])
+    return np.where(top, values, 1e-3 * values)
+
+
 def _above_line(rows: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """The rows less the straight line between two points of each group: what rises from the level of rest."""
     width = rows.shape[-1]
@@ -192,15 +209,20 @@ def _value(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _agree(own: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
     """Each lead's edge drawn towards the weighted middle of all leads: they watch the same heart.
 
-    A lead with a large wave (``weight`` near one) keeps more of its own edge than one where it is small.
+    Leads with a large wave (``weight`` near one) make the middle; ``share`` is what a lead keeps of its own.
     """
     middle = np.sum(weight * np.nan_to_num(own), axis=1, keepdims=True) / np.maximum(
         np.sum(weight * np.isfinite(own), axis=1, keepdims=True), 1e-9)
     return middle + (own - middle) * share
 
 
-def _t_wave(rows, rate_hz, before, on, off, following) -> np.ndarray:
-    """(groups, leads, 3): T onset, peak and end."""
+def _weight(size: np.ndarray) -> np.ndarray:
+    """(groups, leads, 1): the size of a wave as a share of the largest of its group."""
+    return size / np.maximum(size.max(axis=1, keepdims=True), 1e-9)
+
+
+def _t_wave(rows, rate_hz, before, on, off, following) -> tuple[np.ndarray, np.ndarray]:
+    """(groups, leads, 3) T onset, peak and end, and the weight of each lead."""
     root = np.sqrt(np.clip(following, 0.25, 1.3))
     start = off + 0.06 * rate_hz
     stop = np.minimum(before + np.minimum(T_LAST_S * root, following - 0.12) * rate_hz, rows.shape[2] - 5)
@@ -217,33 +239,28 @@ def _t_wave(rows, rate_hz, before, on, off, following) -> np.ndarray:
     end_all = _pick(falling.sum(axis=1), middle + 0.04 * rate_hz, stop)
     end = _pick(falling, np.maximum(peak + 0.03 * rate_hz, end_all[:, None] - T_EDGE_S * rate_hz), (end_all + T_EDGE_S * rate_hz)[:, None])
     begin = _pick(rising, off[:, None], peak - 0.03 * rate_hz)
-    weight = np.abs(height[..., 0])
-    weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-9)
-    end = _agree(end, weight, T_OWN_SHARE)
-    return np.stack([begin, peak, end], axis=-1)
+    return np.stack([begin, peak, end], axis=-1), _weight(np.abs(height))
 
 
-def _p_wave(rows, rate_hz, before, on, room) -> np.ndarray:
-    """(groups, leads, 3): P onset, peak and end."""
-    start = np.maximum(room, before - 0.36 * rate_hz)
+def _p_wave(rows, rate_hz, before, on, room) -> tuple[np.ndarray, np.ndarray]:
+    """(groups, leads, 3) P onset, peak and end, and the weight of each lead."""
+    start = np.maximum(np.maximum(room, before - P_FIRST_S * rate_hz), 0)
     start = np.minimum(start, on - 0.12 * rate_hz)
     stop = on - 0.01 * rate_hz
     bump = _above_line(rows, start, stop)
     size = np.sqrt(np.mean(bump ** 2, axis=1))
-    middle = _pick(size, start + 0.02 * rate_hz, stop - 0.02 * rate_hz)
+    early = np.clip((before - P_USUAL_S * rate_hz - np.arange(rows.shape[2])) / ((P_FIRST_S - P_USUAL_S) * rate_hz), 0, 1)
+    middle = _pick(_summits(size) * (1 - P_EARLY_LOSS * early), start + 0.02 * rate_hz, stop - 0.02 * rate_hz)
     near = P_NEAR_S * rate_hz
     peak = _pick(np.abs(bump), (middle - near)[:, None], np.minimum(middle + near, stop)[:, None])
     height = _value(bump, peak)
     sign = np.sign(height)
-    count = int(P_WINDOW_S * rate_hz)
-    rising = np.maximum(sign * _area_after(rows, count), 0)
-    falling = np.maximum(sign * _area_before(rows, count), 0)
+    rising = np.maximum(sign * _area_after(rows, int(P_ON_WINDOW_S * rate_hz)), 0)
+    falling = np.maximum(sign * _area_before(rows, int(P_OFF_WINDOW_S * rate_hz)), 0)
     far, close = 0.10 * rate_hz, 0.02 * rate_hz
     on_all = _pick(rising.sum(axis=1), middle - far, middle - close)
     off_all = _pick(falling.sum(axis=1), middle + close, np.minimum(middle + far, on))
     width = P_EDGE_S * rate_hz
     begin = _pick(rising, (on_all - width)[:, None], np.minimum(peak - close / 2, on_all[:, None] + width))
     end = _pick(falling, np.maximum(peak + close / 2, off_all[:, None] - width), np.minimum(off_all + width, on)[:, None])
-    weight = np.abs(height[..., 0])
-    weight = weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-9)
-    return np.stack([_agree(begin, weight, P_OWN_SHARE), peak, _agree(end, weight, P_OWN_SHARE)], axis=-1)
+    return np.stack([begin, peak, end], axis=-1), _weight(np.abs(height))

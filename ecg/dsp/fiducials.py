@@ -10,15 +10,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .boundaries import POINTS, delineate
-from .medians import Medians, median_beats
+from .medians import Medians, best_fit, median_beats
 from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
 P_SEARCH_S = 0.22
-P_LIKENESS = 0.80              # how alike the stretch before the QRS must be from beat to beat
-P_LIKENESS_IRREGULAR = 0.95    # the same where the ventricles beat irregularly
-IRREGULAR = 0.12               # successive intervals differ by more than this share
-EDGE_LEADS = 0.15              # share of leads that may reach beyond a global edge
+P_LIKENESS = 0.62              # how alike the stretch before the QRS must be from beat to beat
+P_LIKENESS_PER_CHANGE = 1.4    # the more the intervals change (share of the interval), the more is asked
+P_LIKENESS_JUMPING = 0.92      # the same where many intervals jump by more than a tenth
+JUMPING = 0.45                 # share of intervals that do
+JUMPING_FAST = 0.33            # and where the ventricles beat faster than every 0.6 s
+FAST_S = 0.60
+P_SMALLEST_UV = 40.0           # peak to peak in the lead where P is largest
+WAVE_SHIFT_S = 0.03            # how far P or T of one beat may lie from their usual place
+WAVE_MARGIN_S = 0.02
+WAVE_FIT = 0.8
+EDGE_LEADS = 0.0               # share of leads that may reach beyond a global edge: none (IEC 60601-2-25)
+P_EDGE_LEADS = 0.06            # but P is small, and the leads where it is smallest scatter most
 
 
 @dataclass(frozen=True)
@@ -60,22 +68,45 @@ def rescaled(fiducials: Fiducials, factor: float) -> Fiducials:
 def _chunk(samples: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
     medians = median_beats(samples, rate_hz, r)
     intervals = np.diff(medians.at) / rate_hz
-    found = delineate(medians.templates, rate_hz, medians.before, _intervals(medians, intervals))
-    likeness = _p_likeness(medians, rate_hz, found)
-    wanted = P_LIKENESS_IRREGULAR if _irregular(intervals, medians.shape[medians.member]) else P_LIKENESS
-    if likeness < wanted:
-        found[..., :3] = np.nan
-    overall = _overall(found)
+    found, own = delineate(medians.templates, rate_hz, medians.before, _intervals(medians, intervals))
+    believed, likeness = _p_believed(medians, rate_hz, found, intervals)
+    if not believed:
+        found[..., :3], own[..., :3] = np.nan, np.nan
+    overall = _overall(own)
     back = (medians.at - medians.before)[:, None]
     largest = np.flatnonzero(medians.shape == 0)
     size = np.bincount(medians.member, minlength=len(medians.shape))
     main = largest[size[largest].argmax()]
-    points, whole = found[medians.member] + back[..., None], overall[medians.member] + back
+    moved = _moved(medians, rate_hz, overall)
+    points, whole = found[medians.member] + back[..., None] + moved[:, None], overall[medians.member] + back + moved
     inside = (whole >= 0) & (whole < samples.shape[1])
     whole[~inside] = np.nan
     points[(points < 0) | (points >= samples.shape[1])] = np.nan
     return Fiducials(points, whole, medians.shape[medians.member], medians.at, medians.templates[main],
                      found[main], overall[main], medians.before, likeness)
+
+
+def _moved(medians: Medians, rate_hz: float, overall: np.ndarray) -> np.ndarray:
+    """(beats, 9): how far P and T of each beat lie from where its averaged beat has them, in samples.
+
+    The wave of the average is shifted over the beat on all leads; a poor fit leaves it where it is.
+    """
+    moved = np.zeros((len(medians.member), len(POINTS)))
+    reach = int(WAVE_SHIFT_S * rate_hz)
+    width = medians.templates.shape[2]
+    for columns, first, last in (((0, 1, 2), 0, 2), ((7, 8), 7, 8)):
+        for group in range(len(medians.templates)):
+            low, high = overall[group, first], overall[group, last]
+            mine = np.flatnonzero(medians.member == group)
+            if len(mine) < 2 or not np.isfinite(low + high):
+                continue
+            low, high = int(low - WAVE_MARGIN_S * rate_hz), int(high + WAVE_MARGIN_S * rate_hz)
+            if low - reach < 0 or high + reach + 1 > width or high - low < 8:
+                continue
+            fit, shift = best_fit(medians.beats[mine][..., low - reach:high + reach + 1], medians.templates[group][:, low:high + 1], reach)
+            good = (fit > WAVE_FIT) & (np.abs(shift) < reach)
+            moved[np.ix_(mine[good], columns)] = shift[good][:, None]
+    return moved
 
 
 def _intervals(medians: Medians, intervals: np.ndarray) -> np.ndarray:
@@ -86,20 +117,28 @@ def _intervals(medians: Medians, intervals: np.ndarray) -> np.ndarray:
                      for k in range(len(medians.templates))])
 
 
-def _irregular(intervals: np.ndarray, shape: np.ndarray) -> bool:
-    """Whether the dominant beats follow each other at changing intervals."""
-    plain = intervals[(shape[:-1] == 0) & (shape[1:] == 0)]
-    if len(plain) < 4:
-        return False
-    return float(np.median(np.abs(np.diff(plain))) / np.median(plain)) > IRREGULAR / 2
+def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: np.ndarray) -> tuple[bool, float]:
+    """Whether the beats have P waves, and the likeness of what precedes the QRS from beat to beat."""
+    likeness, height = _before_qrs(medians, rate_hz, found)
+    wanted = P_LIKENESS
+    if len(intervals) >= 4:
+        change = np.abs(np.diff(intervals)) / np.median(intervals)
+        usual = float(np.median(change))
+        wanted = min(P_LIKENESS + P_LIKENESS_PER_CHANGE * usual, 0.95)
+        jumping = np.mean(change > 0.1)
+        if jumping > JUMPING or (jumping > JUMPING_FAST and np.median(intervals) < FAST_S):
+            wanted = max(wanted, P_LIKENESS_JUMPING)
+    return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
 
-def _p_likeness(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
+def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[float, float]:
+    """Of the stretch before the QRS of the dominant beats, level and slope removed: how alike it is from
+    beat to beat (median correlation of each beat with all others), and its height, microvolts."""
     mine = np.flatnonzero(medians.shape[medians.member] == 0)
     on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.012 * rate_hz)
     start = max(on - int(P_SEARCH_S * rate_hz), 0)
     if len(mine) < 2 or on - start < 8:
-        return 1.0
+        return 1.0, np.inf
     stretch = low_pass(medians.beats[mine][..., start:on], rate_hz, 20.0)
     ramp = np.linspace(-1, 1, stretch.shape[-1])
     stretch = stretch - stretch.mean(axis=-1, keepdims=True)
@@ -107,7 +146,8 @@ def _p_likeness(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
     flat = stretch.reshape(len(mine), -1)
     rest = flat.sum(axis=0) - flat
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(rest, axis=1)
-    return float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
+    alike = float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
+    return alike, float(np.ptp(stretch.mean(axis=0), axis=-1).max())
 
 
 def _overall(found: np.ndarray) -> np.ndarray:
@@ -115,7 +155,8 @@ def _overall(found: np.ndarray) -> np.ndarray:
     result = np.full((found.shape[0], len(POINTS)), np.nan)
     for column, name in enumerate(POINTS):
         values = found[..., column]
-        share = EDGE_LEADS if name.endswith("_on") else 1 - EDGE_LEADS if name.endswith("_off") else 0.5
+        beyond = P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS
+        share = beyond if name.endswith("_on") else 1 - beyond if name.endswith("_off") else 0.5
         some = np.isfinite(values).any(axis=1)
         if some.any():
             result[some, column] = np.nanquantile(values[some], share, axis=1)

@@ -14,6 +14,7 @@ from .spectrum import apply_gain, fill_gaps, low_pass
 BASELINE_CORNER_HZ = 0.5        # AHA 2007 allows 0.67 Hz for zero-phase filters
 BASELINE_CLIP_UV = 150.0        # what is larger than this is heart, not wander
 BASELINE_ROUNDS = 3
+BASELINE_GRID_HZ = 50.0
 MAINS_WIDTH_HZ = 0.5            # standard deviation of the notch
 MAINS_HZ = (50.0, 60.0)
 MUSCLE_CORNER_HZ = 35.0
@@ -21,14 +22,31 @@ QRS_CORNER_HZ = 120.0
 
 
 def baseline(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
-    """The slow wander of each lead, microvolts, shape as given; gaps are bridged."""
+    """The slow wander of each lead, microvolts, shape as given; gaps are bridged.
+
+    Found on means over 20 ms, which carry all of it, and drawn back to the samples with straight lines.
+    """
     filled, _ = fill_gaps(samples_uv)
-    if filled.shape[1] < 2:
+    length = filled.shape[1]
+    if length < 2:
         return filled
-    middle = np.median(filled, axis=1, keepdims=True)
-    wander = middle + low_pass(filled - middle, rate_hz, BASELINE_CORNER_HZ)
+    block = max(int(rate_hz / BASELINE_GRID_HZ), 1)
+    count = length // block
+    if block == 1 or count < 4:
+        return _robust_low_pass(filled, rate_hz)
+    coarse = filled[:, :count * block].reshape(len(filled), count, block).mean(axis=2)
+    wander = _robust_low_pass(coarse, rate_hz / block)
+    place = (np.arange(length) - (block - 1) / 2) / block
+    left = np.clip(place.astype(int), 0, count - 2)
+    share = place - left                          # beyond the last means the lines run on
+    return wander[:, left] * (1 - share) + wander[:, left + 1] * share
+
+
+def _robust_low_pass(rows: np.ndarray, rate_hz: float) -> np.ndarray:
+    middle = np.median(rows, axis=1, keepdims=True)
+    wander = middle + low_pass(rows - middle, rate_hz, BASELINE_CORNER_HZ)
     for _ in range(BASELINE_ROUNDS):
-        rest = np.clip(filled - wander, -BASELINE_CLIP_UV, BASELINE_CLIP_UV)
+        rest = np.clip(rows - wander, -BASELINE_CLIP_UV, BASELINE_CLIP_UV)
         wander = wander + low_pass(rest, rate_hz, BASELINE_CORNER_HZ)
     return wander
 

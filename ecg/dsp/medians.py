@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BEFORE_S = 0.45                 # room for the longest usual PR interval and the end of the last T wave
+BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
 AFTER_S = 0.75                  # room for a long QT interval
 ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
 SAME_SHAPE = 0.90               # correlation of QRS complexes of one group
@@ -77,7 +77,7 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
     while len(open_beats) and kind < 8:
         seed = np.median(cores[open_beats], axis=0) if kind == 0 else cores[open_beats[0]]
         for _ in range(2):
-            fit, move = _fit(cores[open_beats], seed[:, reach:reach + 2 * half + 1], reach)
+            fit, move = best_fit(cores[open_beats], seed[:, reach:reach + 2 * half + 1], reach)
             same = fit > SAME_SHAPE
             if not same.any():
                 break
@@ -85,7 +85,7 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
             seed = np.pad(np.median(moved, axis=0), ((0, 0), (reach, reach)), mode="edge")
         if not same.any():
             if kind == 0:                       # nothing resembles the median of all: start from a beat
-                fit, move = _fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
+                fit, move = best_fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
                 same = fit > SAME_SHAPE
             same[fit.argmax()] = True
         label[open_beats[same]] = kind
@@ -105,13 +105,18 @@ def _shifted(cores: np.ndarray, move: np.ndarray, reach: int) -> np.ndarray:
     return np.take_along_axis(cores, np.broadcast_to(index[:, None, :], cores.shape[:2] + (width,)), axis=2)
 
 
-def _fit(cores: np.ndarray, template: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Best correlation of each beat with the template over shifts, and that shift."""
+def best_fit(cores: np.ndarray, template: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Best correlation of each beat with the template over shifts, and that shift.
+
+    ``cores``: (beats, leads, width + 2 reach); ``template``: (leads, width). Level does not matter.
+    """
     pattern = template - template.mean(axis=1, keepdims=True)
     power = np.sqrt(np.sum(pattern ** 2)) + 1e-9
     width = template.shape[1]
     views = np.lib.stride_tricks.sliding_window_view(cores, width, axis=2)      # beats, leads, shifts, width
-    product = np.einsum("blsw,lw->bs", views, pattern, optimize=True)
+    product = np.zeros((len(cores), views.shape[2]))
+    for lead in range(cores.shape[1]):            # every second sample of the window is enough to compare
+        product += 2.0 * (views[:, lead, :, ::2] @ pattern[lead, ::2])
     total = np.cumsum(np.pad(cores, ((0, 0), (0, 0), (1, 0))), axis=2)
     square = np.cumsum(np.pad(cores ** 2, ((0, 0), (0, 0), (1, 0))), axis=2)
     summed = total[..., width:] - total[..., :-width]

@@ -7,7 +7,7 @@ usual rhythm. So a lone artefact in a regular rhythm is dropped and a low beat i
 """
 from __future__ import annotations
 
-from math import log
+from math import log, sqrt
 
 import numpy as np
 
@@ -17,18 +17,20 @@ GRID_HZ = 100.0
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
 FLOOR_UV = 15.0                # an envelope below this is never a QRS
+CUT_S = 0.08                   # nearer to the ends a complex is only half recorded
 GROUND_FLOOR_UV = 3.0          # what a quiet recorder shows between beats
 LEVEL_BLOCK_S = 1.5            # holds at least one beat of a usual rhythm
 GROUND_BLOCK_S = 2.0           # most of it lies between beats
-SHARE_WEIGHT = 2.0             # log odds per e-fold of height, up to the usual height
+SHARE_WEIGHT = 1.6             # log odds per e-fold of height, up to the usual height
 TOO_TALL_WEIGHT = 2.0          # and beyond it, where artefacts are
 CLEAR_WEIGHT = 4.0             # log odds per e-fold over the ground
 PRIOR = -2.0
 EVIDENCE_LIMIT = 6.0
 SURE = 1.5
-RHYTHM_WEIGHT = 4.0            # log odds per (log interval ratio)^2
-T_WAVE_S = 0.36                # a low peak within this time after a beat may be its T wave
+RHYTHM_WEIGHT = 5.0            # log odds per (log interval ratio)^2
+T_WAVE_S = 0.39                # at 60 beats a minute: a low peak this soon after a beat may be its T wave
 T_WAVE_PRICE = 4.0
+IRREGULAR = 0.2                # change of successive intervals (log) that halves the weight of the rhythm
 RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
 
 
@@ -114,8 +116,9 @@ def _choose(envelope: np.ndarray) -> np.ndarray:
         return peaks
     sure = peaks[evidence > SURE]
     sure = sure[np.diff(sure, prepend=-1000) > 0.25 * GRID_HZ]
-    chosen = _best_sequence(peaks, evidence, height, _usual_interval(sure, peaks))
-    return peaks[_best_sequence(peaks, evidence, height, _usual_interval(peaks[chosen], peaks))]
+    even = np.full(len(peaks), RHYTHM_WEIGHT)
+    chosen = peaks[_best_sequence(peaks, evidence, height, _usual_interval(sure, peaks), even)]
+    return peaks[_best_sequence(peaks, evidence, height, _usual_interval(chosen, peaks), _rhythm_weight(chosen, peaks))]
 
 
 def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +155,17 @@ def _usual_interval(beats: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.interp(at, beats[1:], np.maximum(running_median(np.diff(beats) / GRID_HZ, RHYTHM_BEATS), 0.25))
 
 
-def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, usual_s: np.ndarray) -> np.ndarray:
+def _rhythm_weight(beats: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How much the rhythm may say around each point: less where it is irregular (fibrillation)."""
+    if len(beats) < 8:
+        return np.full(len(at), RHYTHM_WEIGHT)
+    change = np.abs(np.diff(np.log(np.diff(beats))))
+    irregular = np.interp(at, beats[2:], running_median(change, RHYTHM_BEATS))
+    return RHYTHM_WEIGHT / (1.0 + (irregular / IRREGULAR) ** 2)
+
+
+def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, usual_s: np.ndarray,
+                   weight: np.ndarray) -> np.ndarray:
     """The subset of peaks with the most evidence, less what its intervals depart from the usual ones.
 
     Dynamic programming over pairs of successive beats; the price of an interval is the logarithm of its
@@ -160,17 +173,19 @@ def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, 
     as high shortly after a beat pays for being its T wave.
     """
     time, gain, usual, tall = (peaks / GRID_HZ).tolist(), evidence.tolist(), usual_s.tolist(), height.tolist()
+    firmness = weight.tolist()
     best, back = [0.0] * len(time), [-1] * len(time)
     for j, now in enumerate(time):
-        scale, top, chosen = usual[j], None, -1
+        scale, firm, top, chosen = usual[j], firmness[j], None, -1
+        t_wave = T_WAVE_S * sqrt(scale)
         i = j - 1
         while i >= 0:
             interval = now - time[i]
             if interval > REFRACTORY_S:
                 depart = abs(log(interval / scale))
                 price = depart * depart if depart < 1.0 else 0.7 + 0.3 * depart
-                total = best[i] - RHYTHM_WEIGHT * price
-                if interval < T_WAVE_S and tall[j] < 0.5 * tall[i]:
+                total = best[i] - firm * price
+                if interval < t_wave and tall[j] < 0.5 * tall[i]:
                     total -= T_WAVE_PRICE
                 if top is None or total > top:
                     top, chosen = total, i
@@ -200,4 +215,5 @@ def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarra
         piece = row[window]
         total += np.abs(piece - np.median(piece, axis=1, keepdims=True))
     best = window[np.arange(len(window)), total.argmax(axis=1)]
-    return np.unique(best)
+    best = np.unique(best)
+    return best[(best >= CUT_S * rate_hz) & (best < length - CUT_S * rate_hz)]

@@ -36,8 +36,8 @@ def lead_measurements(fiducials: Fiducials, leads: tuple[str, ...], rate_hz: flo
 
 def nothing(reason: str) -> dict[str, Measured]:
     """Every measurement of a lead, absent for one reason."""
-    return {**{name: Measured(None, "uV", reason) for name in VOLTAGES},
-            **{name: Measured(None, "ms", reason) for name in TIMES}}
+    voltage, time = Measured(None, "uV", reason), Measured(None, "ms", reason)
+    return {**dict.fromkeys(VOLTAGES, voltage), **dict.fromkeys(TIMES, time)}
 
 
 def _one(beat: np.ndarray, own: np.ndarray, overall: np.ndarray, rate_hz: float) -> dict[str, Measured]:

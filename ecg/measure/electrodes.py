@@ -16,7 +16,9 @@ FLAT_SHARE = 0.12              # a limb lead against the right leg: this share o
 FLAT_UV = 120.0
 SURE = 0.6                     # findings below this confidence are not reported
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
-SMOOTHER = 0.62                # roughness left after undoing an exchange, to believe in it
+SMOOTHER = 0.50                # roughness left after undoing an exchange, to believe in it
+SMOOTHER_V1_V2 = 0.33          # the same for V1 and V2, whose order is often not smooth in health
+P_CLEAR = 0.25                 # an inverted P must be this share of the largest limb P
 
 SENTENCES = {
     "arm_reversal": ("左右手电极可能接反，请检查后重做",
@@ -61,11 +63,11 @@ def _limb(fiducials: Fiducials, leads: tuple[str, ...], on: int, off: int) -> li
     qrs = {name: float(np.sum(rows[name][on:off + 1] - rows[name][on])) for name in ("I", "II", "III")}
     size = sum(abs(value) for value in qrs.values()) + 1e-9
     p = _p_heights(fiducials, leads)
-    signs = {"arm_reversal": [], "right_arm_left_leg": []}
-    if p is not None:
-        scale = max(abs(value) for value in p.values()) + 1e-9
-        signs["arm_reversal"].append(np.clip(-p["I"] / scale * 1.5, -1, 1))
-        signs["right_arm_left_leg"].append(np.clip(-p["II"] / scale * 1.5, -1, 1))
+    if p is None:                       # without P (fibrillation, pacing) an odd QRS axis proves nothing
+        return []
+    scale = max(abs(value) for value in p.values()) + 1e-9
+    lowest = {"arm_reversal": -p["I"] / scale, "right_arm_left_leg": -p["II"] / scale}
+    signs = {code: [np.clip(1.5 * value, -1, 1)] for code, value in lowest.items()}
     signs["arm_reversal"].append(np.clip(-qrs["I"] / size * 3, -1, 1))
     signs["right_arm_left_leg"].append(np.clip(-qrs["II"] / size * 3, -1, 1))
     if "V6" in rows:
@@ -77,7 +79,7 @@ def _limb(fiducials: Fiducials, leads: tuple[str, ...], on: int, off: int) -> li
     found = []
     for code, lead in (("arm_reversal", "I"), ("right_arm_left_leg", "II")):
         values = np.array(signs[code])
-        if len(values) >= 2 and values.min() > -0.1:
+        if lowest[code] > P_CLEAR and values.min() > -0.1:
             found.append(_finding(code, (lead,), float(np.clip(0.35 + 0.6 * values.mean(), 0, 0.97))))
     return found
 
@@ -107,9 +109,10 @@ def _chest(fiducials: Fiducials, leads: tuple[str, ...], on: int, off: int) -> l
             value = _roughness(rows, trial)
             if value < best:
                 best, pair = value, (CHEST[first], CHEST[second])
-    if pair is None or rough <= 0 or best / rough > SMOOTHER:
+    limit = SMOOTHER_V1_V2 if pair == ("V1", "V2") else SMOOTHER
+    if pair is None or rough <= 0 or best / rough > limit:
         return []
-    confidence = float(np.clip(0.6 + (SMOOTHER - best / rough) * 1.2, 0, 0.95))
+    confidence = float(np.clip(0.62 + (limit - best / rough) * 1.2, 0, 0.95))
     return [_finding("chest_swap", pair, confidence)]
 
 

@@ -6,6 +6,8 @@ the ST segment; "usable" when something disturbs but can be read; else "good".
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..dsp.filters import baseline, mains_level
@@ -14,7 +16,7 @@ from ..findings import Finding, Quality
 
 FLAT_UV = 8.0                  # a lead whose middle 98 % spans less carries no heart
 LARGEST_UV = 15000.0           # a heart makes at most a few millivolts
-WANDER_UV = (800.0, 2500.0)    # peak to peak of the baseline: remark, repeat
+WANDER_UV = (1200.0, 3000.0)    # peak to peak of the baseline: remark, repeat
 MAINS_UV = (25.0, 150.0)       # amplitude: remark, repeat
 MUSCLE_UV = (20.0, 60.0)       # standard deviation above 35 Hz between the complexes: remark, repeat
 GAP_SHARE = 0.2
@@ -22,19 +24,32 @@ SHORT_S = 5.0
 REPEAT = {"no_signal", "leads_off", "saturated", "too_short", "no_qrs"}
 
 
-def signal_quality(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> tuple[Quality, np.ndarray]:
-    """The verdict on the signal alone, and a boolean per lead: usable for measuring.
+@dataclass(frozen=True)
+class Observed:
+    """What looking at the signal found: the verdict, which leads can be measured, and what disturbs:
+    ``filled`` samples without gaps, their ``wander``, the ``mains_hz`` found or None."""
+
+    quality: Quality
+    usable: np.ndarray
+    filled: np.ndarray
+    wander: np.ndarray
+    mains_hz: float | None
+
+
+def observe(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> Observed:
+    """The verdict on the signal alone.
 
     ``samples_uv``: (leads, samples) as read, microvolts, NaN for gaps.
     """
     count, length = samples_uv.shape
-    if count == 0 or length < 2 or not np.isfinite(samples_uv).any():
-        return Quality("repeat", leads, (_remark("no_signal", (), 1.0),)), np.zeros(count, dtype=bool)
     filled, missing = fill_gaps(samples_uv)
+    if count == 0 or length < 2 or missing.all():
+        quality = Quality("repeat", leads, (_remark("no_signal", (), 1.0),))
+        return Observed(quality, np.zeros(count, dtype=bool), filled, np.zeros_like(filled), None)
     findings: list[Finding] = []
     repeat = False
     fast = filled - low_pass(filled, rate_hz, min(35.0, 0.2 * rate_hz))
-    middle = low_pass(filled, rate_hz, min(40.0, 0.2 * rate_hz))
+    middle = filled - fast
     wander = baseline(filled, rate_hz)
     heart = middle - wander
     span = np.percentile(heart, 99, axis=1) - np.percentile(heart, 1, axis=1)
@@ -69,7 +84,8 @@ def signal_quality(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: floa
         findings.append(_remark("calibration", (), 0.7))
         repeat = True
     verdict = "repeat" if repeat else "usable" if findings else "good"
-    return Quality(verdict, tuple(np.array(leads, dtype=object)[off]), tuple(findings)), usable
+    quality = Quality(verdict, tuple(np.array(leads, dtype=object)[off]), tuple(findings))
+    return Observed(quality, usable, filled, wander, mains)
 
 
 def _two_steps(note, code: str, values: np.ndarray, limits: tuple[float, float], usable: np.ndarray, **detail) -> bool:

@@ -82,12 +82,11 @@ def main() -> None:
     for chatty in ("alembic", "pynetdicom", "httpx", "pyhanko", "pyhanko_certvalidator"):
         logging.getLogger(chatty).setLevel(logging.ERROR if chatty.startswith("pyhanko") else logging.WARNING)
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)      # click hands an Exit back as its number
+        sys.exit(code if isinstance(code, int) else DONE)
     except HubError as error:
         click.echo(f"{error.zh}\n{error.en}", err=True)
         sys.exit(IMPOSSIBLE)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -1,0 +1,1 @@
+"""Clinical rules as data files (``hub.rulebook`` reads them)."""

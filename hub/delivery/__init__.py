@@ -1,0 +1,1 @@
+"""How a report leaves: the letter, its signature, and one channel per file."""

@@ -1,0 +1,1 @@
+"""The verbs of the hub, in the order of the day."""

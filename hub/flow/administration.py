@@ -3,16 +3,17 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
 from hub.model.access import Actor
+from hub.model.arrival import StoredFile
 from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import audit as audit_table
-from hub.storage.tables import destination, device, held, job, site, study
+from hub.storage.tables import delivery, destination, device, held, job, site, study, unknown_caller
 
 AUDIT_PAGE = 100
 CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret")}
@@ -80,6 +81,26 @@ def held_objects(hub: Hub, actor: Actor, state: str = "open") -> list:
             .where(held.c.state == state).order_by(held.c.id.desc()).limit(200)))
 
 
+def held_object(hub: Hub, actor: Actor, held_id: int):
+    """One held case with the names of its site and device; the look is recorded, for it may name a patient."""
+    actor.require("held.view")
+    with hub.writing() as connection:
+        row = _held(connection, held_id)
+        audit.append(connection, hub.now(), actor, "held.view", "held", held_id, row.site_id)
+    return row
+
+
+def take_held_file(hub: Hub, actor: Actor, held_id: int, place: int) -> StoredFile:
+    """The name and hash of one of a held case's original files, counted from 0; who took it is recorded."""
+    actor.require("held.view")
+    with hub.writing() as connection:
+        row = _held(connection, held_id)
+        if not 0 <= place < len(row.files):
+            raise NotFound("no_file", "没有这个文件。", "no such file.")
+        audit.append(connection, hub.now(), actor, "held.download", "held", held_id, row.site_id, sha256=row.files[place]["sha256"])
+    return StoredFile(**row.files[place])
+
+
 def resolve_held(hub: Hub, actor: Actor, held_id: int, resolution: str) -> None:
     """Closes a held case with a word on what was done. Its bytes stay."""
     actor.require("held.resolve")
@@ -106,12 +127,14 @@ def redo_job(hub: Hub, actor: Actor, job_id: int) -> None:
 
 
 def overview(hub: Hub, actor: Actor) -> dict:
-    """Numbers for the operations page: studies by state, jobs by state, held objects."""
+    """Numbers for the operations page: studies, jobs and deliveries by state, held objects, callers that wait."""
     actor.require("operations.view")
     with hub.reading() as connection:
         return {"studies": dict(connection.execute(select(study.c.state, func.count()).group_by(study.c.state)).all()),
                 "jobs": dict(connection.execute(select(job.c.state, func.count()).group_by(job.c.state)).all()),
-                "held": connection.scalar(select(func.count()).select_from(held).where(held.c.state == HELD.initial))}
+                "deliveries": dict(connection.execute(select(delivery.c.state, func.count()).group_by(delivery.c.state)).all()),
+                "held": connection.scalar(select(func.count()).select_from(held).where(held.c.state == HELD.initial)),
+                "callers": connection.scalar(select(func.count()).select_from(unknown_caller).where(unknown_caller.c.state == "waiting"))}
 
 
 def audit_entries(hub: Hub, actor: Actor, *, action: str = "", person: str = "", before: int | None = None) -> list:
@@ -132,6 +155,16 @@ def verify_audit(hub: Hub) -> audit.AuditVerdict:
     """Walks the whole chain of the audit and names the first broken entry."""
     with hub.reading() as connection:
         return audit.verify(connection)
+
+
+def _held(connection: Connection, held_id: int):
+    row = connection.execute(
+        select(held, site.c.name.label("site_name"), device.c.name.label("device_name"), device.c.ae_title)
+        .outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id)
+        .where(held.c.id == held_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这个隔离记录。", "no such held object.")
+    return row
 
 
 def _checked_address(channel: str, address: dict) -> dict:

@@ -27,7 +27,7 @@ def close_quiet_studies(hub: Hub) -> int:
     with hub.reading() as connection:
         waiting = connection.execute(select(study.c.id).where(
             study.c.state.in_(STUDY.sources("close")),
-            or_(study.c.kind == "ecg", study.c.last_received_at <= soonest)).limit(200)).scalars().all()
+            or_(study.c.kind == "ecg", study.c.last_received_at <= soonest)).order_by(study.c.last_received_at).limit(200)).scalars().all()
     for study_id in waiting:
         with hub.writing() as connection:
             closed += _close_if_quiet(hub, connection, study_id)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound
@@ -47,12 +47,22 @@ def for_clinic(hub: Hub, actor: Actor) -> list:
     now = hub.now()
     with hub.reading() as connection:
         rows = _open(connection, critical.c.site_id == actor.site_id, critical.c.rule == "reader")
-    for row in rows:
-        if row.state in CRITICAL.sources("notify"):
-            with hub.writing() as connection:
-                advance(connection, CRITICAL, row.id, "notify", notified_at=now)
-                audit.append(connection, now, actor, "critical.notified", "critical", row.id, row.site_id)
+    unseen = [row.id for row in rows if row.notified_at is None]
+    if unseen:
+        with hub.writing() as connection:
+            for critical_id in unseen:
+                _notify(connection, now, actor, critical_id)
     return rows
+
+
+def _notify(connection: Connection, now, actor: Actor, critical_id: int) -> None:
+    """The first look counts; what is escalated stays so until it is read back."""
+    row = _row(connection, critical_id)
+    if row.notified_at is None:
+        if row.state in CRITICAL.sources("notify"):
+            advance(connection, CRITICAL, critical_id, "notify")
+        connection.execute(update(critical).where(critical.c.id == critical_id).values(notified_at=now))
+        audit.append(connection, now, actor, "critical.notified", "critical", critical_id, row.site_id)
 
 
 def for_readers(hub: Hub, actor: Actor) -> list:

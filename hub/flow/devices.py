@@ -5,13 +5,13 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
-from hub.errors import Invalid, NotFound, Refused
+from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model.access import SYSTEM, Actor
 from hub.storage import audit
-from hub.storage.tables import device, site, unknown_caller
+from hub.storage.tables import device, fitted, site, unknown_caller
 
 TOUCH_AFTER_S = 60
 
@@ -31,6 +31,7 @@ class Device:
 
 def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
     """The registered DICOM device behind ``ae_title`` at ``address``; Refused, and the caller noted, if none."""
+    ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
     with hub.reading() as connection:
         rows = connection.execute(
             select(device).join(site, site.c.id == device.c.site_id)
@@ -66,22 +67,31 @@ def register(hub: Hub, actor: Actor, *, site_id: int, kind: str, name: str, ae_t
     if kind not in ("dicom", "ecg"):
         raise Invalid("bad_kind", "设备类型只能是影像或心电。", "a device is of kind dicom or ecg.")
     ae_title = ae_title.strip()
-    if kind == "dicom" and not (1 <= len(ae_title) <= 16 and ae_title.isascii() and "\\" not in ae_title):
-        raise Invalid("bad_ae_title", "AE 标题应为 1 至 16 个英文字符。", "an AE title has 1 to 16 ASCII characters.")
+    if kind == "dicom":
+        _check_ae_title(ae_title)
     token = secrets.token_urlsafe(32) if kind == "ecg" else ""
     with hub.writing() as connection:
-        if connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
-            raise Invalid("no_site", "没有这个机构。", "no such institution.")
-        device_id = connection.execute(insert(device).values(
-            site_id=site_id, kind=kind, name=name.strip() or ae_title or "ECG", ae_title=ae_title if kind == "dicom" else "",
-            address=address.strip(), charset=charset, active=True, created_at=hub.now(),
-            token_sha256=hashlib.sha256(token.encode()).hexdigest() if token else "")).inserted_primary_key[0]
-        if kind == "dicom":
-            connection.execute(update(unknown_caller).where(
-                unknown_caller.c.ae_title == ae_title, unknown_caller.c.state == "waiting").values(state="registered"))
-        audit.append(connection, hub.now(), actor, "device.register", "device", device_id, site_id,
-                     kind=kind, name=name, ae_title=ae_title, device_address=address)
+        device_id = _insert(hub, connection, actor, site_id=site_id, kind=kind, name=name.strip() or ae_title or "ECG",
+                            ae_title=ae_title if kind == "dicom" else "", address=address.strip(), charset=charset, token=token)
     return device_id, token
+
+
+def register_unknown(hub: Hub, actor: Actor, caller_id: int, site_id: int, name: str = "") -> int:
+    """Registers a waiting caller with the AE title and address it called from, and returns the device's id.
+    Conflict when it does not wait any more: two clicks make one device."""
+    actor.require("device.manage")
+    with hub.reading() as connection:
+        caller = connection.execute(select(unknown_caller).where(unknown_caller.c.id == caller_id)).one_or_none()
+    if caller is None:
+        raise NotFound("not_found", "没有这个来访设备。", "no such caller.")
+    _check_ae_title(caller.ae_title)
+    with hub.writing() as connection:
+        taken = connection.execute(update(unknown_caller).where(
+            unknown_caller.c.id == caller_id, unknown_caller.c.state == "waiting").values(state="registered"))
+        if taken.rowcount != 1:
+            raise Conflict("not_waiting", "该设备已登记或已忽略，请刷新页面查看。", "this caller is registered or dismissed already; reload the page.")
+        return _insert(hub, connection, actor, site_id=site_id, kind="dicom", name=name.strip() or caller.ae_title,
+                       ae_title=caller.ae_title, address=caller.address, charset="", token="")
 
 
 def renew_token(hub: Hub, actor: Actor, device_id: int) -> str:
@@ -114,6 +124,18 @@ def listed(hub: Hub, actor: Actor) -> list:
             select(device, site.c.name.label("site_name")).join(site, site.c.id == device.c.site_id).order_by(site.c.name, device.c.name)))
 
 
+def find(hub: Hub, actor: Actor, device_id: int):
+    """One device with its site's name and code. NotFound if there is none."""
+    actor.require("device.manage")
+    with hub.reading() as connection:
+        row = connection.execute(
+            select(device, site.c.name.label("site_name"), site.c.code.label("site_code")).join(site, site.c.id == device.c.site_id)
+            .where(device.c.id == device_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这台设备。", "no such device.")
+    return row
+
+
 def unknown_callers(hub: Hub, actor: Actor) -> list:
     """Callers that were refused and wait to be registered, the latest first."""
     actor.require("device.manage")
@@ -130,18 +152,45 @@ def dismiss_unknown(hub: Hub, actor: Actor, caller_id: int) -> None:
         audit.append(connection, hub.now(), actor, "device.dismiss_unknown", "unknown_caller", caller_id)
 
 
+def _check_ae_title(ae_title: str) -> None:
+    if not (1 <= len(ae_title) <= 16 and ae_title.isascii() and ae_title.isprintable() and "\\" not in ae_title):
+        raise Invalid("bad_ae_title", "AE 标题应为 1 至 16 个英文字符。", "an AE title has 1 to 16 ASCII characters.")
+
+
+def _insert(hub: Hub, connection: Connection, actor: Actor, *, site_id: int, kind: str, name: str, ae_title: str, address: str,
+            charset: str, token: str) -> int:
+    """The device's row and audit entry. Two devices that the door could not tell apart are refused."""
+    if connection.scalar(select(site.c.id).where(site.c.id == site_id)) is None:
+        raise Invalid("no_site", "没有这个机构。", "no such institution.")
+    same = (device.c.ae_title == ae_title, device.c.address == address) if kind == "dicom" else (device.c.site_id == site_id, device.c.name == name)
+    known = connection.scalar(select(site.c.name).join(device, device.c.site_id == site.c.id).where(device.c.kind == kind, device.c.active, *same))
+    if known is not None:
+        raise Invalid("device_known", f"{known}已有同样的在用设备（{ae_title or name}），请勿重复登记。",
+                      f"{known} has the same device in use already ({ae_title or name}).")
+    device_id = connection.execute(insert(device).values(
+        site_id=site_id, kind=kind, name=name[:128], ae_title=ae_title, address=address[:64], charset=charset, active=True,
+        created_at=hub.now(), token_sha256=hashlib.sha256(token.encode()).hexdigest() if token else "")).inserted_primary_key[0]
+    if kind == "dicom":
+        connection.execute(update(unknown_caller).where(
+            unknown_caller.c.ae_title == ae_title, unknown_caller.c.state == "waiting",
+            *([unknown_caller.c.address == address] if address else [])).values(state="registered"))
+    audit.append(connection, hub.now(), actor, "device.register", "device", device_id, site_id,
+                 kind=kind, name=name, ae_title=ae_title, device_address=address)
+    return device_id
+
+
 def _note_unknown(hub: Hub, ae_title: str, address: str, called: str) -> None:
     now = hub.now()
+    caller = fitted(unknown_caller, {"ae_title": ae_title, "address": address})
+    seen = fitted(unknown_caller, {"called": called, "last_seen_at": now, "state": "waiting"})
     with hub.writing() as connection:
         known = connection.execute(select(unknown_caller).where(
-            unknown_caller.c.ae_title == ae_title[:64], unknown_caller.c.address == address)).one_or_none()
+            *(unknown_caller.c[name] == value for name, value in caller.items()))).one_or_none()
         if known is None:
-            connection.execute(insert(unknown_caller).values(
-                ae_title=ae_title[:64], address=address, called=called[:64], times=1, first_seen_at=now, last_seen_at=now, state="waiting"))
-            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{ae_title}@{address}"[:64])
+            connection.execute(insert(unknown_caller).values(times=1, first_seen_at=now, **caller, **seen))
+            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{caller['ae_title']}@{caller['address']}")
         else:
-            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(
-                times=known.times + 1, last_seen_at=now, called=called[:64], state="waiting"))
+            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(times=known.times + 1, **seen))
 
 
 def _touch(hub: Hub, row) -> None:

@@ -1,6 +1,7 @@
 """The report goes home: PDF and signature, a receipt before every attempt, retries, the clinic's acknowledgement."""
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from sqlalchemy import Connection, insert, select, update
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from hub.context import Hub
 from hub.delivery.channels import deliverer
 from hub.delivery.parcel import Parcel
-from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
+from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
 from hub.flow.lettering import compose_pdf
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
@@ -18,6 +19,8 @@ from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
 
 CLINIC_PAGE = 50
+
+log = logging.getLogger("hub.worker")
 
 
 def issue_letter(hub: Hub, report_id: int) -> None:
@@ -29,9 +32,10 @@ def issue_letter(hub: Hub, report_id: int) -> None:
     if not row.pdf_sha256:
         kept = hub.blobs.keep(compose_pdf(hub, report_id), f"{row.number}.pdf")
         with hub.writing() as connection:
-            connection.execute(update(report).where(
+            issued = connection.execute(update(report).where(
                 report.c.id == report_id, report.c.pdf_sha256 == "", report.c.reviewer_name == row.reviewer_name).values(pdf_sha256=kept.sha256))
-            audit.append(connection, hub.now(), SYSTEM, "report.issue", "report", report_id, row.site_id, row.patient_id, pdf_sha256=kept.sha256)
+            if issued.rowcount == 1:
+                audit.append(connection, hub.now(), SYSTEM, "report.issue", "report", report_id, row.site_id, row.patient_id, pdf_sha256=kept.sha256)
     with hub.writing() as connection:
         row = _report(connection, report_id)
         if row.pdf_sha256:
@@ -39,11 +43,12 @@ def issue_letter(hub: Hub, report_id: int) -> None:
 
 
 def deliver(hub: Hub, delivery_id: int) -> None:
-    """One attempt: the receipt row first, then the channel, then the outcome."""
+    """One attempt: the receipt row first, then the channel, then the outcome. A failure orders the next attempt
+    after a growing pause, until the delivery is given up and shown as overdue."""
     now = hub.now()
     with hub.writing() as connection:
         row = _delivery(connection, delivery_id)
-        if row.state in ("delivered", "acknowledged", "refused"):
+        if row.state not in DELIVERY.sources("send") or row.due_at > now:
             return
         advance(connection, DELIVERY, delivery_id, "send", attempts=row.attempts + 1)
         receipt_id = connection.execute(insert(receipt).values(
@@ -52,13 +57,13 @@ def deliver(hub: Hub, delivery_id: int) -> None:
     try:
         words = deliverer(row.channel)(hub, parcel)
     except Permanent as error:
-        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", str(error), row)
+        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", words_of(error), row)
         return
     except Exception as error:
-        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", str(error) or type(error).__name__, row)
-        if isinstance(error, Retryable):
-            raise
-        raise Retryable("delivery_failed", "发送失败，将自动重试。", f"delivery failed and will be tried again: {error}") from error
+        if not isinstance(error, Retryable):
+            log.exception("delivery %s by %s failed", delivery_id, row.channel)
+        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", words_of(error), row)
+        return
     _end_attempt(hub, delivery_id, receipt_id, "deliver", "delivered", words, row)
 
 
@@ -69,7 +74,7 @@ def resend(hub: Hub, actor: Actor, delivery_id: int) -> None:
     with hub.writing() as connection:
         row = _delivery(connection, delivery_id)
         advance(connection, DELIVERY, delivery_id, "resend", due_at=now, created_at=now)
-        outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts}", delivery_id=delivery_id)
+        outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts}:again:{now.timestamp():.0f}", delivery_id=delivery_id)
         audit.append(connection, now, actor, "delivery.resend", "delivery", delivery_id, row.site_id)
 
 
@@ -108,11 +113,19 @@ def acknowledge(hub: Hub, actor: Actor, report_id: int) -> None:
 def deliveries(hub: Hub, actor: Actor, state: str = "") -> list:
     """Deliveries with their report and site, newest first, for the operations page."""
     actor.require("delivery.view")
-    found = (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"))
-             .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
-             .order_by(delivery.c.id.desc()).limit(200))
+    found = _deliveries().order_by(delivery.c.id.desc()).limit(200)
     with hub.reading() as connection:
         return list(connection.execute(found.where(delivery.c.state == state) if state else found))
+
+
+def delivery_of(hub: Hub, actor: Actor, delivery_id: int):
+    """One delivery with its report, site and destination. NotFound if there is none."""
+    actor.require("delivery.view")
+    with hub.reading() as connection:
+        row = connection.execute(_deliveries().where(delivery.c.id == delivery_id)).one_or_none()
+    if row is None:
+        raise NotFound("not_found", "没有这次发送。", "no such delivery.")
+    return row
 
 
 def receipts(hub: Hub, actor: Actor, delivery_id: int) -> list:
@@ -180,7 +193,7 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page:
              .where(study.c.site_id == actor.site_id).order_by(study.c.id.desc())
              .limit(CLINIC_PAGE).offset((max(1, page) - 1) * CLINIC_PAGE))
     if text.strip():
-        found = found.where(patient.c.name.like(f"%{text.strip()}%") | patient.c.patient_id.like(f"%{text.strip()}%"))
+        found = found.where(patient.c.name.icontains(text.strip(), autoescape=True) | patient.c.patient_id.icontains(text.strip(), autoescape=True))
     if state == "waiting":
         found = found.where(latest.c.id.is_(None))
     elif state == "new":
@@ -210,7 +223,11 @@ def _end_attempt(hub: Hub, delivery_id: int, receipt_id: int, event: str, outcom
     now = hub.now()
     with hub.writing() as connection:
         extra = {"delivered_at": now, "error": ""} if event == "deliver" else {"error": words[:512]}
+        if event == "retry":
+            extra["due_at"] = now + outbox.pause_after(row.attempts + 1)
         advance(connection, DELIVERY, delivery_id, event, **extra)
+        if event == "retry" and now - row.created_at < timedelta(hours=hub.settings.delivery_give_up_hours):
+            outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts + 1}", extra["due_at"], delivery_id=delivery_id)
         connection.execute(update(receipt).where(receipt.c.id == receipt_id).values(ended_at=now, outcome=outcome, detail=words[:512]))
         audit.append(connection, now, SYSTEM, f"delivery.{outcome}", "delivery", delivery_id, row.site_id,
                      channel=row.channel, report_id=row.report_id)
@@ -232,6 +249,12 @@ def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
         patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
         institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,
         critical=one.critical, reader_name=one.reader_name, reviewer_name=one.reviewer_name)
+
+
+def _deliveries():
+    return (select(delivery, report.c.number, report.c.version, site.c.name.label("site_name"), destination.c.address)
+            .join(report, report.c.id == delivery.c.report_id).join(site, site.c.id == delivery.c.site_id)
+            .outerjoin(destination, destination.c.id == delivery.c.destination_id))
 
 
 def _report(connection: Connection, report_id: int):

@@ -19,13 +19,15 @@ from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.storage import audit, together
 from hub.storage.states import advance
-from hub.storage.tables import held, instance, patient, reading, series, study
+from hub.storage.tables import fitted, held, instance, patient, reading, series, study
 
+LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
 RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
 
 REASONS = {
     "unparsable": ("无法解析的文件，原始数据已保留，请联系设备厂家。", "the file cannot be parsed; its bytes are kept."),
+    "long_uid": ("唯一标识（UID）过长，不符合 DICOM 标准，原始数据已保留。", "a UID is longer than DICOM allows; the bytes are kept."),
     "missing_uid": ("缺少必需的唯一标识（UID），原始数据已保留。", "a required UID is missing; the bytes are kept."),
     "unreadable_ecg": ("心电文件无法读取，原始数据已保留。", "the ECG file cannot be read; its bytes are kept."),
     "same_uid_other_bytes": ("同一 SOP Instance UID 收到内容不同的第二个版本，两个版本均已保留。",
@@ -37,6 +39,8 @@ REASONS = {
 
 def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
+    if max(len(uid) for uid in (facts.study_uid, facts.series_uid, facts.sop_uid)) > LONGEST_UID:
+        return quarantine(hub, device, _door(facts), files, "long_uid")
     for race in range(RACES):
         try:
             return together.write(hub.engine, _enter_all, _Arrival(hub, device, files, facts))
@@ -122,17 +126,17 @@ def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
 
 
 def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
-    return dict(
+    return fitted(instance, dict(
         series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
         transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
         size=sum(f.size for f in files), files=[asdict(f) for f in files], declared=facts.declared,
         number=facts.instance_number, frames=facts.frames, rows=facts.rows, columns=facts.columns,
         position_mm=facts.position_mm, orientation=facts.orientation, late=late, calling=device.ae_title,
-        notes=list(facts.notes), received_at=now)
+        notes=list(facts.notes), received_at=now))
 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
-    now, door = hub.now(), "dicom" if facts.format == "dicom" else "ecg"
+    now, door = hub.now(), _door(facts)
     first = connection.execute(select(instance.c.id, instance.c.study_id, instance.c.sha256, instance.c.files)
                                .where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
     if first is not None:
@@ -173,19 +177,19 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
     now, named = hub.now(), facts.patient
     key = identity_key(named) if named.patient_id or named.name else f"unidentified|{facts.study_uid}"
     patient_id = connection.scalar(select(patient.c.id).where(
-        patient.c.site_id == device.site_id, patient.c.identity_key == key[:400]))
+        patient.c.site_id == device.site_id, patient.c.identity_key == key))
     if patient_id is None:
-        patient_id = connection.execute(insert(patient).values(
-            site_id=device.site_id, identity_key=key[:400], patient_id=named.patient_id[:128], name=named.name[:200],
-            name_as_sent=named.name_as_sent[:400], name_unsure=named.name_unsure, sex=named.sex[:8],
-            birth_date=named.birth_date[:10], age=named.age[:16], created_at=now)).inserted_primary_key[0]
-    study_id = connection.execute(insert(study).values(
+        patient_id = connection.execute(insert(patient).values(fitted(patient, dict(
+            site_id=device.site_id, identity_key=key, patient_id=named.patient_id, name=named.name,
+            name_as_sent=named.name_as_sent, name_unsure=named.name_unsure, sex=named.sex,
+            birth_date=named.birth_date, age=named.age, created_at=now)))).inserted_primary_key[0]
+    study_id = connection.execute(insert(study).values(fitted(study, dict(
         study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_id, device_id=device.id,
-        modality=facts.modality[:16], body_part=facts.body_part[:64], description=facts.study_description[:256],
-        accession_number=facts.accession_number[:64], study_at=facts.study_at[:32], institution=facts.institution[:128],
-        device_model=facts.device_model[:128], state=STUDY.initial, urgency="routine", instances=1, late=0,
+        modality=facts.modality, body_part=facts.body_part, description=facts.study_description,
+        accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
+        device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
         association_open=False, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now)).inserted_primary_key[0]
+        last_received_at=now)))).inserted_primary_key[0]
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id
@@ -195,13 +199,13 @@ def _series(connection: Connection, study_id: int, facts: InstanceFacts) -> int:
     row = connection.execute(select(series).where(
         series.c.study_id == study_id, series.c.series_uid == facts.series_uid)).one_or_none()
     if row is None:
-        return connection.execute(insert(series).values(
-            study_id=study_id, series_uid=facts.series_uid, modality=facts.modality[:16], number=facts.series_number,
-            description=facts.series_description[:256], body_part=facts.body_part[:64],
-            expected=facts.expected_in_series)).inserted_primary_key[0]
+        return connection.execute(insert(series).values(fitted(series, dict(
+            study_id=study_id, series_uid=facts.series_uid, modality=facts.modality, number=facts.series_number,
+            description=facts.series_description, body_part=facts.body_part,
+            expected=facts.expected_in_series)))).inserted_primary_key[0]
     if facts.expected_in_series is not None and facts.expected_in_series != row.expected:
         most = max(facts.expected_in_series, row.expected or 0)
-        connection.execute(update(series).where(series.c.id == row.id).values(expected=most))
+        connection.execute(update(series).where(series.c.id == row.id).values(fitted(series, {"expected": most})))
     return row.id
 
 
@@ -221,6 +225,10 @@ def _hold(hub: Hub, connection: Connection, device, door, files, reason, zh, en,
     audit.append(connection, now, SYSTEM, "held", "held", held_id, device.site_id if device else None, reason=reason,
                  sha256=files[0].sha256)
     return Taken("quarantined", held_id=held_id, reason=reason)
+
+
+def _door(facts: InstanceFacts) -> str:
+    return "dicom" if facts.format == "dicom" else "ecg"
 
 
 def _facts_json(facts: InstanceFacts) -> dict:

@@ -11,7 +11,7 @@ from importlib import import_module
 from threading import Event, Thread
 
 from hub.context import Hub, open_hub
-from hub.errors import Permanent
+from hub.errors import Conflict, Permanent, words_of
 from hub.flow import preparation
 from hub.queue import outbox
 from hub.settings import load
@@ -47,22 +47,40 @@ def perform(hub: Hub, job_id: int) -> str:
         job = outbox.begin(connection, job_id, hub.now(), hub.settings.job_lease_s)
     if job is None:
         return ""
-    with _Heartbeat(hub, job_id):
+    error = _attempt(hub, job)
+    try:
+        return _record(hub, job, error)
+    except Conflict:
+        log.warning("job %s %s took longer than its lease and was given to another worker", job.id, job.kind)
+        return ""
+
+
+def _attempt(hub: Hub, job) -> Exception | None:
+    if job.tries > hub.settings.job_tries:
+        return Permanent("worker_died", "任务多次使处理进程异常退出，已停止重试。", "the job ended its worker process each time; not tried again.")
+    with _Heartbeat(hub, job.id):
         try:
             _handler(job.kind)(hub, **job.args)
-            error = None
         except Exception as raised:
-            log.exception("job %s %s failed", job_id, job.kind)
-            error = raised
+            log.exception("job %s %s failed", job.id, job.kind)
+            return raised
+    return None
+
+
+def _record(hub: Hub, job, error: Exception | None) -> str:
+    words = words_of(error) if error is not None else ""
+    last = error is not None and (isinstance(error, Permanent) or job.tries >= hub.settings.job_tries)
+    if last and job.kind in GIVEN_UP:
+        GIVEN_UP[job.kind](hub, **job.args)      # before the job is called failed: a crash between repeats it
     with hub.writing() as connection:
         if error is None:
-            outbox.finish(connection, job_id, hub.now())
+            outbox.finish(connection, job.id, hub.now(), job.tries)
             return "done"
-        words = str(error) or type(error).__name__
-        state = outbox.fail(connection, job_id, hub.now(), words, again=not isinstance(error, Permanent), most_tries=hub.settings.job_tries)
-    if state == "failed" and job.kind in GIVEN_UP:
-        GIVEN_UP[job.kind](hub, **job.args)
-    return state
+        if last:
+            outbox.give_up(connection, job.id, hub.now(), job.tries, words)
+            return "failed"
+        outbox.retry(connection, job.id, hub.now(), job.tries, words)
+        return "due"
 
 
 def _handler(kind: str):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
@@ -113,6 +113,8 @@ def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], pr
 
 def give_up(hub: Hub, study_id: int, generation: int) -> None:
     """After the last failed try: the study goes to its reader unprepared, with that said."""
+    if begin(hub, study_id, generation) is None:
+        return
     finish(hub, study_id, generation, [], [Problem(
         "not_prepared", "本检查自动处理失败，图像或波形可能无法显示，原始数据完整保留，请联系管理员。",
         "this study could not be prepared and may not be shown; its originals are safe. Tell the administrator.")])
@@ -120,14 +122,14 @@ def give_up(hub: Hub, study_id: int, generation: int) -> None:
 
 def _queue(hub: Hub, connection: Connection, row, urgency: str) -> None:
     now = hub.now()
-    if connection.scalar(select(reading.c.id).where(reading.c.study_id == row.id)) is not None:
-        connection.execute(update(reading).where(reading.c.study_id == row.id).values(
-            rank=func.min(reading.c.rank, RANK[urgency]) if connection.dialect.name == "sqlite"
-            else func.least(reading.c.rank, RANK[urgency]), changed_at=now))
-        bounced = connection.scalar(select(reading.c.id).where(
-            reading.c.study_id == row.id, reading.c.state.in_(READING.sources("requeue"))))
-        if bounced is not None:
-            advance(connection, READING, bounced, "requeue", changed_at=now, queued_at=now,
+    known = connection.execute(select(reading).where(reading.c.study_id == row.id)).one_or_none()
+    if known is not None:
+        values = {"changed_at": now}
+        if RANK[urgency] < known.rank:
+            values |= {"rank": RANK[urgency], "deadline_at": hub.rules.deadlines.deadline(row.modality, urgency, known.queued_at)}
+        connection.execute(update(reading).where(reading.c.id == known.id).values(**values))
+        if known.state in READING.sources("requeue"):
+            advance(connection, READING, known.id, "requeue", changed_at=now, queued_at=now,
                     deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now))
         return
     connection.execute(insert(reading).values(

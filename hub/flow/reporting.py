@@ -67,7 +67,8 @@ def submit(hub: Hub, actor: Actor, reading_id: int) -> int:
     with hub.writing() as connection:
         row = worklist.own(connection, actor, reading_id)
         report_id = _freeze(hub, connection, actor, row)
-        advance(connection, READING, reading_id, "submit", changed_at=now, lease_until=None, claimed_by=None, version=row.version + 1)
+        advance(connection, READING, reading_id, "submit", changed_at=now, lease_until=None, claimed_by=None, version=row.version + 1,
+                late_images=False)
         _record(hub, connection, actor, "report.submit", report_id, row)
     return report_id
 
@@ -80,7 +81,7 @@ def send_back(hub: Hub, actor: Actor, reading_id: int, words: str) -> None:
     now = hub.now()
     with hub.writing() as connection:
         row = _reading(connection, reading_id)
-        latest = _latest(connection, reading_id)
+        latest = _submitted(connection, reading_id)
         advance(connection, READING, reading_id, "send_back", changed_at=now, claimed_by=latest.reader_id,
                 lease_until=now + timedelta(minutes=hub.settings.claim_lease_minutes), version=row.version - 1)
         connection.execute(update(report).where(report.c.id == latest.id).values(withdrawn_at=now))
@@ -93,14 +94,12 @@ def sign(hub: Hub, actor: Actor, reading_id: int) -> int:
     now = hub.now()
     with hub.writing() as connection:
         row = _reading(connection, reading_id)
-        latest = _latest(connection, reading_id)
-        if latest is None:
-            raise NotFound("no_report", "没有待审核的报告。", "there is no report to sign.")
+        latest = _submitted(connection, reading_id)
         if latest.reader_id == actor.account_id:
             raise Refused("same_person", "不能审核自己书写的报告，请由另一位审核医师签发。",
                           "nobody signs their own report; another reviewer must.")
         event = "sign" if latest.version == 1 else "sign_amendment"
-        advance(connection, READING, reading_id, event, changed_at=now, late_images=False)
+        advance(connection, READING, reading_id, event, changed_at=now)
         _seal(hub, connection, latest, reviewer=actor, now=now)
         _record(hub, connection, actor, "report.sign", latest.id, row, version=latest.version, content_sha256=latest.content_sha256)
     return latest.id
@@ -258,6 +257,14 @@ def _reading(connection: Connection, reading_id: int):
 def _latest(connection: Connection, reading_id: int):
     return connection.execute(select(report).where(report.c.reading_id == reading_id, report.c.withdrawn_at.is_(None))
                               .order_by(report.c.version.desc()).limit(1)).one_or_none()
+
+
+def _submitted(connection: Connection, reading_id: int):
+    """The unsigned version that waits for review."""
+    row = _latest(connection, reading_id)
+    if row is None or row.signed_at is not None:
+        raise Conflict("no_report", "没有待审核的报告，请刷新后再试。", "there is no report that waits for review; reload.")
+    return row
 
 
 def _report(connection: Connection, report_id: int):

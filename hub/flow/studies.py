@@ -3,14 +3,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import exists, func, insert, or_, select
+from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.context import Hub
 from hub.errors import NotFound
 from hub.flow.preparation import NewArtifact, instances
 from hub.model.access import Actor
 from hub.storage import audit
-from hub.storage.tables import artifact, device, patient, reading, series, site, study
+from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,39 @@ class StudyQuery:
     offset: int = 0
 
 
+@dataclass(frozen=True)
+class Match:
+    """One key of a DICOM query (PS3.4 C.2.2.2): any of ``values``, in which ``*`` and ``?`` are wildcards, or a
+    range from ``low`` to ``high`` ("" is open). ``field``: a name of FIELDS. Dates 2026-03-01, times 08:15:00."""
+
+    field: str
+    values: tuple[str, ...] = ()
+    low: str = ""
+    high: str = ""
+
+
+FIELDS = {
+    "study_uid": study.c.study_uid, "accession_number": study.c.accession_number, "description": study.c.description,
+    "institution": study.c.institution, "study_date": func.substr(study.c.study_at, 1, 10),
+    "study_time": func.substr(study.c.study_at, 12, 8), "patient_id": patient.c.patient_id, "patient_name": patient.c.name,
+    "birth_date": patient.c.birth_date, "sex": patient.c.sex, "modalities_in_study": series.c.modality,
+    "series_uid": series.c.series_uid, "modality": series.c.modality, "series_number": series.c.number,
+    "series_description": series.c.description, "body_part": series.c.body_part,
+    "sop_uid": instance.c.sop_uid, "sop_class": instance.c.sop_class, "instance_number": instance.c.number,
+}
+_OF_SERIES = ("series_uid", "modality", "series_number", "series_description", "body_part")
+_OF_INSTANCE = ("sop_uid", "sop_class", "instance_number")
+_NUMBERS = ("series_number", "instance_number")
+
+
 def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = ""):
     """One study's row with patient, site and device. NotFound when there is none or this person may not see it."""
     actor.require("study.view")
     wanted = study.c.id == study_id if study_id is not None else study.c.study_uid == study_uid
     with hub.reading() as connection:
         row = connection.execute(_columns().where(wanted)).one_or_none()
-    if row is None:
+    if row is None or not actor.sees_site(row.site_id):
         raise NotFound("not_found", "没有找到这个检查，或不属于您的机构。", "no such study, or not of your institution.")
-    actor.require_site(row.site_id)
     return row
 
 
@@ -49,7 +74,7 @@ def opened(hub: Hub, actor: Actor, row, how: str) -> None:
 def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
     """Studies that match, newest first, within what this person may see."""
     actor.require("study.view")
-    conditions = [] if actor.role in ("reader", "reviewer") else [study.c.site_id == actor.site_id]
+    conditions = [] if actor.sees_every_site else [study.c.site_id == actor.site_id]
     for column, value in ((study.c.study_uid, query.study_uid), (study.c.accession_number, query.accession_number),
                           (study.c.modality, query.modality), (patient.c.patient_id, query.patient_id)):
         if value:
@@ -63,6 +88,46 @@ def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
     with hub.reading() as connection:
         return list(connection.execute(_columns().where(*conditions).order_by(study.c.id.desc())
                                        .limit(min(query.limit, 1000)).offset(query.offset)))
+
+
+def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int = 0) -> list:
+    """The DICOM studies, series or instances ("study", "series", "instance") that fit all ``matches``.
+
+    Rows hold the study with its patient, of the lower levels also their own columns, with the series' as
+    ``series_..``; newest study first, then in order. Only what this person may see.
+    """
+    actor.require("study.view")
+    conditions = [study.c.site_id == actor.site_id] if actor.role == "clinic" else []
+    for match in matches:
+        conditions.append(_condition(level, match))
+    found = _columns()
+    order = [study.c.id.desc()]
+    if level == "study":
+        conditions.append(or_(study.c.kind == "image", exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")))
+    else:
+        found = found.add_columns(
+            series.c.id.label("series_id"), series.c.series_uid, series.c.number.label("series_number"), series.c.modality.label("series_modality"),
+            series.c.description.label("series_description"), series.c.body_part.label("series_body_part")).join(series, series.c.study_id == study.c.id)
+        order += [series.c.number, series.c.id]
+    if level == "series":
+        conditions.append(exists().where(instance.c.series_id == series.c.id, instance.c.format == "dicom"))
+    if level == "instance":
+        found = found.add_columns(instance.c.id.label("instance_id"), instance.c.sop_uid, instance.c.sop_class, instance.c.number,
+                                  instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax)
+        found = found.join(instance, instance.c.series_id == series.c.id)
+        conditions.append(instance.c.format == "dicom")
+        order += [instance.c.number, instance.c.id]
+    with hub.reading() as connection:
+        return list(connection.execute(found.where(*conditions).order_by(*order).limit(limit).offset(offset)))
+
+
+def sizes(hub: Hub, study_ids: list[int]) -> list:
+    """Every series of these studies with ``study_id``, ``id``, ``modality`` and ``total``, its DICOM instances."""
+    with hub.reading() as connection:
+        return list(connection.execute(
+            select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
+            .join(instance, instance.c.series_id == series.c.id)
+            .where(series.c.study_id.in_(study_ids), instance.c.format == "dicom").group_by(series.c.id)))
 
 
 def instances_of(hub: Hub, study_id: int) -> list:
@@ -110,9 +175,39 @@ def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
     return artifact_id
 
 
+def _condition(level: str, match: Match):
+    """A match as SQL. What belongs to a level below the one asked for is looked for there."""
+    column, name = FIELDS[match.field], match.field
+    if match.values and name == "patient_name":
+        fits = or_(*(fit for value in match.values for fit in _name_fits(value)))
+    elif match.values and name in _NUMBERS:
+        fits = column.in_([int(value) for value in match.values])
+    elif match.values:
+        fits = or_(*(_matches(column, value) for value in match.values))
+    else:
+        fits = column >= match.low if match.low else column != ""
+        fits = fits & (column <= match.high) if match.high else fits
+    if name == "modalities_in_study" or (level == "study" and name in _OF_SERIES):
+        inner = series.alias()
+        return study.c.id.in_(select(inner.c.study_id).where(ClauseAdapter(inner).traverse(fits)))
+    if level == "study" and name in _OF_INSTANCE:
+        return study.c.id.in_(select(instance.c.study_id).where(fits))
+    if level == "series" and name in _OF_INSTANCE:
+        return series.c.id.in_(select(instance.c.series_id).where(fits))
+    return fits
+
+
+def _name_fits(value: str) -> list:
+    """Names fit without regard to case, as people read them or in any component group as sent."""
+    pattern = _pattern(value.rstrip("^"))
+    shown = _pattern(" ".join(part for part in value.split("^") if part))
+    return [patient.c.name.ilike(shown, escape="\\"), patient.c.name_as_sent.ilike(pattern, escape="\\"),
+            patient.c.name_as_sent.ilike(f"{pattern}=%", escape="\\"), patient.c.name_as_sent.ilike(f"%={pattern}", escape="\\")]
+
+
 def _matches(column, value: str):
     values = value.split("\\") if "\\" in value else [value]
-    return or_(*(column.like(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
+    return or_(*(column.ilike(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
 
 
 def _pattern(value: str) -> str:

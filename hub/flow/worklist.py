@@ -138,7 +138,7 @@ def set_urgency(hub: Hub, actor: Actor, study_id: int, urgency: str) -> None:
             connection.execute(update(reading).where(reading.c.study_id == study_id).values(
                 rank=RANK[urgency], deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, queued_at), changed_at=now))
         audit.append(connection, now, actor, "study.urgency", "study", study_id, row.site_id, row.patient_id,
-                     was=row.urgency, now=urgency)
+                     was=row.urgency, to=urgency)
 
 
 def renew(hub: Hub, actor: Actor, reading_id: int) -> None:
@@ -234,6 +234,6 @@ def _conditions(actor: Actor, filters: Filters) -> list:
     if filters.urgency:
         conditions.append(study.c.urgency == filters.urgency)
     if filters.text.strip():
-        part = f"%{filters.text.strip()}%"
-        conditions.append(or_(patient.c.name.like(part), patient.c.patient_id.like(part), study.c.accession_number.like(part)))
+        conditions.append(or_(*(column.icontains(filters.text.strip(), autoescape=True)
+                                for column in (patient.c.name, patient.c.patient_id, study.c.accession_number))))
     return conditions

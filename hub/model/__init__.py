@@ -1,0 +1,1 @@
+"""Rules and values: no disk, no database, no clock, no network."""

@@ -65,9 +65,14 @@ class Actor:
             raise Refused("not_allowed", "您的角色没有这项权限。如需办理，请联系管理员。",
                           f"your role does not include {permission}; ask the administrator.")
 
+    @property
+    def sees_every_site(self) -> bool:
+        """The county's readers read for all sites."""
+        return self.role in ("reader", "reviewer", SYSTEM_ROLE)
+
     def sees_site(self, site_id: int) -> bool:
         """A clinic sees its own site; the county's readers see all."""
-        return self.role in ("reader", "reviewer", SYSTEM_ROLE) or (self.role == "clinic" and self.site_id == site_id)
+        return self.sees_every_site or (self.role == "clinic" and self.site_id == site_id)
 
     def require_site(self, site_id: int) -> None:
         """NotFound, so that a neighbour's patients cannot be told from patients who do not exist."""

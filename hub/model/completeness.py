@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
-GAP_FACTOR = 1.5      # a step longer than this many median steps is a gap (one missing slice doubles the step)
+GAP_FACTOR = 1.5      # a step longer than this many usual steps is a gap (one missing slice doubles the step)
+NEIGHBOURS = 2        # steps on either side that say what is usual
+SAME_PLACE_MM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,19 @@ def _gaps(positions: tuple[tuple[str, float], ...]) -> tuple[tuple[float, float]
     """Places where the step between neighbouring slices of one orientation is too long, in mm."""
     found = []
     for orientation in dict.fromkeys(o for o, _ in positions):
-        places = sorted(mm for o, mm in positions if o == orientation)
+        places = _apart(sorted(mm for o, mm in positions if o == orientation))
         steps = [b - a for a, b in zip(places, places[1:])]
-        moving = [s for s in steps if s > 1e-3]
-        if len(moving) < 2:
-            continue
-        usual = median(moving)
-        found += [(a, b) for a, b, s in zip(places, places[1:], steps) if s > GAP_FACTOR * usual]
+        found += [(a, b) for index, (a, b) in enumerate(zip(places, places[1:]))
+                  if len(steps) > 1 and steps[index] > GAP_FACTOR * _usual_step(steps, index)]
     return tuple(found)
+
+
+def _apart(places: list[float]) -> list[float]:
+    """Places without repetitions: two phases of a scan lie at the same ones."""
+    return [mm for before, mm in zip([None, *places], places) if before is None or mm - before > SAME_PLACE_MM]
+
+
+def _usual_step(steps: list[float], index: int) -> float:
+    """The step that is usual beside this one. Where it changes (a head scanned finer at its base), the longer counts."""
+    beside = (steps[max(0, index - NEIGHBOURS):index], steps[index + 1:index + 1 + NEIGHBOURS])
+    return max(min(some) for some in beside if some)

@@ -1,9 +1,12 @@
 """Whether two objects speak of the same person: cautious, because mixing two patients is the worst fault."""
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 
 from hub.model.arrival import PatientFacts
+
+LONGEST_KEY = 400
 
 
 def name_key(name: str) -> str:
@@ -14,8 +17,11 @@ def name_key(name: str) -> str:
 
 def identity_key(patient: PatientFacts) -> str:
     """One string per person within a site: identifier, name, birth date and sex all belong to it, so that a
-    reused identifier never joins two people."""
-    return "|".join((patient.patient_id.strip(), name_key(patient.name), patient.birth_date, patient.sex))
+    reused identifier never joins two people. At most LONGEST_KEY characters: the end of a longer one is its hash."""
+    key = "|".join((patient.patient_id.strip(), name_key(patient.name), patient.birth_date, patient.sex))
+    if len(key) <= LONGEST_KEY:
+        return key
+    return f"{key[:LONGEST_KEY - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def differences(one: PatientFacts, other: PatientFacts) -> tuple[str, ...]:

@@ -87,7 +87,6 @@ DELIVERY = Lifecycle("delivery", "due", {
 
 CRITICAL = Lifecycle("critical value", "raised", {
     ("notify", "raised"): "notified",
-    ("notify", "escalated"): "notified",
     ("read_back", "raised"): "read_back",
     ("read_back", "notified"): "read_back",
     ("read_back", "escalated"): "read_back",

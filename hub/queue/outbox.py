@@ -38,7 +38,8 @@ def hand(connection: Connection, job_id: int, now: datetime, lease_s: float) -> 
 
 
 def begin(connection: Connection, job_id: int, now: datetime, lease_s: float):
-    """Starts a job and returns its row, or None when another worker has it or it is done."""
+    """Starts a job and returns its row as it stands afterwards, or None when another worker has it or it is done.
+    ``tries`` counts this start too, and is the token by which ``finish`` and ``fail`` know their own start."""
     row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
     if row is None:
         return None
@@ -46,7 +47,7 @@ def begin(connection: Connection, job_id: int, now: datetime, lease_s: float):
         advance(connection, JOB, job_id, "run", tries=row.tries + 1, leased_until=now + timedelta(seconds=lease_s))
     except Conflict:
         return None
-    return row
+    return connection.execute(select(job).where(job.c.id == job_id)).one()
 
 
 def renew(connection: Connection, job_id: int, now: datetime, lease_s: float) -> None:
@@ -55,17 +56,27 @@ def renew(connection: Connection, job_id: int, now: datetime, lease_s: float) ->
                        .values(leased_until=now + timedelta(seconds=lease_s)))
 
 
-def finish(connection: Connection, job_id: int, now: datetime) -> None:
+def finish(connection: Connection, job_id: int, now: datetime, tries: int) -> None:
+    """Records that the start number ``tries`` ended well; Conflict when the job has been given to another since."""
+    _require_own(connection, job_id, tries)
     advance(connection, JOB, job_id, "finish", ended_at=now, leased_until=None, error="")
 
 
-def fail(connection: Connection, job_id: int, now: datetime, error: str, *, again: bool, most_tries: int) -> str:
-    """Records a failure: due again after a growing pause, or failed and shown to the administrator."""
-    tries = connection.scalar(select(job.c.tries).where(job.c.id == job_id))
-    if again and tries < most_tries:
-        pause = timedelta(seconds=BACKOFF_S[min(tries - 1, len(BACKOFF_S) - 1)])
-        return advance(connection, JOB, job_id, "retry", due_at=now + pause, leased_until=None, error=error[:500])
-    return advance(connection, JOB, job_id, "give_up", ended_at=now, leased_until=None, error=error[:500])
+def retry(connection: Connection, job_id: int, now: datetime, tries: int, error: str) -> None:
+    """Records a failure that may mend: due again after a growing pause."""
+    _require_own(connection, job_id, tries)
+    advance(connection, JOB, job_id, "retry", due_at=now + pause_after(tries), leased_until=None, error=error[:500])
+
+
+def give_up(connection: Connection, job_id: int, now: datetime, tries: int, error: str) -> None:
+    """Records a failure for good: shown to the administrator."""
+    _require_own(connection, job_id, tries)
+    advance(connection, JOB, job_id, "give_up", ended_at=now, leased_until=None, error=error[:500])
+
+
+def pause_after(tries: int) -> timedelta:
+    """How long to wait after the failed try number ``tries`` (from 1)."""
+    return timedelta(seconds=BACKOFF_S[min(max(tries, 1), len(BACKOFF_S)) - 1])
 
 
 def lost(connection: Connection, now: datetime) -> list[int]:
@@ -80,3 +91,8 @@ def recover(connection: Connection, now: datetime) -> int:
     for job_id in found:
         advance(connection, JOB, job_id, "recover", due_at=now, leased_until=None)
     return len(found)
+
+
+def _require_own(connection: Connection, job_id: int, tries: int) -> None:
+    if connection.scalar(select(job.c.tries).where(job.c.id == job_id)) != tries:
+        raise Conflict("not_my_job", "任务已交给其他进程。", "the job was given to another worker in the meantime.")

@@ -11,13 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from redis.retry import Retry
 
 from hub.errors import Invalid
 from hub.settings import Settings
 
+ANSWER_S = 2                # a server that hangs must not hang the scheduler or a page
 LONGEST_SOCKET_PATH = 100   # sockaddr_un holds 108 bytes
 
 
@@ -44,15 +45,18 @@ def connection(settings: Settings, *, patient: bool = False) -> Redis:
     tries = 30 if patient else 1
     return Redis.from_url(url(settings), retry=Retry(ExponentialBackoff(cap=2, base=0.1), tries),
                           retry_on_error=[ConnectionError, TimeoutError], health_check_interval=30,
-                          socket_connect_timeout=5)
+                          socket_connect_timeout=ANSWER_S, socket_timeout=None if patient else ANSWER_S)
 
 
 def answers(settings: Settings) -> bool:
-    """Whether the server answers."""
+    """Whether the server answers within a second or two."""
+    client = Redis.from_url(url(settings), retry=Retry(NoBackoff(), 0), socket_connect_timeout=1, socket_timeout=1)
     try:
-        return bool(connection(settings).ping())
+        return bool(client.ping())
     except RedisError:
         return False
+    finally:
+        client.close()
 
 
 def server_command(settings: Settings) -> list[str]:

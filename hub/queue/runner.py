@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from importlib import import_module
 
 from redis.exceptions import RedisError
 from rq import Queue, Worker
@@ -66,7 +67,7 @@ class Dispatcher:
 def work(settings: Settings, preload: list[str]) -> None:
     """Runs one worker process until it is told to stop. ``preload`` names modules to import before forking."""
     for module in preload:
-        __import__(module)
+        import_module(module)
     client = connection(settings, patient=True)
     worker = Worker([QUEUE], connection=client, serializer="json", name=f"worker-{os.uname().nodename}-{os.getpid()}",
                     log_job_description=False)

@@ -1,0 +1,1 @@
+"""Rows and bytes, and the promises they keep."""

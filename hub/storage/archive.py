@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, insert, select, text
 
 from hub.errors import Invalid
 from hub.storage import database, migration
-from hub.storage.blobs import Blobs
+from hub.storage.blobs import Blobs, sync_folder
 from hub.storage.tables import Moment, audit_head, metadata
 
 FORMAT = 1
@@ -39,17 +39,19 @@ def write(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
                     lines = [_to_json(table, row) for row in connection.execute(select(table))]
                     counts[table.name] = len(lines)
                     _add(tar, f"rows/{table.name}.jsonl", "\n".join(lines).encode())
-        _add(tar, "about.json", json.dumps({"format": FORMAT, "schema": migration.current(engine)[0], "rows": counts}).encode())
+        blobs = [p for p in (folder / "blobs").glob("??/??/*") if len(p.name) == 64]
+        about = {"format": FORMAT, "schema": migration.current(engine)[0], "rows": counts, "blobs": len(blobs)}
+        _add(tar, "about.json", json.dumps(about).encode())
         for name in KEPT_FILES:
             if (folder / name).exists():
                 tar.add(folder / name, f"files/{name}")
-        blobs = [p for p in (folder / "blobs").glob("??/??/*") if len(p.name) == 64]
         for done, path in enumerate(blobs, 1):
             tar.add(path, f"blobs/{path.name}")
             progress(done, len(blobs))
     with part.open("rb") as whole:
         os.fsync(whole.fileno())
     part.replace(file)
+    sync_folder(file.absolute().parent)
     return len(blobs)
 
 
@@ -64,46 +66,55 @@ def read(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
     try:
         with tarfile.open(file) as tar:
             return _restore(engine, folder, tar, progress)
-    except (tarfile.TarError, KeyError, json.JSONDecodeError, EOFError) as error:
+    except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
         raise Invalid("bad_archive", "备份文件损坏或不完整，未恢复。", f"the archive is damaged; nothing was restored: {error}") from None
 
 
 def _restore(engine: Engine, folder: Path, tar: tarfile.TarFile, progress: Progress) -> int:
-    rows, about, done = {}, None, 0
-    blobs = Blobs(folder / "blobs")
-    members = tar.getmembers()
-    total = sum(m.name.startswith("blobs/") for m in members)
-    for member in members:
-        top, _, name = member.name.partition("/")
-        if not member.isfile() or ".." in member.name:
-            continue
-        content = tar.extractfile(member)
-        if top == "blobs":
-            with blobs.writer() as writer:
-                while chunk := content.read(1 << 20):
-                    writer.write(chunk)
-                kept = writer.keep()
-            if kept.sha256 != name:
-                raise Invalid("bad_archive", f"备份中的文件 {name[:12]} 与其校验值不符，未恢复。", f"the file {name[:12]} does not match its hash; nothing was restored.")
-            done += 1
-            progress(done, total)
-        elif top == "rows":
-            rows[name.removesuffix(".jsonl")] = content.read().decode().splitlines()
-        elif top == "files":
-            _put(folder / name, content.read())
-        elif member.name == "about.json":
-            about = json.loads(content.read())
-    if about is None or about["format"] != FORMAT or about["schema"] != migration.current(engine)[0]:
+    """Everything is checked before the first key or row: blobs come first, for a blob without a row does no harm."""
+    members = [member for member in tar.getmembers() if member.isfile()]
+    contents = {member.name: tar.extractfile(member).read() for member in members if not member.name.startswith("blobs/")}
+    about = json.loads(contents["about.json"])
+    if about["format"] != FORMAT or about["schema"] != migration.current(engine)[0]:
         raise Invalid("other_schema", "备份来自另一版本，请用同版本程序恢复后再升级。", "the archive is of another schema: restore it with the version that wrote it, then upgrade.")
+    rows = {table: [_from_json(table, line) for line in contents[f"rows/{table.name}.jsonl"].decode().splitlines()]
+            for table in metadata.sorted_tables}
+    kept_files = {name.removeprefix("files/"): content for name, content in contents.items() if name.startswith("files/")}
+    if not all(_may_be_put(name) for name in kept_files) or any(len(rows[t]) != about["rows"][t.name] for t in rows):
+        raise KeyError("unexpected content")
+    in_archive = [member for member in members if member.name.startswith("blobs/")]
+    if len(in_archive) != about["blobs"]:
+        raise KeyError("files are missing")
+    _restore_blobs(Blobs(folder / "blobs"), tar, in_archive, progress)
     with database.writing(engine) as connection:
         connection.execute(audit_head.delete())
-        for table in metadata.sorted_tables:
-            for batch in _batches([_from_json(table, line) for line in rows.get(table.name, [])]):
+        for table, of_table in rows.items():
+            for batch in _batches(of_table):
                 connection.execute(insert(table), batch)
             if connection.dialect.name == "postgresql" and "id" in table.c and table is not audit_head:
                 connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
                                         f"GREATEST((SELECT MAX(id) FROM {table.name}), 1), (SELECT COUNT(*) > 0 FROM {table.name}))"))
-    return done
+        for name, content in kept_files.items():
+            _put(folder / name, content)
+    return len(in_archive)
+
+
+def _restore_blobs(blobs: Blobs, tar: tarfile.TarFile, members: list[tarfile.TarInfo], progress: Progress) -> None:
+    for done, member in enumerate(members, 1):
+        name = member.name.removeprefix("blobs/")
+        with tar.extractfile(member) as content, blobs.writer() as writer:
+            while chunk := content.read(1 << 20):
+                writer.write(chunk)
+            if writer.sha256 != name:
+                raise Invalid("bad_archive", f"备份中的文件 {name[:12]} 与其校验值不符，未恢复。", f"the file {name[:12]} does not match its hash; nothing was restored.")
+            writer.keep()
+        progress(done, len(members))
+
+
+def _may_be_put(name: str) -> bool:
+    """Only the files that an archive is meant to hold, and never outside the data folder."""
+    parts = name.split("/")
+    return parts[0] in KEPT_FILES and all(part not in ("", ".", "..") for part in parts)
 
 
 def _put(path: Path, content: bytes) -> None:

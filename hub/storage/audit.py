@@ -33,7 +33,7 @@ def append(connection: Connection, now: datetime, actor: Actor, action: str, obj
     head = connection.execute(select(audit_head.c.seq, audit_head.c.seal).where(audit_head.c.id == 1)).one()
     entry = {
         "seq": head.seq, "at": now, "account_id": actor.account_id, "actor": actor.name[:64], "role": actor.role,
-        "address": actor.address, "action": action, "object_kind": object_kind, "object_id": str(object_id),
+        "address": actor.address[:64], "action": action, "object_kind": object_kind, "object_id": str(object_id)[:64],
         "site_id": site_id, "patient_id": patient_id,
         "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str), "previous": head.seal,
     }

@@ -19,7 +19,6 @@ from hub.model.arrival import StoredFile
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-ABANDONED_S = 24 * 3600
 
 
 def out_of_space() -> OutOfSpace:
@@ -34,7 +33,9 @@ class Blobs:
         self.folder = Path(folder)
         self.incoming = self.folder / "incoming"
         self.floor = floor_mb * 1_000_000
-        self.incoming.mkdir(parents=True, exist_ok=True)
+        for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
+            sync_folder(folder)
+        self._lasting: set[Path] = set()      # folders whose own entry is known to be on disk
 
     def writer(self, name: str = "") -> BlobWriter:
         """A new blob to stream into. Raises OutOfSpace below the floor."""
@@ -68,6 +69,14 @@ class Blobs:
     def read(self, sha256: str) -> bytes:
         with self.open(sha256) as file:
             return file.read()
+
+    def make_lasting(self, folder: Path) -> None:
+        """Makes a folder whose entry survives a power cut, whoever else is making it at this moment."""
+        if folder not in self._lasting:
+            folder.mkdir(parents=True, exist_ok=True)
+            for parent in (folder.parent, self.folder):
+                sync_folder(parent)
+            self._lasting.add(folder)
 
     def sweep_incoming(self, older_than: float) -> int:
         """Removes half-written files last touched before ``older_than`` (seconds since 1970), returns how many."""
@@ -111,17 +120,21 @@ class BlobWriter:
         except OSError as error:
             raise _translated(error) from error
 
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written so far."""
+        return self._hash.hexdigest()
+
     def keep(self) -> StoredFile:
         """Bytes, then name, then folder to disk. Afterwards the blob survives a power cut."""
-        sha256 = self._hash.hexdigest()
+        sha256 = self.sha256
         place = self._blobs.path(sha256)
         try:
             os.fsync(self._file.fileno())
             self._file.close()
-            made = _make_folder(place.parent, self._blobs.folder)
+            self._blobs.make_lasting(place.parent)
             os.replace(self.path, place)
-            for folder in (place.parent, *made):
-                _sync_folder(folder)
+            sync_folder(place.parent)
         except OSError as error:
             raise _translated(error) from error
         return StoredFile(self._name, sha256, self.size)
@@ -143,7 +156,8 @@ def _make_folder(folder: Path, top: Path) -> list[Path]:
     return changed
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Brings a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,6 +1,7 @@
 """The database: one engine for SQLite (WAL, synchronous=FULL) or PostgreSQL, and its two ways in.
 
-A write takes the write lock at its beginning, so that two writers queue instead of failing half-way.
+A write takes the write lock at its beginning, so that two writers queue instead of failing half-way. On
+PostgreSQL an advisory lock does what BEGIN IMMEDIATE does on SQLite (docs/decisions/0004).
 """
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
-from hub.errors import OutOfSpace, Retryable
+from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
+WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
 
 
 def connect(url: str) -> Engine:
@@ -21,7 +23,15 @@ def connect(url: str) -> Engine:
     if not url.startswith("sqlite"):
         if url.startswith("postgresql://"):
             url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+
+        @event.listens_for(engine, "begin")
+        def _queue(connection):
+            if connection.get_execution_options().get("hub_writes", False):
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_S}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+        return engine
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_size=10, max_overflow=60,
                            connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False})
@@ -49,7 +59,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             connection = connection.execution_options(hub_writes=True)
             with connection.begin():
                 yield connection
-    except OperationalError as error:
+    except (OperationalError, DataError) as error:
         raise _named(error) from error
 
 
@@ -57,18 +67,23 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only looks: one consistent state from beginning to end."""
     try:
-        with engine.connect() as connection, connection.begin():
-            yield connection
-    except OperationalError as error:
+        with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+    except (OperationalError, DataError) as error:
         raise _named(error) from error
 
 
-def _named(error: OperationalError) -> Exception:
+def _named(error: OperationalError | DataError) -> Exception:
+    if isinstance(error, DataError):
+        return Invalid("bad_text", "内容过长或含有无法保存的字符，未保存。", "the text is too long or holds characters that cannot be kept; not saved.")
     text = str(error.orig).lower()
     if "full" in text or "no space" in text or "disk i/o" in text:
         return OutOfSpace("out_of_space", "磁盘空间不足，本次内容未保存，请联系管理员清理后重试。",
                           "no disk space: nothing was saved. Ask the administrator to free space, then try again.")
-    if "locked" in text or "connection" in text or "server closed" in text:
+    if any(words in text for words in ("locked", "lock timeout", "deadlock", "connection", "server closed")):
         return Retryable("database_busy", "数据库暂时忙，请稍后重试，内容未丢失。",
                          "the database is busy; try again in a moment, nothing was lost.")
     return error

@@ -5,6 +5,7 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 from __future__ import annotations
 
 from datetime import UTC
+from math import isfinite
 
 from sqlalchemy import (
     JSON, BigInteger, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
@@ -196,3 +197,23 @@ audit = Table(
 audit_head = Table(
     "audit_head", metadata, Column("id", Integer, primary_key=True), Column("seq", BigInteger, nullable=False),
     _text("seal", 64))
+
+
+LARGEST_INTEGER = 2**31 - 1
+
+
+def fitted(table: Table, values: dict) -> dict:
+    """``values`` from outside as the columns of ``table`` can hold them on every database: a text is cut to its
+    column's length and loses NULs, a number that no column holds becomes None (or, where one is required, the
+    nearest that fits). Originals are kept as bytes, so nothing is lost by it."""
+    return {name: _fitted(table.c[name], value) for name, value in values.items()}
+
+
+def _fitted(column: Column, value):
+    if isinstance(column.type, String) and isinstance(value, str):
+        return value.replace("\0", "")[:column.type.length]
+    if type(column.type) is Integer and type(value) is int and abs(value) > LARGEST_INTEGER:
+        return None if column.nullable else max(-LARGEST_INTEGER, min(value, LARGEST_INTEGER))
+    if isinstance(column.type, Float) and isinstance(value, float) and not isfinite(value):
+        return None
+    return value

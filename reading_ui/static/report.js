@@ -186,7 +186,7 @@ function write(form) {
     for (const each of form.querySelectorAll(".report-foot button")) each.disabled = true;
     try {
       if (!(await save())) return;
-      const { location: there } = await ask(button.formAction || form.action, {
+      const { location: there } = await ask(button.getAttribute("formaction") || form.action, {
         method: "POST", form: { then: button.name === "then" ? button.value : "" },
       });
       leaving = true;
@@ -234,9 +234,18 @@ function write(form) {
   });
   window.addEventListener("online", () => state.phase === "failed" && save());
   document.addEventListener("hub:key-image", refresh);
-  document.getElementById("viewer")?.addEventListener("hub:key-image", refresh);
+  // The viewer says when it kept one; whoever comes over from the viewer sees it in any case.
+  let lookedAt = Date.now();
+  document.getElementById("report").addEventListener("pointerenter", () => {
+    if (document.getElementById("viewer") && Date.now() - lookedAt > 2000) refresh();
+  });
   async function refresh() {
-    await refreshKeyImages(form, form.dataset.keyImages);
+    lookedAt = Date.now();
+    try {
+      await refreshKeyImages(form, form.dataset.keyImages);
+    } catch {
+      return; // the next look tries again
+    }
     typed();
   }
 
@@ -264,6 +273,7 @@ function write(form) {
     send({ type: "conflict", ...theirs });
     if (state.phase === "conflict") openConflict();
   }
+  if (what === "nothing") keep();
   fold();
 }
 

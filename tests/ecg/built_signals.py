@@ -31,7 +31,8 @@ def built(rate=500.0, seconds=10.0, r_times=None, bpm=60.0, p=True, qrs_axis=50.
           noise_uv=2.0, qrs_uv=1000.0, p_uv=120.0, t_uv=300.0, leads=STANDARD_LEADS, seed=1):
     """A recording with P from -180 to -80 ms, QRS from -40 to +40 ms and T from +180 to +340 ms around R.
 
-    PR 140 ms, QRS 80 ms, QT 380 ms. ``st_uv`` is added from J to the end of T on every lead.
+    PR 140 ms, QRS 80 ms, QT 380 ms. The corners of the triangles are sharper than any heart's, so a
+    measured QRS is a little wider than built. ``st_uv`` is added from J to the end of T on every lead.
     """
     time = np.arange(int(round(seconds * rate))) / rate
     if r_times is None:

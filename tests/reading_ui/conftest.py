@@ -21,7 +21,7 @@ def english_words():
 
 @pytest.fixture(scope="session")
 def county(tmp_path_factory):
-    made = County(tmp_path_factory.mktemp("county"))
+    made = County(tmp_path_factory.mktemp("county"), sessions_per_account=50)
     yield made
     made.hub.close()
 

@@ -17,6 +17,7 @@ export async function saveKeyImage({ url, csrf }, keyImage) {
   }
   const failure = failureOf(response);
   if (failure) throw failure;
+  document.dispatchEvent(new Event('hub:key-image')); // the report beside the canvas shows it at once
 }
 
 /**

@@ -69,5 +69,5 @@ export function belongsElsewhere(event, root) {
   const { target } = event;
   if (!(target instanceof Element) || target === document.body || target === document.documentElement) return false;
   if (target.closest('input, textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return true;
-  return !root.contains(target);
+  return !root.contains(target) && !target.contains(root); // the page around the canvas is nobody else's
 }

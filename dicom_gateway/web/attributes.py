@@ -1,0 +1,214 @@
+"""A data set as DICOM JSON (PS3.18 Annex F): texts as people read them, big values by address.
+
+The promise: every text is decoded by its bytes (see charset), so a name that the device declared wrongly is
+right here, in UTF-8; the original stays as it came. Junk values become empty, never an exception. Values above
+``MOST_INLINE`` bytes are given as BulkDataURI; ``ROOT`` in it stands for the address of the service.
+"""
+from __future__ import annotations
+
+import base64
+import math
+import re
+import struct
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from pydicom.valuerep import PersonName
+
+from dicom_gateway.charset import declared_sets, patient_attributes, read_text
+
+MOST_INLINE = 1024
+MOST_INLINE_NUMBERS = 64 * 1024
+ROOT = "{dicomweb-root}"
+
+_TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_SINGLE = frozenset(("LT", "ST", "UT", "UR"))
+_ASCII = frozenset(("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"))
+_NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8, "AT": 2}
+_BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_INTEGER = re.compile(r"[+-]?\d{1,12}")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def to_json(dataset: Dataset, address: str = "") -> dict:
+    """The DICOM JSON object of a data set, without group 0002 and group lengths.
+
+    ``address``: where the instance lies below the service ("studies/../instances/.."), for bulk data. Needs the
+    data set as pydicom read it, before any element was touched, so that the bytes of texts are still there.
+    """
+    settled = {keyword: text.text for keyword, text in patient_attributes(dataset).items()}
+    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", settled)
+
+
+def person_name(text: str) -> dict:
+    """A decoded person name with its component groups (PS3.18 F.2.2): alphabetic=ideographic=phonetic."""
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="))
+    return {name: value.strip(" ") for name, value in groups if value.strip(" ^")}
+
+
+def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: dict[str, str]) -> dict:
+    told = {}
+    little = _is_little(dataset)
+    for tag in sorted(dataset.keys()):
+        if tag.group <= 0x0002 or tag.element == 0:
+            continue
+        try:
+            told[f"{tag:08X}"] = _element(dataset, tag, declared, place, settled, little)
+        except (ValueError, TypeError, KeyError, struct.error, NotImplementedError, OverflowError, AttributeError, EOFError, OSError,
+                RecursionError):
+            told[f"{tag:08X}"] = {"vr": "UN"}
+    return told
+
+
+def _element(dataset: Dataset, tag: BaseTag, declared, place: str, settled: dict[str, str], little: bool) -> dict:
+    element = dataset.get_item(tag)
+    vr = vr_of(dataset, element)
+    address = f"{place}/{tag:08X}"
+    if tag in _PIXELS:
+        return {"vr": vr, "BulkDataURI": address}
+    if vr == "SQ":
+        items = dataset[tag].value or ()
+        return _with("SQ", [_object(item, tuple(declared_sets(item)) or declared, f"{address}/{place_of_item}", {})
+                            for place_of_item, item in enumerate(items)])
+    value = element.value
+    if isinstance(element, RawDataElement) and value is None and element.length:      # deferred: too big to read now
+        return {"vr": vr, "BulkDataURI": address}
+    if not isinstance(value, bytes):
+        value = _as_bytes(value, vr, little)
+        if not isinstance(value, bytes):
+            return _with(vr, [value])
+    if len(value) > (MOST_INLINE_NUMBERS if vr in _NUMBERS else MOST_INLINE) and (vr in _BYTES or vr in _NUMBERS):
+        return {"vr": vr, "BulkDataURI": address}
+    if vr in _BYTES:
+        if not value:
+            return {"vr": vr}
+        return {"vr": vr, "InlineBinary": base64.b64encode(to_little(value, vr, little)).decode()}
+    if vr == "CS" and tag == 0x00080005:
+        return {"vr": "CS", "Value": ["ISO_IR 192"]}
+    if vr in _TEXT:
+        known = settled.get(keyword_for_tag(tag)) if settled else None
+        return _with(vr, _texts(known if known is not None else read_text(value, declared).text, vr))
+    return _with(vr, _plain_values(value, vr, little))
+
+
+def vr_of(dataset: Dataset, element) -> str:
+    """The value representation that an element has, or ought to have where the sender did not say."""
+    tag, vr = element.tag, element.VR
+    if vr in (None, "UN") or " or " in vr:
+        try:
+            if tag.is_private:
+                vr = private_dictionary_VR(tag, dataset.private_creator(tag)) if vr is None and tag.is_private_creator is False else vr
+                if tag.is_private_creator:
+                    vr = "LO"
+            else:
+                vr = dictionary_VR(tag)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            vr = "UN"
+    if vr is None:
+        return "UN"
+    if " or " in vr:
+        if vr.startswith("OB"):
+            return "OW"
+        signed = dataset.get_item(0x00280103) if 0x00280103 in dataset else None
+        is_signed = signed is not None and signed.value in (1, b"\1\0", b"\0\1")
+        return "SS" if is_signed and "SS" in vr else "US" if "US" in vr else vr.split(" or ")[0]
+    return str(vr)
+
+
+def to_little(value: bytes, vr: str, little: bool) -> bytes:
+    """The bytes of a value in little-endian order, as bulk data and InlineBinary are written."""
+    width = WORDS.get(vr, 1)
+    if little or width == 1:
+        return value
+    usable = len(value) // width * width
+    return b"".join(value[i:i + width][::-1] for i in range(0, usable, width))
+
+
+def _with(vr: str, values: list) -> dict:
+    while values and values[-1] is None:
+        values.pop()
+    return {"vr": vr, "Value": values} if values else {"vr": vr}
+
+
+def _texts(text: str, vr: str) -> list:
+    text = text.rstrip("\0 ")
+    if not text:
+        return []
+    if vr in _SINGLE:
+        return [text]
+    parts = [part.strip(" \0") for part in text.split("\\")]
+    if vr == "PN":
+        return [person_name(part) or None for part in parts]
+    return [part or None for part in parts]
+
+
+def _plain_values(value: bytes, vr: str, little: bool) -> list:
+    if vr in _NUMBERS:
+        width = WORDS[vr]
+        count = len(value) // width
+        numbers = struct.unpack(f"{'<' if little else '>'}{count}{_NUMBERS[vr]}", value[:count * width])
+        return [None if isinstance(n, float) and not math.isfinite(n) else n for n in numbers]
+    if vr == "AT":
+        words = struct.unpack(f"{'<' if little else '>'}{len(value) // 4 * 2}H", value[:len(value) // 4 * 4])
+        return [f"{group:04X}{element:04X}" for group, element in zip(words[::2], words[1::2])]
+    text = value.decode("ascii", "replace").rstrip("\0 ")
+    if vr in _SINGLE:
+        return [text] if text else []
+    parts = [part.strip(" \0") for part in text.split("\\")] if text else []
+    if vr == "IS":
+        return [int(part) if _INTEGER.fullmatch(part) else None for part in parts]
+    if vr == "DS":
+        return [_decimal(part) for part in parts]
+    return [part or None for part in parts]
+
+
+def _decimal(part: str) -> float | int | None:
+    if not _DECIMAL.fullmatch(part):
+        return None
+    number = float(part)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _as_bytes(value, vr: str, little: bool):
+    """The bytes of a value that pydicom has converted already; None for an empty one."""
+    if value is None:
+        return b""
+    if isinstance(value, PersonName):
+        return value.original_string if isinstance(value.original_string, bytes) else str(value).encode()
+    parts = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    if vr in _NUMBERS:
+        return struct.pack(f"{'<' if little else '>'}{len(parts)}{_NUMBERS[vr]}", *parts)
+    if vr == "AT":
+        return b"".join(struct.pack(f"{'<' if little else '>'}2H", int(part) >> 16, int(part) & 0xFFFF) for part in parts)
+    if vr == "PN":
+        return b"\\".join(_as_bytes(part, "PN", little) for part in parts)
+    return "\\".join(str(part) for part in parts).encode()
+
+
+def _is_little(dataset: Dataset) -> bool:
+    encoding = getattr(dataset, "original_encoding", (None, True))
+    return encoding[1] is not False
+
+
+def raw_value(dataset: Dataset, path: list[str]) -> tuple[bytes, str]:
+    """The little-endian bytes and the VR of the element at ``path``: tag, item, tag ... KeyError if there is none."""
+    holder = dataset
+    for tag, item in zip(path[:-1:2], path[1::2]):
+        holder = holder[int(tag, 16)].value[int(item)]
+    element = holder.get_item(int(path[-1], 16))
+    if element is None:
+        raise KeyError(path[-1])
+    vr = vr_of(holder, element)
+    if vr == "SQ":
+        raise KeyError(path[-1])
+    if isinstance(element, RawDataElement) and element.value is None:      # deferred: pydicom left it on disk
+        element = holder[int(path[-1], 16)]
+    little = _is_little(holder)
+    value = element.value if isinstance(element.value, bytes) else _as_bytes(element.value, vr, little)
+    return to_little(value, vr, little), vr

@@ -1,0 +1,140 @@
+"""QIDO-RS questions (PS3.18 8.3.4, 10.6): query parameters into matches, paging and the fields asked for. Pure.
+
+The promise: a parameter that is no attribute, or a value that cannot be one, is refused by name; an attribute
+that the index does not hold is ignored and said in a Warning header.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+
+from dicom_gateway.dataset import is_uid
+from hub.errors import Invalid
+from hub.flow.studies import Match
+
+MOST_RESULTS = 1000
+DEFAULT_RESULTS = 200
+MOST_VALUES = 500
+
+SEARCHED = {       # attribute keyword: field of hub.flow.studies.FIELDS
+    "StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class",
+    "StudyDate": "study_date", "StudyTime": "study_time", "AccessionNumber": "accession_number", "StudyDescription": "description",
+    "InstitutionName": "institution", "ModalitiesInStudy": "modalities_in_study", "Modality": "modality",
+    "PatientName": "patient_name", "PatientID": "patient_id", "PatientBirthDate": "birth_date", "PatientSex": "sex",
+    "SeriesNumber": "series_number", "SeriesDescription": "series_description", "BodyPartExamined": "body_part",
+    "InstanceNumber": "instance_number",
+}
+_OTHERS = ("limit", "offset", "includefield", "fuzzymatching", "accept", "charset", "emptyvaluematching", "multiplevaluematching")
+_DATE = re.compile(r"\d{8}")
+_TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(\.\d{1,6})?")
+
+
+@dataclass(frozen=True)
+class Question:
+    """``include``: tags in hexadecimal, or "all" among them. ``warnings``: texts for Warning headers (code 299).
+    ``capped``: the hub, not the client, chose where the answer ends."""
+
+    matches: list[Match]
+    limit: int
+    offset: int
+    include: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+    capped: bool = False
+
+
+def question(parameters: list[tuple[str, str]]) -> Question:
+    """The question in a request's parameters, in their order. Invalid names the one that cannot be understood."""
+    matches, include, warnings, ignored = [], set(), [], []
+    limit, offset = None, 0
+    for name, value in parameters:
+        lower = name.lower()
+        if lower in ("limit", "offset"):
+            number = _count(name, value)
+            limit, offset = (number, offset) if lower == "limit" else (limit, number)
+        elif lower == "includefield":
+            include |= {"all" if part.lower() == "all" else _tag(part, name) for part in value.split(",") if part}
+        elif lower == "fuzzymatching":
+            if value.lower() not in ("true", "false"):
+                raise _bad(name)
+            if value.lower() == "true":
+                warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
+        elif lower not in _OTHERS:
+            tag = _tag(name.split(".")[-1], name)
+            keyword = keyword_for_tag(int(tag, 16))
+            if "." in name or keyword not in SEARCHED:
+                ignored.append(name)
+            elif value not in ("", "*", '""'):
+                matches.append(_match(name, keyword, value))
+    if ignored:
+        warnings.append("The following attributes are not searched and were ignored: " + ", ".join(_ascii(name) for name in ignored[:20]))
+    capped = limit is None or limit > MOST_RESULTS
+    return Question(matches, MOST_RESULTS if limit is not None and capped else DEFAULT_RESULTS if limit is None else limit, offset,
+                    frozenset(include), tuple(warnings), capped)
+
+
+def _match(name: str, keyword: str, value: str) -> Match:
+    vr, where = dictionary_VR(tag_for_keyword(keyword)), SEARCHED[keyword]
+    if vr in ("DA", "TM"):
+        return _range(name, where, value, _date if vr == "DA" else _time)
+    if keyword == "PatientName" or vr not in ("UI", "CS"):
+        values = tuple(value.split("\\"))
+    else:
+        values = tuple(part for part in re.split(r"[\\,]", value) if part)
+    if len(values) > MOST_VALUES:
+        raise _bad(name)
+    if vr == "UI" and not all(is_uid(part) for part in values):
+        raise _bad(name)
+    if vr == "IS" and not all(re.fullmatch(r"-?\d{1,9}", part) for part in values):
+        raise _bad(name)
+    return Match(where, values)
+
+
+def _range(name: str, where: str, value: str, read) -> Match:
+    low, dash, high = value.partition("-")
+    if not dash:
+        return Match(where, low=read(name, low, False), high=read(name, low, True))
+    if not low and not high:
+        raise _bad(name)
+    return Match(where, low=read(name, low, False) if low else "", high=read(name, high, True) if high else "")
+
+
+def _date(name: str, text: str, _end: bool) -> str:
+    if not _DATE.fullmatch(text):
+        raise _bad(name)
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+
+
+def _time(name: str, text: str, end: bool) -> str:
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise _bad(name)
+    rest = "59" if end else "00"
+    return f"{found[1]}:{found[2] or rest}:{found[3] or rest}"
+
+
+def _tag(text: str, name: str) -> str:
+    """The tag, eight hexadecimal digits, of a keyword or a tag."""
+    text = text.strip().split(".")[-1]
+    if re.fullmatch(r"[0-9A-Fa-f]{8}", text):
+        return text.upper()
+    tag = tag_for_keyword(text)
+    if tag is None:
+        raise _bad(name)
+    return f"{tag:08X}"
+
+
+def _count(name: str, value: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", value):
+        raise _bad(name)
+    return int(value)
+
+
+def _ascii(text: str) -> str:
+    return re.sub(r"[^\w.]", "?", text, flags=re.ASCII)[:64]
+
+
+def _bad(name: str) -> Invalid:
+    shown = _ascii(name)
+    return Invalid("bad_query", f"查询参数 {shown} 无法理解。", f"the query parameter {shown} cannot be understood.")

@@ -1,0 +1,111 @@
+"""HTTP around what is given: validators, caching, compression, parts and refusals in the two languages."""
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Response, jsonify, request, send_file
+
+from dicom_gateway.web import multipart
+from dicom_gateway.web.accept import asked
+from dicom_gateway.web.frames import NotAcceptable
+from dicom_gateway.web.multipart import Part
+from hub.errors import Conflict, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
+
+log = logging.getLogger("hub.web")
+
+DICOM_JSON = "application/dicom+json"
+WORTH_PACKING = 1024
+STATUS = ((NotFound, 404), (NotAcceptable, 406), (Refused, 403), (Invalid, 400), (Conflict, 409), (OutOfSpace, 507), (Retryable, 503))
+NOT_THERE = ("no_frame", "no_pixels")
+
+
+def refusal(error: HubError) -> Response:
+    """The hub's no as a status with its words."""
+    status = 404 if error.code in NOT_THERE else next((code for kind, code in STATUS if isinstance(error, kind)), 406)
+    reply = jsonify({"code": error.code, "zh": error.zh, "en": error.en})
+    reply.status_code = status
+    return _private(reply, False)
+
+
+def missing(error: FileNotFoundError) -> Response:
+    """A blob that the index names and the disk has lost: said to the client, and loudly to the log."""
+    log.error("a stored file is missing: %s", error.filename)
+    return refusal(NotFound("no_blob", "原始文件缺失，请联系管理员。", "a stored file is missing; tell the administrator."))
+
+
+def require_json() -> None:
+    """NotAcceptable unless the client takes DICOM JSON (PS3.18 8.7.5)."""
+    accepted = asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
+    if not any(one.covers(DICOM_JSON) or one.covers("application/json") for one in accepted if not one.multipart):
+        raise NotAcceptable("not_acceptable", "此处只提供 application/dicom+json。", "only application/dicom+json is given here.")
+
+
+def json_reply(body: bytes, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
+    """DICOM JSON, gzipped where that is worth it and the client takes it."""
+    squeezed = len(body) > WORTH_PACKING and takes_gzip()
+    return _json(gzip.compress(body, 1) if squeezed else body, squeezed, tag_of(body), status, warnings)
+
+
+def packed_json_reply(packed: bytes) -> Response:
+    """DICOM JSON that is gzipped already, unpacked for clients that do not take that."""
+    squeezed = takes_gzip()
+    return _json(packed if squeezed else gzip.decompress(packed), squeezed, tag_of(packed))
+
+
+def takes_gzip() -> bool:
+    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
+
+
+def _json(content: bytes, squeezed: bool, etag: str, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
+    reply = Response(content, status, content_type=DICOM_JSON)
+    reply.vary.update(("Accept", "Accept-Encoding"))
+    if squeezed:
+        reply.headers["Content-Encoding"] = "gzip"
+    for text in warnings:
+        reply.headers.add("Warning", f'299 {request.host}: "{text}"')
+    reply.set_etag(f"{etag}-gz" if squeezed else etag)
+    return _private(reply, True).make_conditional(request)
+
+
+def document(value: list) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def parts_reply(parts: list[Part], kind: str, etag: str) -> Response:
+    """multipart/related with a known length; the boundary follows from the tag, so equal content is equal bytes."""
+    boundary = f"hub{sha256(etag.encode()).hexdigest()[:32]}"
+    pieces, length = multipart.body(parts, boundary)
+    reply = Response(pieces, content_type=f'multipart/related; type="{kind}"; boundary={boundary}', direct_passthrough=True)
+    reply.content_length = length
+    reply.vary.add("Accept")
+    reply.set_etag(etag)
+    return _private(reply, True).make_conditional(request)
+
+
+def single_reply(part: Part, etag: str) -> Response:
+    """One body without multipart, with byte ranges."""
+    if isinstance(part.content, Path):
+        reply = send_file(part.content, part.content_type, conditional=False, etag=False, max_age=None)
+    else:
+        reply = Response(part.content)
+    reply.headers["Content-Type"] = part.content_type
+    reply.vary.add("Accept")
+    reply.set_etag(etag)
+    reply.headers["Accept-Ranges"] = "bytes"
+    return _private(reply, True).make_conditional(request, accept_ranges=True, complete_length=part.size)
+
+
+def _private(reply: Response, may_keep: bool) -> Response:
+    """Only the person's own browser may keep it, and asks again: rights may have changed."""
+    reply.headers["Cache-Control"] = "private, no-cache" if may_keep else "no-store"
+    reply.headers["X-Content-Type-Options"] = "nosniff"
+    return reply
+
+
+def tag_of(content: bytes) -> str:
+    """A validator that changes with the content."""
+    return sha256(content).hexdigest()[:40]

@@ -1,0 +1,249 @@
+"""DICOMweb as one Flask blueprint: QIDO-RS, WADO-RS and STOW-RS over the hub (PS3.18 10).
+
+The promise: whoever asks is named by ``actor_of_request``, and every study is opened through the hub, which
+knows who may see it; a study of another site is not told from one that does not exist. Storing needs a
+device's token, not a person.
+"""
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify, request
+
+from dicom_gateway.web import answers, metadata, replies
+from dicom_gateway.web.accept import asked
+from dicom_gateway.web.bulk import bulk_given
+from dicom_gateway.web.frames import NATIVE, OCTETS, NotAcceptable, frame_given
+from dicom_gateway.web.multipart import Part
+from dicom_gateway.web.query import Question, question
+from dicom_gateway.web.rendering import picture
+from dicom_gateway.web.shelf import Opened, Shelf, require_uid
+from dicom_gateway.web.storing import store
+from hub.context import Hub
+from hub.errors import HubError, Invalid, NotFound
+from hub.flow import studies
+from hub.flow.studies import Match
+from hub.model.access import Actor
+
+MOST_FRAMES = 1000
+
+
+def blueprint(hub: Hub, actor_of_request: Callable[[], Actor], name: str = "dicomweb") -> Blueprint:
+    """The service, to be mounted under any prefix. ``actor_of_request``: who asks, as the page's gate knows it.
+
+    Answers of refusals are JSON with code, zh and en. The one route that asks for no person is STOW-RS.
+    """
+    web = Blueprint(name, __name__)
+    desk = _Desk(hub, actor_of_request)
+    web.register_error_handler(HubError, replies.refusal)
+    web.register_error_handler(FileNotFoundError, replies.missing)
+    study, series, instance = "/studies/<s>", "/studies/<s>/series/<e>", "/studies/<s>/series/<e>/instances/<i>"
+    for rule, end, view in (
+        ("/studies", "studies", lambda: desk.search("study")),
+        ("/series", "all_series", lambda: desk.search("series")),
+        ("/instances", "all_instances", lambda: desk.search("instance")),
+        (f"{study}/series", "series", lambda s: desk.search("series", s)),
+        (f"{study}/instances", "study_instances", lambda s: desk.search("instance", s)),
+        (f"{series}/instances", "instances", lambda s, e: desk.search("instance", s, e)),
+        *((f"{place}/metadata", f"{level}_metadata", desk.metadata) for level, place in
+          (("study", study), ("series", series), ("instance", instance))),
+        *((place, f"{level}_objects", desk.objects) for level, place in (("study", study), ("series", series), ("instance", instance))),
+        *((f"{place}/thumbnail", f"{level}_thumbnail", desk.thumbnail) for level, place in
+          (("study", study), ("series", series), ("instance", instance))),
+        *((f"{place}/rendered", f"{level}_rendered", desk.rendered) for level, place in
+          (("study", study), ("series", series), ("instance", instance))),
+        (f"{instance}/frames/<frames>", "frames", desk.frames),
+        (f"{instance}/frames/<frames>/rendered", "frames_rendered", desk.rendered),
+        (f"{instance}/frames/<frames>/thumbnail", "frames_thumbnail", desk.thumbnail),
+        (f"{instance}/bulkdata/<path:path>", "bulkdata", desk.bulkdata),
+        ("/", "capabilities", lambda: jsonify(_capabilities())),
+    ):
+        web.add_url_rule(rule, end, view, methods=["GET"])
+    web.add_url_rule("/studies", "store", lambda: store(hub, request, desk.root()), methods=["POST"])
+    web.add_url_rule("/studies/<s>", "store_in_study", lambda s: store(hub, request, desk.root(), s), methods=["POST"])
+    return web
+
+
+class _Desk:
+    """The views. ``s``, ``e``, ``i``: UIDs of study, series and instance."""
+
+    def __init__(self, hub: Hub, actor_of_request: Callable[[], Actor]):
+        self._hub, self._actor, self._shelf = hub, actor_of_request, Shelf(hub)
+
+    def root(self) -> str:
+        """The service's own address: the public one where it is set, else the request's."""
+        path, host = request.script_root + request.path, self._hub.settings.public_url.rstrip("/") or request.host_url.rstrip("/")
+        for word in ("/studies", "/series", "/instances"):
+            head, found, _ = path.partition(word)
+            if found:
+                return f"{host}{head}"
+        return f"{host}{path.rstrip('/')}"
+
+    def search(self, level: str, s: str = "", e: str = "") -> Response:
+        replies.require_json()
+        asking = question(list(request.args.items(multi=True)))
+        given = [Match(field, (uid,)) for field, uid in (("study_uid", s), ("series_uid", e)) if uid]
+        for one in given:
+            require_uid(one.values[0])
+        opened = self._shelf.open(self._actor(), s) if s else None
+        rows = studies.matching(self._hub, self._actor(), level, [*given, *asking.matches], asking.limit + 1, asking.offset)
+        warnings = asking.warnings
+        if len(rows) > asking.limit:
+            rows = rows[:asking.limit]
+            if asking.capped:
+                warnings += ("There are additional results that can be requested.",)
+        if not rows:
+            reply = Response(status=204)
+            for text in warnings:
+                reply.headers.add("Warning", f'299 {request.host}: "{text}"')
+            return reply
+        return replies.json_reply(replies.document(self._answers(level, rows, asking, opened, bool(e))), warnings=warnings)
+
+    def _answers(self, level: str, rows: list, asking: Question, opened: Opened | None, of_series: bool) -> list[dict]:
+        root, parts = self.root(), {}
+        for part in studies.sizes(self._hub, list({row.id for row in rows})):
+            parts.setdefault(part.study_id, {})[part.id] = part
+        told = []
+        for row in rows:
+            of_study, one = parts.get(row.id, {}), {}
+            if level == "study" or opened is None:
+                one |= answers.study_answer(row, list(of_study.values()), root)
+            if level != "study" and not (level == "instance" and of_series):
+                total = of_study[row.series_id].total if row.series_id in of_study else 0
+                one |= answers.series_answer(row, total, root)
+            if level == "instance":
+                one |= answers.instance_answer(row, root)
+                if opened is not None and asking.include:
+                    one = self._included(opened, row, asking.include) | one
+            told.append(answers.in_order(one))
+        return told
+
+    def _included(self, opened: Opened, row, include: frozenset[str]) -> dict:
+        """The attributes asked for by includefield, from the instance's own metadata."""
+        held = opened.contents.by_uid.get(row.sop_uid)
+        lines = self._shelf.lines(opened, [held]) if held is not None else []
+        return metadata.chosen(lines[0], include, self.root()) if lines else {}
+
+    def metadata(self, s: str, e: str = "", i: str = "") -> Response:
+        opened, wanted = self._wanted(s, e, i)
+        replies.require_json()
+        root, made = self.root(), opened.artifact(metadata.KIND)
+        key = ("document", opened.contents.key, made.sha256 if made else "", root, e, i)
+
+        def make() -> bytes:
+            return gzip.compress(metadata.document(self._shelf.lines(opened, wanted), root), 1, mtime=0)
+        packed = self._shelf.remembered(key, make) if made is not None else make()
+        return replies.packed_json_reply(packed)
+
+    def frames(self, s: str, e: str, i: str, frames: str) -> Response:
+        opened, (one,) = self._wanted(s, e, i)
+        accepted = self._accepted()
+        places = _frame_numbers(frames, one.frames)
+        at = f"{self.root()}/studies/{s}/series/{e}/instances/{i}/frames"
+        given = [frame_given(self._hub, opened, one, place, accepted, f"{at}/{place + 1}") for place in places]
+        if len(given) == 1 and not given[0].multipart:
+            return replies.single_reply(given[0].part, f"{given[0].etag[:64]}-1")
+        return replies.parts_reply([one.part for one in given], given[0].part.content_type.split(";")[0],
+                                   replies.tag_of("".join(one.etag + one.part.content_type for one in given).encode()))
+
+    def bulkdata(self, s: str, e: str, i: str, path: str) -> Response:
+        opened, (one,) = self._wanted(s, e, i)
+        if path.upper() in ("7FE00010", "7FE00008", "7FE00009"):
+            return self.frames(s, e, i, ",".join(str(n) for n in range(1, one.frames + 1)))
+        accepted = self._accepted()
+        taken = next((each for each in accepted if each.covers(OCTETS)), None)
+        if taken is None:
+            raise NotAcceptable("not_acceptable", "此处只提供 application/octet-stream。", "only application/octet-stream is given here.")
+        value = bulk_given(self._hub.blobs.path(one.sha256), path)
+        part = Part(f"{OCTETS}; transfer-syntax={NATIVE}", value, len(value), request.base_url)
+        etag = replies.tag_of(f"{one.sha256}{path}".encode())
+        return replies.parts_reply([part], OCTETS, etag) if taken.multipart or taken.media == "*/*" else replies.single_reply(part, f"{etag}-1")
+
+    def objects(self, s: str, e: str = "", i: str = "") -> Response:
+        """The stored files as they came, whatever their transfer syntax, unless another one is insisted on."""
+        opened, wanted = self._wanted(s, e, i)
+        parts, single = [], False
+        accepted = [one for one in self._accepted() if one.covers("application/dicom")]
+        for one in wanted:
+            taken = next((each for each in accepted if each.syntax in ("", "*", one.transfer_syntax)), None)
+            if taken is None:
+                raise NotAcceptable("not_acceptable", "原始文件只按接收时的传输语法提供。",
+                                    f"instances are given as they were received: application/dicom; transfer-syntax={one.transfer_syntax} or *.")
+            single = taken.media == "application/dicom" and not taken.multipart
+            file = self._hub.blobs.path(one.sha256)
+            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", file, file.stat().st_size,
+                              f"{self.root()}/studies/{s}/series/{one.series_uid}/instances/{one.sop_uid}"))
+        if i and single:
+            return replies.single_reply(parts[0], wanted[0].sha256)
+        return replies.parts_reply(parts, "application/dicom", replies.tag_of("".join(one.sha256 for one in wanted).encode()))
+
+    def thumbnail(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
+        """The prepared picture of the middle instance, or one drawn now; sized by ``viewport``."""
+        opened, wanted = self._wanted(s, e, i)
+        if not frames and "viewport" not in request.args:
+            middle = sorted(wanted, key=lambda one: abs(wanted.index(one) - len(wanted) // 2))[:50]
+            made = next((found for one in middle if (found := opened.artifact("thumbnail", one.id))), None)
+            if made is not None:
+                self._require_picture(("image/jpeg",))
+                return replies.single_reply(Part("image/jpeg", self._hub.blobs.path(made.sha256), made.size), made.sha256)
+        return self._drawn(wanted, frames, 192)
+
+    def rendered(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
+        """The middle instance, or the one named, as a picture: window, viewport, quality (PS3.18 8.3.5)."""
+        _, wanted = self._wanted(s, e, i)
+        return self._drawn(wanted, frames, None)
+
+    def _drawn(self, wanted: list, frames: str, edge: int | None) -> Response:
+        media = self._require_picture(("image/jpeg", "image/png"))
+        shown = [one for one in wanted if one.rows and one.columns]
+        if not shown:
+            raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
+        one = shown[len(shown) // 2]
+        place = _frame_numbers(frames, one.frames)[0] if frames else one.frames // 2 if len(wanted) > 1 else 0
+        content = picture(self._hub.blobs.path(one.sha256), place, media, request.args, edge)
+        return replies.single_reply(Part(media, content, len(content)), replies.tag_of(content))
+
+    def _require_picture(self, given: tuple[str, ...]) -> str:
+        accepted = asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
+        for one in accepted:
+            for media in given:
+                if one.covers(media):
+                    return media
+        raise NotAcceptable("not_acceptable", "此处只提供 JPEG 或 PNG 图片。", f"only {' and '.join(given)} can be given here.")
+
+    def _accepted(self):
+        return asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
+
+    def _wanted(self, s: str, e: str, i: str) -> tuple[Opened, list]:
+        for uid in (s, e, i):
+            if uid:
+                require_uid(uid)
+        actor = self._actor()
+        actor.require("study.images")
+        opened = self._shelf.open(actor, s)
+        return opened, opened.instances(e, i)
+
+
+def _frame_numbers(text: str, frames: int) -> list[int]:
+    """Places from 0 of a comma-separated list of frame numbers from 1; 404 beyond the last (PS3.18 10.4.1)."""
+    numbers = text.split(",")
+    if len(numbers) > max(MOST_FRAMES, frames) or not all(n.isascii() and n.isdigit() and len(n) <= 9 and int(n) > 0 for n in numbers):
+        raise Invalid("bad_frames", "帧号应为从 1 开始的数字。", "frame numbers are numbers from 1, separated by commas.")
+    places = [int(n) - 1 for n in numbers]
+    if max(places) >= frames:
+        raise NotFound("no_frame", "没有这一帧。", "there is no such frame.")
+    return places
+
+
+def _capabilities() -> dict:
+    """What is served here, printed for people and programs (PS3.18 8.9 asks for a description)."""
+    return {"service": "DICOMweb", "transactions": {
+        "search": ["/studies", "/studies/{study}/series", "/studies/{study}/instances", "/studies/{study}/series/{series}/instances",
+                   "/series", "/instances"],
+        "retrieve": ["/studies/{study}", "/studies/{study}/series/{series}", "/studies/{study}/series/{series}/instances/{instance}",
+                     "{..}/metadata", "{..}/rendered", "{..}/thumbnail", "{instance}/frames/{frames}", "{instance}/bulkdata/{path}"],
+        "store": ["/studies", "/studies/{study}"]},
+        "mediaTypes": {"search": [replies.DICOM_JSON], "metadata": [replies.DICOM_JSON], "instances": ["application/dicom"],
+                       "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"],
+                       "rendered": ["image/jpeg", "image/png"]}}

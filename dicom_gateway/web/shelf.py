@@ -1,0 +1,143 @@
+"""What the web door remembers of the studies it hands out, so that a frame costs one query and one read.
+
+The promise: the right to see a study is asked of the hub at every request; only what a study consists of is
+remembered, under its generation, size and state, and only while it is ready. A person's first look at a study
+is audited, and again when ``LOOK_S`` seconds have passed.
+"""
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from threading import Lock
+
+from dicom_gateway.dataset import is_uid, read_header
+from dicom_gateway.web import metadata
+from hub.context import Hub
+from hub.errors import HubError, Invalid, NotFound
+from hub.flow import studies
+from hub.model.access import Actor
+
+LOOK_S = 300
+MOST_STUDIES = 64
+MOST_DOCUMENTS = 16
+LARGEST_DOCUMENT = 8_000_000
+MOST_LOOKS = 10_000
+
+
+class Recent:
+    """The latest values by key, at most ``most`` of them. Safe to share between threads."""
+
+    def __init__(self, most: int):
+        self._most, self._kept, self._lock = most, OrderedDict(), Lock()
+
+    def get(self, key: Hashable):
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value) -> None:
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A study's DICOM instances in reading order and the artifacts made of them, by (kind, instance, place)."""
+
+    key: tuple
+    instances: tuple
+    by_uid: dict
+    artifacts: dict
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that this person may see. ``row``: as ``studies.find`` gives it."""
+
+    row: object
+    contents: Contents
+
+    def instances(self, series_uid: str = "", sop_uid: str = "") -> list:
+        """The study's, one series' or one instance; NotFound where there is none."""
+        if sop_uid:
+            one = self.contents.by_uid.get(sop_uid)
+            found = [one] if one is not None and one.series_uid == series_uid else []
+        else:
+            found = [one for one in self.contents.instances if not series_uid or one.series_uid == series_uid]
+        if not found:
+            raise NotFound("not_found", "没有找到这个序列或图像。", "no such series or instance.")
+        return found
+
+    def artifact(self, kind: str, instance_id: int | None = None, place: int = 0):
+        return self.contents.artifacts.get((kind, instance_id, place))
+
+
+class Shelf:
+    """One per process and hub."""
+
+    def __init__(self, hub: Hub):
+        self.hub = hub
+        self._contents, self._looks, self._documents = Recent(MOST_STUDIES), Recent(MOST_LOOKS), Recent(MOST_DOCUMENTS)
+
+    def open(self, actor: Actor, study_uid: str) -> Opened:
+        """The study for a look: NotFound or Refused as the hub says, Invalid for what is no UID."""
+        require_uid(study_uid)
+        row = studies.find(self.hub, actor, study_uid=study_uid)
+        key = (row.id, row.generation, row.instances, row.state, row.ready_at)
+        contents = self._contents.get(key)
+        if contents is None:
+            contents = self._load(key, row.id)
+            if row.state == "ready":
+                self._contents.put(key, contents)
+        if not contents.instances:
+            raise NotFound("not_found", "该检查没有 DICOM 对象。", "this study holds no DICOM objects.")
+        self._note_look(actor, row)
+        return Opened(row, contents)
+
+    def lines(self, opened: Opened, wanted: list) -> list[bytes]:
+        """The metadata lines of these instances: from the study's artifact, else from the file's header."""
+        made, known = opened.artifact(metadata.KIND), {}
+        if made is not None:
+            known = self.remembered(("lines", made.sha256), lambda: metadata.unpacked(self.hub.blobs.read(made.sha256), made.about))
+        found = (known.get(one.id) or self._from_header(opened, one) for one in wanted)
+        return [line for line in found if line]
+
+    def remembered(self, key: tuple, make: Callable[[], object]):
+        """What ``make`` gives, made once; kept only where its size allows."""
+        kept = self._documents.get(key)
+        if kept is None:
+            kept = make()
+            size = sum(map(len, kept.values())) if isinstance(kept, dict) else len(kept)
+            if 0 < size <= LARGEST_DOCUMENT:
+                self._documents.put(key, kept)
+        return kept
+
+    def _load(self, key: tuple, study_id: int) -> Contents:
+        instances = tuple(one for one in studies.instances_of(self.hub, study_id) if one.format == "dicom")
+        artifacts = {(one.kind, one.instance_id, one.place): one for one in studies.artifacts_of(self.hub, study_id)}
+        return Contents(key, instances, {one.sop_uid: one for one in instances}, artifacts)
+
+    def _from_header(self, opened: Opened, one) -> bytes | None:
+        try:
+            header = read_header(self.hub.blobs.path(one.sha256))
+        except HubError:
+            return None
+        prepared = opened.artifact("htj2k", one.id) is not None
+        return metadata.line_of(header, one.study_uid, one.series_uid, one.sop_uid, one.transfer_syntax, prepared)
+
+    def _note_look(self, actor: Actor, row) -> None:
+        now, key = self.hub.now(), (actor.account_id, actor.name, row.id)
+        last = self._looks.get(key)
+        if last is None or not 0 <= (now - last).total_seconds() < LOOK_S:
+            studies.opened(self.hub, actor, row, "dicomweb")
+            self._looks.put(key, now)
+
+
+def require_uid(text: str) -> None:
+    if not is_uid(text):
+        raise Invalid("bad_uid", "UID 格式不正确。", "this is not a UID.")

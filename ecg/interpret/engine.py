@@ -1,0 +1,72 @@
+"""The rule engine: tables of rules and the facts of one recording in, statements out.
+
+Rules are asked in the order of their table, so a rule may build on those before it (``rule:id``). A rule
+whose facts are missing stays silent; what could not be judged for want of leads or quality is said in one
+statement of its own.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..findings import Statement
+from .conditions import Condition, all_hold, any_holds
+from .facts import Facts
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of a rule table. It speaks when ``all`` and one of ``any`` hold and none of ``unless``.
+
+    ``topic``: what it belongs to (rhythm, conduction, hypertrophy, infarction, st_t, qt, axis, voltage);
+    ``evidence``: names of facts that are shown; ``leads``: where to look, or the name of a group fact in
+    braces; ``source``: where its thresholds come from; ``abnormal``: it rules out a normal ECG.
+    """
+
+    id: str
+    code: str
+    topic: str
+    zh: str
+    en: str
+    all: tuple[Condition, ...]
+    any: tuple[Condition, ...]
+    unless: tuple[Condition, ...]
+    evidence: tuple[str, ...]
+    leads: tuple[str, ...]
+    source: str
+    abnormal: bool = True
+
+
+@dataclass(frozen=True)
+class RuleTable:
+    """All rules in the order in which they are asked; ``version`` is named in every statement."""
+
+    version: str
+    rules: tuple[Rule, ...]
+
+
+def state(facts: Facts, table: RuleTable) -> tuple[tuple[Statement, ...], frozenset[str]]:
+    """The statements that the rules make of these facts, and the ids of the rules that spoke."""
+    spoken: dict[str, Rule] = {}
+    said: list[Statement] = []
+    values = dict(facts.values, abnormal=0.0)
+    for rule in table.rules:
+        if rule.topic in facts.withheld:
+            continue
+        if all_hold(rule.all, values, spoken) is not True or any_holds(rule.any, values, spoken) is not True:
+            continue
+        if rule.unless and any_holds(rule.unless, values, spoken) is True:
+            continue
+        spoken[rule.id] = rule
+        values["abnormal"] = max(values["abnormal"], float(rule.abnormal))
+        if rule.zh:
+            said.append(_statement(rule, facts, table.version))
+    return tuple(said), frozenset(spoken)
+
+
+def _statement(rule: Rule, facts: Facts, version: str) -> Statement:
+    leads: list[str] = []
+    for lead in rule.leads:
+        leads += facts.leads.get(lead[1:-1], ()) if lead.startswith("{") else (lead,)
+    present = tuple(dict.fromkeys(lead for lead in leads if lead in facts.recorded))
+    texts = (facts.words(name) for name in rule.evidence)
+    return Statement(rule.code, rule.zh, rule.en, "；".join(text for text in texts if text), present, False, f"{version}/{rule.id}")

@@ -1,0 +1,112 @@
+"""Which beats come early, which are wide and of another shape, what runs and pauses they make.
+
+A beat is premature when its interval is clearly shorter than the usual one around it; it is called
+ventricular when its QRS also has another shape and is wide. Sources: AHA/ACC/HRS 2009 part
+II; ANSI/AAMI EC57 (classes N, S, V).
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..findings import Beat
+
+EARLY_WIDE = 0.88              # of the usual interval, for a beat of another shape that is wide
+MUCH_PREMATURE = 0.80          # an atrial beat is known by its time alone
+LATE = 1.15
+WIDER_MS = 12.0
+WIDE_MS = 110.0
+BLOCKED_MS = 130.0             # plain beats as wide as this: ectopic ones need not be wider
+SHARE_OF_WIDE = 0.85
+NARROWER_MS = 40.0
+
+
+@dataclass(frozen=True)
+class Ectopy:
+    """``ventricular``, ``atrial``: indices of premature beats among the beats; ``escape``: late wide ones;
+    ``run``: the longest series of ventricular beats, ``run_rate``: its rate per minute (None below two
+    beats); ``shapes``: how many shapes the ventricular beats have; ``bigeminy``: every second beat ectopic."""
+
+    ventricular: tuple[int, ...]
+    atrial: tuple[int, ...]
+    escape: tuple[int, ...]
+    run: int
+    run_rate: float | None
+    shapes: int
+    bigeminy: bool
+
+
+def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray | None = None) -> Ectopy:
+    """Ectopic beats of a recording. ``likeness``: per beat the correlation with the dominant QRS, if known."""
+    count = len(beats)
+    if count < 3:
+        return Ectopy((), (), (), 0, None, 0, False)
+    r = np.array([beat.r for beat in beats]) / rate_hz * 1000.0
+    shape = np.array([beat.shape for beat in beats])
+    width = np.array([beat.qrs_off - beat.qrs_on if beat.qrs_on is not None and beat.qrs_off is not None else np.nan
+                      for beat in beats]) / rate_hz * 1000.0
+    interval = np.diff(r)
+    plain = _plain_shape(shape, width)
+    other = shape != plain
+    usual = usual_intervals(interval, np.where(other, 1, 0))
+    before = np.r_[np.nan, interval]
+    after = np.r_[interval, np.nan]
+    own = np.r_[usual[:1], usual]
+    plain_width = float(np.nanmedian(width[~other])) if np.isfinite(width[~other]).any() else 100.0
+    least = SHARE_OF_WIDE * plain_width if plain_width >= BLOCKED_MS else max(WIDE_MS, plain_width + WIDER_MS)
+    wide = np.nan_to_num(width) >= least
+    changed = likeness < 0.75 if likeness is not None else np.ones(count, dtype=bool)
+    early = np.nan_to_num(before, nan=1e9) < EARLY_WIDE * own
+    first_early = np.zeros(count, dtype=bool)
+    first_early[0] = other[0] and wide[0] and changed[0] and after[0] > LATE * own[0] and plain_width < BLOCKED_MS and after[0] < 2 * own[0]
+    ventricular = other & wide & changed & (early | first_early)
+    for at in range(1, count):                                   # a run goes on, late or not
+        ventricular[at] |= ventricular[at - 1] and other[at] and wide[at] and changed[at] and before[at] < 1.2 * own[at]
+    escape = other & wide & (np.nan_to_num(before) > LATE * own)
+    sudden = (before < MUCH_PREMATURE * own) & (np.nan_to_num(before, nan=1e9) < MUCH_PREMATURE * np.r_[np.nan, np.nan, interval[:-1]])
+    atrial = sudden & ~other & ~np.r_[False, ventricular[:-1]]
+    run, rate = _longest_run(ventricular, r)
+    alternate = _alternating(ventricular | atrial)
+    return Ectopy(tuple(np.flatnonzero(ventricular).tolist()), tuple(np.flatnonzero(atrial).tolist()),
+                  tuple(np.flatnonzero(escape).tolist()), run, rate, len(set(shape[ventricular].tolist())), alternate)
+
+
+def _plain_shape(shape: np.ndarray, width: np.ndarray) -> int:
+    """The shape of conducted beats: the most frequent, or one of a quarter of the beats that is much narrower."""
+    middle = {int(kind): np.nanmedian(width[shape == kind]) for kind in np.unique(shape)
+              if np.mean(shape == kind) >= 0.25 and np.isfinite(width[shape == kind]).any()}
+    if 0 not in middle:
+        return 0
+    narrow = min(middle, key=middle.get)
+    return narrow if middle[narrow] + NARROWER_MS <= middle[0] else 0
+
+
+def usual_intervals(interval_ms: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """The usual interval around each interval: the running median over nine, of dominant beats where there are enough."""
+    plain = (shape[:-1] == 0) & (shape[1:] == 0)
+    source = interval_ms[plain] if plain.sum() >= 3 else interval_ms
+    if len(interval_ms) <= 24:
+        return np.full(len(interval_ms), float(np.median(source)))
+    padded = np.pad(interval_ms, 8, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 17), axis=1)
+
+
+def _longest_run(ventricular: np.ndarray, r_ms: np.ndarray) -> tuple[int, float | None]:
+    best, rate, start = 0, None, None
+    for at, is_one in enumerate([*ventricular.tolist(), False]):
+        if is_one and start is None:
+            start = at
+        elif not is_one and start is not None:
+            if at - start > best:
+                best = at - start
+                rate = 60000.0 * (best - 1) / (r_ms[at - 1] - r_ms[start]) if best > 1 else None
+            start = None
+    return best, rate
+
+
+def _alternating(ectopic: np.ndarray) -> bool:
+    """Three ectopic beats or more, each with exactly one plain beat between it and the next."""
+    at = np.flatnonzero(ectopic)
+    steps = np.diff(at) == 2
+    return bool(len(steps) >= 2 and (steps[:-1] & steps[1:]).any())

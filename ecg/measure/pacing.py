@@ -1,0 +1,41 @@
+"""Pacing spikes: deflections of two or three milliseconds that stand before the QRS or the P wave of many beats.
+
+Seen only where the cart sampled fast enough (at least 400 Hz) and did not filter them away.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..dsp.spectrum import fill_gaps
+from ..findings import Analysis
+from ..recording import Recording
+
+SLOWEST_HZ = 400.0
+HALF_S = 0.005
+SPIKE_UV = 150.0
+
+
+def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | None, float | None]:
+    """Share of beats with a spike in the 70 ms around and before the QRS onset, and 90-280 ms before it."""
+    rate = recording.rate_hz
+    beats = [beat for beat in analysis.beats if beat.qrs_on is not None][:120]
+    if rate < SLOWEST_HZ or len(beats) < 3:
+        return None, None
+    rows = [row for row, name in enumerate(recording.leads) if name not in analysis.quality.leads_off]
+    last = min(recording.samples_uv.shape[1], beats[-1].r + int(rate))
+    filled, _ = fill_gaps(recording.samples_uv[rows, :last])
+    half = max(int(round(HALF_S * rate)), 2)
+    sharp = np.zeros_like(filled)
+    sharp[:, half:-half] = filled[:, half:-half] - 0.5 * (filled[:, :-2 * half] + filled[:, 2 * half:])
+    aside = np.abs(filled[:, 2 * half:] - filled[:, :-2 * half])
+    sharp = np.abs(sharp)
+    sharp[:, half:-half] -= 0.8 * aside                             # a QRS edge climbs; a spike comes back
+    top = np.partition(sharp, -2, axis=0)[-2] if len(rows) >= 3 else sharp.max(axis=0)
+    ground = np.percentile(top, 90)
+    is_spike = top > max(SPIKE_UV, 6.0 * ground)
+    return (_share(is_spike, beats, rate, 0.050, -0.020), _share(is_spike, beats, rate, 0.280, 0.090))
+
+
+def _share(is_spike: np.ndarray, beats, rate: float, before_s: float, until_s: float) -> float:
+    hit = [is_spike[max(beat.qrs_on - int(before_s * rate), 0):max(beat.qrs_on - int(until_s * rate), 0)].any() for beat in beats]
+    return float(np.mean(hit))

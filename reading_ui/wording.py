@@ -1,0 +1,94 @@
+"""The hub's codes in the words of its administrators and auditors, each as a pair (Chinese, English).
+
+A code without words is shown as it is: nothing is hidden because nobody has named it yet.
+"""
+from __future__ import annotations
+
+from reading_ui.language import sentence
+
+Words = dict[str, tuple[str, str]]
+
+JOBS: Words = {
+    "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
+    "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
+}
+JOB_STATES: Words = {
+    "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),
+    "failed": ("失败", "failed"),
+}
+JOB_ARGS: Words = {
+    "study_id": ("检查", "study"), "report_id": ("报告", "report"), "delivery_id": ("发送", "delivery"),
+    "generation": ("第几次处理", "generation"),
+}
+HELD_REASONS: Words = {
+    "unparsable": ("无法解析", "cannot be parsed"), "missing_uid": ("缺少标识", "UID missing"), "unreadable_ecg": ("心电不可读", "unreadable ECG"),
+    "same_uid_other_bytes": ("内容冲突", "same UID, other bytes"), "other_patient": ("患者不符", "other patient"),
+}
+HELD_FACTS: Words = {
+    "patient_name": ("姓名", "patient's name"), "patient_id": ("患者编号", "patient ID"), "study_uid": ("检查 UID", "study UID"),
+    "series_uid": ("序列 UID", "series UID"), "sop_uid": ("图像 UID", "SOP instance UID"), "differs": ("不一致项", "differs in"),
+    "sop_class": ("SOP 类", "SOP class"), "transfer_syntax": ("传输语法", "transfer syntax"), "calling": ("来访 AE 标题", "calling AE title"),
+}
+DIFFERENCES: Words = {
+    "patient_id": ("患者编号", "patient ID"), "name": ("姓名", "name"), "birth_date": ("出生日期", "birth date"), "sex": ("性别", "sex"),
+    "site": ("送检机构", "site"),
+}
+DOORS: Words = {"dicom": ("DICOM 接口", "DICOM door"), "ecg": ("心电接口", "ECG door")}
+KINDS: Words = {"dicom": ("影像设备", "DICOM device"), "ecg": ("心电图机", "ECG cart")}
+CHANNELS: Words = {"portal": ("申请机构页面", "clinic's page"), "dicom": ("DICOM 节点", "DICOM node"), "webhook": ("网络通知", "webhook")}
+OUTCOMES: Words = {
+    "delivered": ("送达", "delivered"), "failed": ("失败，自动重试", "failed, tried again"), "refused": ("被拒收", "refused"),
+    "unknown": ("结果未知", "outcome unknown"),
+}
+HEALTH: Words = {"database": ("数据库", "database"), "files": ("文件存储", "file store"), "redis": ("任务队列（Redis）", "job queue (Redis)")}
+HEALTH_STATES: Words = {
+    "ok": ("正常", "ok"), "away": ("暂时连接不上，收图不受影响，处理会延后", "away: intake goes on, preparation waits"),
+    "out_of_space": ("磁盘空间不足，已暂停接收", "out of space: the doors refuse"),
+}
+BROKEN: Words = {
+    "missing": ("记录缺失", "an entry is missing"), "not sealed to the last": ("与上一条的封印不衔接", "it is not sealed to the entry before"),
+    "changed": ("内容被改动", "its content was changed"), "the end is missing": ("末尾的记录缺失", "the end of the chain is missing"),
+}
+OBJECTS: Words = {
+    "study": ("检查", "study"), "reading": ("阅片", "reading"), "report": ("报告", "report"), "delivery": ("发送", "delivery"),
+    "critical": ("危急值", "critical value"), "held": ("隔离对象", "held object"), "job": ("任务", "job"), "account": ("账号", "account"),
+    "device": ("设备", "device"), "site": ("机构", "site"), "destination": ("去向", "destination"), "unknown_caller": ("来访设备", "caller"),
+    "instance": ("图像", "instance"), "series": ("序列", "series"), "patient": ("患者", "patient"),
+}
+AREAS: Words = {     # what an auditor filters by: the first word of an action
+    "session": ("登录", "sessions"), "account": ("账号", "accounts"), "study": ("检查", "studies"), "reading": ("领取与阅片", "readings"),
+    "report": ("报告", "reports"), "critical": ("危急值", "critical values"), "delivery": ("发送", "deliveries"), "held": ("隔离与冲突", "held objects"),
+    "device": ("设备", "devices"), "site": ("机构", "sites"), "destination": ("去向", "destinations"), "job": ("任务", "jobs"),
+}
+ACTIONS: Words = {
+    "session.begin": ("登录", "signed in"), "session.end": ("退出登录", "signed out"), "session.refused": ("密码错误", "wrong password"),
+    "session.locked": ("账号被锁定", "account locked"),
+    "account.create": ("新建账号", "account added"), "account.change_password": ("修改密码", "password changed"),
+    "account.reset_password": ("重置密码", "password reset"), "account.set_active": ("启用或停用账号", "account switched on or off"),
+    "account.unlock": ("解除锁定", "account unlocked"), "account.set_role": ("更改角色", "role changed"),
+    "study.arrived": ("检查到达", "study arrived"), "study.reopened": ("补传，重新接收", "study reopened"), "study.ready": ("处理完成", "study ready"),
+    "study.view": ("查看检查", "study viewed"), "study.images": ("调阅图像", "images viewed"), "study.urgency": ("更改紧急程度", "urgency changed"),
+    "study.key_image": ("保存关键图像", "key image kept"),
+    "reading.claim": ("领取", "claimed"), "reading.release": ("放回", "released"), "reading.lapse": ("领取超时收回", "claim lapsed"),
+    "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),
+    "report.submit": ("提交报告", "report submitted"), "report.send_back": ("退回修改", "report sent back"), "report.sign": ("审核签发", "report signed"),
+    "report.sign_alone": ("单人紧急签发", "report signed by one"), "report.countersign": ("补签", "report countersigned"),
+    "report.signed": ("报告签发", "report signed"), "report.amend": ("开始修订", "amendment begun"), "report.issue": ("生成报告文件", "report's PDF made"),
+    "report.view": ("查看报告", "report viewed"), "report.acknowledge": ("签收报告", "report acknowledged"),
+    "critical.raise": ("提出危急值", "critical value raised"), "critical.notified": ("危急值已通知", "critical value notified"),
+    "critical.read_back": ("复述确认危急值", "critical value read back"), "critical.close": ("危急值闭环", "critical value closed"),
+    "critical.escalate": ("危急值升级", "critical value escalated"),
+    "delivery.delivered": ("报告送达", "report delivered"), "delivery.failed": ("发送失败", "delivery failed"),
+    "delivery.refused": ("发送被拒收", "delivery refused"), "delivery.overdue": ("逾期未送达", "delivery overdue"), "delivery.resend": ("重新发送", "sent again"),
+    "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
+    "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
+    "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),
+    "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
+    "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
+    "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
+}
+
+
+def word(code: str, words: Words) -> str:
+    """A code in the page's language, or as it is where it has no words."""
+    return sentence(*words[code]) if code in words else code

@@ -1,0 +1,233 @@
+"""WADO-RS against the files that were sent."""
+import base64
+import gzip
+import io
+import json
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+from pydicom import Dataset, dcmread
+
+from hub.flow import administration
+from tests.dicom_gateway.web.objects import file_of
+
+OCTETS = 'multipart/related; type="application/octet-stream"'
+HTJ2K = "1.2.840.10008.1.2.4.201"
+
+
+def parts_of(response) -> list[tuple[str, bytes]]:
+    """(content type, content) of each part, by the boundary of the header."""
+    boundary = response.headers["Content-Type"].split("boundary=")[1].strip('"').encode()
+    assert response.data.endswith(b"--" + boundary + b"--\r\n")
+    found = []
+    for piece in (b"\r\n" + response.data).split(b"\r\n--" + boundary)[1:-1]:
+        head, _, content = piece.partition(b"\r\n\r\n")
+        found.append((head.decode().split("Content-Type: ")[1].split("\r\n")[0], content))
+    return found
+
+
+def test_an_instance_comes_back_bit_for_bit(ct):
+    for uid, path in ct.files.items():
+        response = ct.house.get(f"{ct.path}/instances/{uid}", Accept='multipart/related; type="application/dicom"; transfer-syntax=*')
+        assert response.status_code == 200
+        (kind, content), = parts_of(response)
+        assert content == path.read_bytes()
+        assert kind == "application/dicom; transfer-syntax=1.2.840.10008.1.2"
+        assert int(response.headers["Content-Length"]) == len(response.data)
+
+
+def test_a_study_comes_back_whole(ct):
+    response = ct.house.get(f"/studies/{ct.uid}", Accept='multipart/related; type="application/dicom"')
+    assert sorted(content for _, content in parts_of(response)) == sorted(path.read_bytes() for path in ct.files.values())
+
+
+def test_a_single_instance_is_given_in_ranges(ct):
+    uid, path = next(iter(ct.files.items()))
+    response = ct.house.get(f"{ct.path}/instances/{uid}", Accept="application/dicom", Range="bytes=100-299")
+    assert response.status_code == 206
+    assert response.data == path.read_bytes()[100:300]
+
+
+def test_native_frames_equal_the_pixel_data(ct):
+    for uid, path in ct.files.items():
+        response = ct.house.get(f"{ct.path}/instances/{uid}/frames/1", Accept=OCTETS)
+        (kind, content), = parts_of(response)
+        assert content == dcmread(path).PixelData
+        assert kind == "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+
+
+def test_the_prepared_frame_is_lossless_and_chosen_by_a_star(ct):
+    uid, path = next(iter(ct.files.items()))
+    for accept in (f"{OCTETS}; transfer-syntax=*", f"{OCTETS}; transfer-syntax={HTJ2K}", 'multipart/related; type="image/jphc"',
+                   f'image/jpeg;q=0.9, multipart/related; type="image/jphc"; transfer-syntax={HTJ2K};q=0.5'):
+        (kind, content), = parts_of(ct.house.get(f"{ct.path}/instances/{uid}/frames/1", Accept=accept))
+        assert kind.endswith(f"transfer-syntax={HTJ2K}")
+        assert np.array_equal(imagecodecs.htj2k_decode(content), dcmread(path).pixel_array)
+
+
+def test_a_frame_without_multipart_comes_in_ranges(ct):
+    uid = next(iter(ct.files))
+    whole = ct.house.get(f"{ct.path}/instances/{uid}/frames/1", Accept="image/jphc")
+    assert whole.headers["Content-Type"].startswith("image/jphc")
+    part = ct.house.get(f"{ct.path}/instances/{uid}/frames/1", Accept="image/jphc", Range="bytes=10-19")
+    assert part.status_code == 206 and part.data == whole.data[10:20]
+
+
+def test_an_encoding_that_is_not_there_is_refused_with_406(ct):
+    uid = next(iter(ct.files))
+    for accept in ("text/html", 'multipart/related; type="image/jpeg"', f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.4.90", "*/*;q=0"):
+        assert ct.house.get(f"{ct.path}/instances/{uid}/frames/1", Accept=accept).status_code == 406, accept
+    assert ct.house.get(f"{ct.path}/instances/{uid}", Accept="image/jpeg").status_code == 406
+    assert ct.house.get(f"/studies/{ct.uid}/metadata", Accept="application/dicom+xml").status_code == 406
+
+
+def test_frames_beyond_the_last_and_nonsense_numbers_are_refused(ct):
+    uid = next(iter(ct.files))
+    for number, status in (("2", 404), ("0", 400), ("x", 400), ("1,,1", 400), ("-1", 400), ("9" * 30, 400), ("1,1", 200)):
+        assert ct.house.get(f"{ct.path}/instances/{uid}/frames/{number}", Accept=OCTETS).status_code == status, number
+
+
+def test_hostile_identifiers_are_refused(ct):
+    for path in ("/studies/1.2.3/metadata", f"{ct.path}/instances/1.2.3/frames/1"):
+        assert ct.house.get(path).status_code == 404
+    for uid in ("..%2f..%2fetc%2fpasswd", "1.2.3' OR 1=1", "%00", "1" * 65, "1..2", "*", "1.2%0d%0aX: y"):
+        assert ct.house.get(f"/studies/{uid}/metadata").status_code in (400, 404), uid
+    uid = next(iter(ct.files))
+    for path in ("x", "00281201/0", "0020000D/../..", "00081110/99/00081155", "00081110/0", "/".join(["00081110", "0"] * 40 + ["00081155"])):
+        assert ct.house.get(f"{ct.path}/instances/{uid}/bulkdata/{path}").status_code == 404, path
+
+
+def test_a_neighbours_clinic_cannot_tell_the_study_from_none(ct):
+    uid = next(iter(ct.files))
+    for path in (f"/studies/{ct.uid}", f"/studies/{ct.uid}/metadata", f"{ct.path}/instances/{uid}/frames/1", f"{ct.path}/thumbnail",
+                 f"{ct.path}/rendered", f"{ct.path}/instances/{uid}/bulkdata/00081110", f"/studies/{ct.uid}/series"):
+        refused = ct.house.get(path, person="other")
+        assert refused.status_code == 404, path
+        assert refused.json == ct.house.get(path.replace(ct.uid, "1.2.3"), person="other").json
+        assert ct.house.get(path, person="administrator").status_code == 403
+        assert ct.house.get(path, person="clinic").status_code in (200, 404)
+    assert ct.house.get(f"/studies/{ct.uid}/metadata", person="clinic").status_code == 200
+    assert ct.house.get("/studies", person="other").status_code == 204
+
+
+def test_metadata_says_what_the_files_say(ct):
+    told = ct.house.get(f"/studies/{ct.uid}/metadata", Accept="application/dicom+json").json
+    assert {one["00080018"]["Value"][0] for one in told} == set(ct.files)
+    for one in told:
+        header = dcmread(ct.files[one["00080018"]["Value"][0]], stop_before_pixels=True)
+        ours = Dataset.from_json(one, bulk_data_uri_handler=lambda *_: b"")
+        for element in header:
+            if element.keyword != "SpecificCharacterSet":
+                assert ours[element.tag] == element
+        assert one["7FE00010"]["BulkDataURI"].startswith("http://localhost/dicomweb/studies/")
+        assert list(one) == sorted(one)
+
+
+def test_series_and_instance_metadata_are_parts_of_the_studys(ct):
+    study = ct.house.get(f"/studies/{ct.uid}/metadata").json
+    assert ct.house.get(f"{ct.path}/metadata").json == study
+    uid = next(iter(ct.files))
+    assert ct.house.get(f"{ct.path}/instances/{uid}/metadata").json == [one for one in study if one["00080018"]["Value"] == [uid]]
+
+
+def test_metadata_before_preparation_is_the_same_but_for_what_is_prepared(house, ct):
+    for path in ct.files.values():
+        house.send(path.read_bytes())
+    early = {one["00080018"]["Value"][0]: one for one in house.get(f"/studies/{ct.uid}/metadata").json}
+    for one in ct.house.get(f"/studies/{ct.uid}/metadata").json:
+        raw = early[one["00080018"]["Value"][0]]
+        assert raw.pop("00083002")["Value"] == ["1.2.840.10008.1.2"]
+        assert one.pop("00083002")["Value"] == ["1.2.840.10008.1.2", HTJ2K]
+        assert raw == one
+    uid = next(iter(ct.files))
+    (kind, content), = parts_of(house.get(f"{ct.path}/instances/{uid}/frames/1", Accept=f"{OCTETS}; transfer-syntax=*"))
+    assert kind.endswith("1.2.840.10008.1.2.1") and content == dcmread(ct.files[uid]).PixelData
+
+
+def test_json_is_gzipped_where_taken_and_not_sent_again_unchanged(ct):
+    plain = ct.house.get(f"/studies/{ct.uid}/metadata")
+    packed = ct.house.get(f"/studies/{ct.uid}/metadata", Accept_Encoding="gzip")
+    assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.data) == plain.data
+    assert "private" in packed.headers["Cache-Control"]
+    again = ct.house.get(f"/studies/{ct.uid}/metadata", Accept_Encoding="gzip", If_None_Match=packed.headers["ETag"])
+    assert again.status_code == 304 and not again.data
+    uid = next(iter(ct.files))
+    frame = ct.house.get(f"{ct.path}/instances/{uid}/frames/1")
+    assert ct.house.get(f"{ct.path}/instances/{uid}/frames/1", If_None_Match=frame.headers["ETag"]).status_code == 304
+
+
+def test_pictures_are_drawn_as_asked(ct):
+    uid = next(iter(ct.files))
+    at = f"{ct.path}/instances/{uid}/rendered"
+    jpeg = ct.house.get(at)
+    assert jpeg.headers["Content-Type"] == "image/jpeg" and Image.open(io.BytesIO(jpeg.data)).size == (512, 512)
+    png = ct.house.get(f"{at}?window=-600,1500,linear&viewport=256,128", Accept="image/png")
+    picture = Image.open(io.BytesIO(png.data))
+    assert picture.format == "PNG" and picture.size == (128, 128)
+    dataset = dcmread(ct.files[uid])
+    hu = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    grey = np.clip(((hu - (-600 - 0.5)) / (1500 - 1) + 0.5) * 255, 0, 255)
+    drawn = np.asarray(Image.open(io.BytesIO(ct.house.get(f"{at}?window=-600,1500,linear", Accept="image/png").data)))
+    assert np.abs(drawn - grey).max() <= 0.51
+    for query in ("window=1", "window=a,b,linear", "window=1,0,linear", "window=1,nan,linear", "viewport=0,0", "viewport=99999,9", "quality=0",
+                  "quality=x", "viewport=10,10,600,600,5,5"):
+        assert ct.house.get(f"{at}?{query}").status_code == 400, query
+
+
+def test_thumbnails_of_every_level_are_small_jpegs(ct):
+    uid = next(iter(ct.files))
+    for path in (f"/studies/{ct.uid}/thumbnail", f"{ct.path}/thumbnail", f"{ct.path}/instances/{uid}/thumbnail", f"{ct.path}/thumbnail?viewport=64,64"):
+        reply = ct.house.get(path)
+        assert reply.status_code == 200 and reply.headers["Content-Type"] == "image/jpeg"
+        assert max(Image.open(io.BytesIO(reply.data)).size) <= 192
+
+
+def test_a_look_is_audited_once_and_not_for_every_frame(ct):
+    uid = next(iter(ct.files))
+    for _ in range(5):
+        ct.house.get(f"{ct.path}/instances/{uid}/frames/1", person="clinic")
+    with ct.house.hub.reading() as connection:
+        looks = connection.exec_driver_sql("select count(*) from audit where action='study.view' and actor='clinic1'").scalar()
+    assert looks == 1
+    assert administration.verify_audit(ct.house.hub) is not False
+
+
+def test_capabilities_name_the_transactions(ct):
+    assert set(json.loads(ct.house.get("/").data)["transactions"]) == {"search", "retrieve", "store"}
+
+
+def test_a_head_request_says_the_length_without_the_bytes(ct):
+    uid = next(iter(ct.files))
+    client, headers = ct.house.app.test_client(), {"X-Person": "reader", "Accept": "application/dicom"}
+    head = client.head(f"/dicomweb{ct.path}/instances/{uid}", headers=headers)
+    assert head.status_code == 200 and not head.data
+    assert int(head.headers["Content-Length"]) == ct.files[uid].stat().st_size
+    assert "GET" in client.options("/dicomweb/studies", headers=headers).headers["Allow"]
+
+
+def test_a_file_that_the_disk_has_lost_is_named_and_the_others_are_given(house):
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1"))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.2", PixelData=bytes(32)))
+    lost = house.hub.blobs.keep(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1")).sha256
+    house.hub.blobs.path(lost).unlink()
+    at = "/studies/1.2.10/series/1.2.10.1/instances"
+    assert house.get(f"{at}/1.2.10.1.1/frames/1").status_code == 404
+    assert house.get(f"{at}/1.2.10.1.1").json["code"] == "no_blob"
+    assert house.get(f"{at}/1.2.10.1.2/frames/1").status_code == 200
+
+
+def test_big_values_are_given_by_address_before_and_after_preparation(house):
+    icon, curve = bytes(range(256)) * 8, bytes(range(250)) * 8_000
+    content = file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", ICCProfile=icon, EncapsulatedDocument=curve, RedPaletteColorLookupTableData=b"\1\2" * 4)
+    study_id = house.send(content).study_id
+    for _ in range(2):
+        (told,) = house.get("/studies/1.2.10/metadata").json
+        assert base64.b64decode(told["00281201"]["InlineBinary"]) == b"\1\2" * 4
+        for tag, value in (("00282000", icon), ("00420011", curve)):
+            assert told[tag].keys() == {"vr", "BulkDataURI"}
+            at = told[tag]["BulkDataURI"].partition("/dicomweb")[2]
+            (_, got), = parts_of(house.get(at, Accept=OCTETS))
+            assert got == value
+            assert house.get(at, Accept="application/octet-stream", Range="bytes=5-8").data == value[5:9]
+        house.prepare(study_id)

@@ -1,0 +1,99 @@
+"""QIDO-RS over small studies whose attributes are known."""
+import pytest
+from pydicom.dataset import Dataset
+
+from tests.dicom_gateway.web.conftest import make_house
+from tests.dicom_gateway.web.objects import file_of
+
+
+@pytest.fixture(scope="module")
+def county(tmp_path_factory):
+    """Three studies: a Chinese name under a wrong character set, a Latin one, and one with two series."""
+    house = make_house(tmp_path_factory.mktemp("county"))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", name="张^三".encode("gb18030"), PatientID="A1", StudyDate="20260301", StudyTime="081500"))
+    house.send(file_of("1.2.20", "1.2.20.1", "1.2.20.1.1", name=b"ZHANG^WEI", PatientID="A2", StudyDate="20260302", StudyTime="101500",
+                       Modality="DX", AccessionNumber="ACC2"))
+    for number in range(1, 4):
+        house.send(file_of("1.2.30", "1.2.30.1", f"1.2.30.1.{number}", name=b"LI^NA", PatientID="A3", StudyDate="20260303",
+                           InstanceNumber=str(number), SeriesNumber="1"))
+    house.send(file_of("1.2.30", "1.2.30.2", "1.2.30.2.1", name=b"LI^NA", PatientID="A3", StudyDate="20260303", Modality="SR", SeriesNumber="2"))
+    yield house
+    house.hub.close()
+
+
+def found(house, query: str, level: str = "/studies", tag: str = "0020000D", **headers) -> list:
+    reply = house.get(f"{level}?{query}", **headers)
+    assert reply.status_code in (200, 204), reply.data
+    assert reply.status_code == 200 or not reply.data
+    return sorted(one[tag]["Value"][0] for one in reply.json) if reply.status_code == 200 else []
+
+
+def test_an_empty_question_gives_every_study_newest_first(county):
+    reply = county.get("/studies")
+    assert reply.headers["Content-Type"] == "application/dicom+json"
+    assert [one["0020000D"]["Value"][0] for one in reply.json] == ["1.2.30", "1.2.20", "1.2.10"]
+
+
+@pytest.mark.parametrize("query, uids", [
+    ("PatientID=A1", ["1.2.10"]), ("00100020=A1", ["1.2.10"]), ("PatientID=A*", ["1.2.10", "1.2.20", "1.2.30"]), ("PatientID=A?", ["1.2.10", "1.2.20", "1.2.30"]),
+    ("PatientID=A%25", []), ("PatientID=A_", []), ("PatientName=张*", ["1.2.10"]), ("PatientName=张三", ["1.2.10"]), ("PatientName=张^三", ["1.2.10"]),
+    ("PatientName=zhang*", ["1.2.20"]), ("PatientName=ZHANG^WEI", ["1.2.20"]), ("PatientName=ZHANG", []),
+    ("StudyDate=20260302", ["1.2.20"]), ("StudyDate=20260302-", ["1.2.20", "1.2.30"]), ("StudyDate=-20260302", ["1.2.10", "1.2.20"]),
+    ("StudyDate=20260301-20260302", ["1.2.10", "1.2.20"]), ("StudyTime=0800-0900", ["1.2.10"]), ("StudyTime=10", ["1.2.20"]),
+    ("StudyInstanceUID=1.2.10,1.2.20", ["1.2.10", "1.2.20"]), ("StudyInstanceUID=1.2.10%5C1.2.30", ["1.2.10", "1.2.30"]),
+    ("ModalitiesInStudy=SR", ["1.2.30"]), ("ModalitiesInStudy=CT", ["1.2.10", "1.2.30"]), ("ModalitiesInStudy=DX,SR", ["1.2.20", "1.2.30"]),
+    ("AccessionNumber=ACC2", ["1.2.20"]), ("AccessionNumber=", ["1.2.10", "1.2.20", "1.2.30"]), ("PatientID=nobody", []),
+    ("limit=1", ["1.2.30"]), ("limit=1&offset=1", ["1.2.20"]), ("offset=9", []), ("PatientID=' OR 1=1 --", []),
+])
+def test_studies_that_fit_are_found(county, query, uids):
+    assert found(county, query) == uids
+
+
+def test_an_answer_holds_what_the_standard_requires(county):
+    (study,) = county.get("/studies?PatientID=A3").json
+    assert {"00080020", "00080030", "00080050", "00080056", "00080061", "00080090", "00081190", "00100010", "00100020", "00100030", "00100040",
+            "0020000D", "00200010", "00201206", "00201208"} <= study.keys()
+    assert study["00080061"]["Value"] == ["CT", "SR"] and study["00201206"]["Value"] == [2] and study["00201208"]["Value"] == [4]
+    assert study["00081190"]["Value"] == ["http://localhost/dicomweb/studies/1.2.30"]
+    assert Dataset.from_json(study).PatientName == "LI^NA"
+    (series, report) = county.get("/studies/1.2.30/series").json
+    assert series["00080060"]["Value"] == ["CT"] and series["00201209"]["Value"] == [3] and report["00200011"]["Value"] == [2]
+    instances = county.get("/studies/1.2.30/series/1.2.30.1/instances").json
+    assert [one["00200013"]["Value"][0] for one in instances] == [1, 2, 3]
+    assert {"00080016", "00080018", "00080056", "00081190", "0020000E", "00280010", "00280011"} <= instances[0].keys()
+    assert county.get("/studies/1.2.30/instances?includefield=BitsAllocated").json[0]["00280100"]["Value"] == [16]
+    assert county.get("/studies/1.2.30/instances?includefield=all").json[0]["00080018"]["Value"] == ["1.2.30.1.1"]
+
+
+def test_lower_levels_are_searched_across_studies(county):
+    assert found(county, "Modality=CT", "/series", "0020000E") == ["1.2.10.1", "1.2.30.1"]
+    assert found(county, "SOPInstanceUID=1.2.30.1.2", "/instances", "00080018") == ["1.2.30.1.2"]
+    assert found(county, "PatientID=A3&InstanceNumber=2", "/instances", "00080018") == ["1.2.30.1.2"]
+    assert found(county, "InstanceNumber=2", "/studies/1.2.30/instances", "00080018") == ["1.2.30.1.2"]
+    assert found(county, "SOPInstanceUID=1.2.30.2.1", "/studies/1.2.30/series", "0020000E") == ["1.2.30.2"]
+    assert found(county, "SeriesInstanceUID=1.2.30.2", "/studies") == ["1.2.30"]
+
+
+def test_a_wrongly_declared_name_is_right_in_every_answer(county):
+    (study,) = county.get("/studies?PatientID=A1").json
+    (instance,) = county.get("/studies/1.2.10/metadata").json
+    assert study["00100010"]["Value"] == instance["00100010"]["Value"] == [{"Alphabetic": "张^三"}]
+    assert "张".encode("gb18030") in county.get("/studies/1.2.10", Accept="*/*").data
+
+
+def test_what_cannot_be_understood_is_named_and_what_is_not_supported_is_said(county):
+    for query in ("limit=x", "limit=-1", "StudyDate=yesterday", "StudyDate=-", "StudyInstanceUID=a", "nonsense=1", "fuzzymatching=perhaps",
+                  "includefield=nonsense", "InstanceNumber=x"):
+        assert county.get(f"/studies?{query}").status_code == 400, query
+    fuzzy = county.get("/studies?fuzzymatching=true&PatientID=A1")
+    assert fuzzy.status_code == 200 and "fuzzymatching parameter is not supported" in fuzzy.headers["Warning"]
+    assert fuzzy.headers["Warning"].startswith("299 ")
+    ignored = county.get("/studies?Manufacturer=X")
+    assert "Manufacturer" in ignored.headers["Warning"] and len(ignored.json) == 3
+
+
+def test_a_clinic_finds_its_own_patients_only(county):
+    assert len(found(county, "", person="clinic")) == 3
+    assert found(county, "", person="other") == []
+    assert found(county, "", "/instances", "00080018", person="other") == []
+    assert county.get("/studies", person="administrator").status_code == 403

@@ -1,0 +1,93 @@
+"""Every critical rule of every pack, each on a signal built to be exactly that."""
+import pytest
+
+from ecg import rulebook
+from ecg.analysis import analyse
+from ecg.statements import interpret
+from tests.ecg.built_signals import built
+from tests.ecg.interpret import constructed as make
+
+STEMI_INFERIOR = {"II": 200.0, "III": 280.0, "aVF": 240.0, "aVL": -160.0, "I": -80.0}
+STEMI_ANTERIOR = {"V1": 180.0, "V2": 400.0, "V3": 450.0, "V4": 300.0, "III": -90.0, "aVF": -80.0}
+WIDESPREAD = {**dict.fromkeys(("I", "II", "V3", "V4", "V5", "V6", "aVF"), -180.0), "aVR": 180.0}
+
+SIGNALS = {
+    "vf": make.ventricular_fibrillation,
+    "asystole": make.asystole_with_p_waves,
+    "vt_sustained": make.ventricular_tachycardia,
+    "vt_run": make.run_of_ventricular_beats,
+    "stemi": lambda: make.with_st(STEMI_INFERIOR),
+    "posterior": lambda: make.with_st({"V1": -150.0, "V2": -220.0, "V3": -180.0}, t_uv={"V1": 450.0, "V2": 400.0, "V3": 300.0}),
+    "left_main": lambda: make.with_st(WIDESPREAD),
+    "pause": make.pause,
+    "brady": lambda: built(seconds=15.0, bpm=32.0),
+    "av_high": make.complete_block,
+    "tachy": make.narrow_tachycardia,
+    "svt_fast": make.narrow_tachycardia,
+    "af_fast": make.fibrillation,
+    "hyperkalaemia": make.hyperkalaemia,
+    "hypokalaemia": make.hypokalaemia,
+    "long_qt": make.long_qt,
+    "r_on_t": lambda: make.with_ectopic_beats([0.30, 0.30]),
+    "wellens": lambda: make.with_st({}, t_uv={"V2": -900.0, "V3": -1000.0, "V4": -1000.0}),
+    "vt_slow": lambda: make.run_of_ventricular_beats(5, 125.0),
+    "brady_40": lambda: built(seconds=15.0, bpm=38.0),
+    "tachy_150": lambda: make.narrow_tachycardia(160.0),
+    "av2": make.two_to_one_block,
+    "pause_2": lambda: make.pause(2.5),
+}
+
+
+def fired(recording, pack):
+    """Ids of the critical rules of a pack that fit, found in rule names and evidence texts."""
+    said = interpret(recording, analyse(recording), pack)
+    critical = [statement for statement in said if statement.critical]
+    texts = " ".join(statement.evidence for statement in critical)
+    return {rule.id for rule in rulebook.pack(pack).rules if f"：{rule.zh}" in texts}, said
+
+
+@pytest.mark.parametrize("pack, rule", [(name, rule.id) for name in rulebook.PACKS for rule in rulebook.pack(name).rules])
+def test_a_critical_rule_fires_on_the_signal_built_for_it(pack, rule):
+    found, said = fired(SIGNALS[rule](), pack)
+    assert rule in found, [(s.code, s.zh, s.evidence) for s in said]
+
+
+@pytest.mark.parametrize("pack", list(rulebook.PACKS))
+@pytest.mark.parametrize("quiet", [lambda: built(bpm=72), lambda: built(bpm=62, qrs_axis=20), lambda: built(bpm=88, noise_uv=10)])
+def test_a_quiet_sinus_rhythm_is_not_critical(pack, quiet):
+    found, said = fired(quiet(), pack)
+    assert not found and not any(statement.critical for statement in said)
+
+
+@pytest.mark.parametrize("levels, code", [(STEMI_INFERIOR, "INJIN"), (STEMI_ANTERIOR, "INJAS"),
+                                          ({"I": 180.0, "aVL": 200.0, "V5": 180.0, "V6": 180.0, "III": -150.0, "aVF": -80.0}, "INJLA")])
+def test_each_territory_of_st_elevation_is_named_with_its_leads(levels, code):
+    said = {statement.code: statement for statement in analyse(make.with_st(levels)).statements}
+    assert said[code].critical
+    assert set(said[code].leads) <= {lead for lead, level in levels.items() if level > 0}
+    assert "mV" in said[code].evidence
+
+
+def test_elevation_against_a_bundle_branch_block_is_critical():
+    said = analyse(make.bundle_branch_with_concordant_elevation()).statements
+    codes = {statement.code for statement in said if statement.critical}
+    assert "INJBB" in codes, [(s.code, s.zh) for s in said]
+
+
+def test_flat_leads_are_not_called_asystole():
+    said = analyse(built(qrs_uv=0.0, p_uv=0.0, t_uv=0.0, noise_uv=0.3)).statements
+    assert [statement.code for statement in said] == ["NOSIG"]
+    assert not said[0].critical
+
+
+def test_an_unknown_pack_is_refused():
+    recording = built()
+    with pytest.raises(KeyError):
+        interpret(recording, analyse(recording), "nowhere")
+
+
+def test_every_critical_rule_says_that_it_is_not_verified():
+    for name in rulebook.PACKS:
+        pack = rulebook.pack(name)
+        assert pack.verified == "unverified against the official text"
+        assert all(rule.verified == pack.verified and rule.tier in pack.tiers for rule in pack.rules)
