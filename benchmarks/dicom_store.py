@@ -1,6 +1,6 @@
 """C-STORE: instances per second of the hub's gateway against DCMTK storescp and plain pynetdicom, in one run.
 
-    python benchmarks/dicom_store.py [--associations 1,4] [--each 40] [--rounds 3] [--write docs/benchmarks.md]
+    python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--side 512] [--rounds 3] [--write docs/benchmarks.md]
 
 Every sender is DCMTK's storescu, one process per association, with TCP_NODELAY=1 on both sides of every
 server. The servers take turns, rounds are interleaved, medians are printed. The hub answers after the blob
@@ -44,8 +44,9 @@ ae.start_server(("127.0.0.1", int(sys.argv[1])), evt_handlers=[(evt.EVT_C_STORE,
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--associations", default="1,4")
+    options.add_argument("--associations", default="1,4,16")
     options.add_argument("--each", type=int, default=40, help="instances per association")
+    options.add_argument("--side", type=int, default=512, help="pixels a side; 512 is a CT slice, 98 an object of 20 KB")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
         for _ in range(chosen.rounds):
             for n in counts:
                 for name, server in servers.items():
-                    files = make_files(place / "send" / generate_uid(), n, chosen.each)
+                    files = make_files(place / "send" / generate_uid(), n, chosen.each, chosen.side)
                     rates[name, n].append(measure(server, files, n * chosen.each))
         lines = table(servers, counts, rates, chosen)
     finally:
@@ -67,13 +68,13 @@ def main() -> None:
     print("\n".join(lines))
     if chosen.write:
         from benchmarks.page import put
-        put(chosen.write, "C-STORE", lines)
+        put(chosen.write, f"C-STORE, {chosen.side} x {chosen.side}", lines)
     shutil.rmtree(place, ignore_errors=True)
 
 
-def make_files(folder: Path, associations: int, each: int) -> list[Path]:
-    """One folder per association, each with CT slices of 512 x 512 x 16 bit, every one with its own UIDs."""
-    pixels = np.random.default_rng(1).integers(0, 4096, (512, 512), dtype="<u2").tobytes()
+def make_files(folder: Path, associations: int, each: int, side: int) -> list[Path]:
+    """One folder per association, each with CT slices of side x side x 16 bit, every one with its own UIDs."""
+    pixels = np.random.default_rng(1).integers(0, 4096, (side, side), dtype="<u2").tobytes()
     folders = []
     for number in range(associations):
         study, series = generate_uid(), generate_uid()
@@ -84,7 +85,7 @@ def make_files(folder: Path, associations: int, each: int) -> list[Path]:
             ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
             ds.PatientName, ds.PatientID, ds.Modality, ds.InstanceNumber = "Bench^Mark", f"B{number}", "CT", index + 1
             ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, index * 5.0], [1, 0, 0, 0, 1, 0]
-            ds.Rows = ds.Columns = 512
+            ds.Rows = ds.Columns = side
             ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
             ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
             ds.PixelData = pixels
@@ -173,7 +174,7 @@ def wait_for(port: int) -> None:
 
 
 def table(servers, counts, rates, chosen) -> list[str]:
-    lines = [f"Instances per second, CT 512 x 512 x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.", "",
+    lines = [f"Instances per second, CT {chosen.side} x {chosen.side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.", "",
              "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts) + " |", "|---|" + "---|" * len(counts)]
     for name in servers:
         lines.append(f"| {name} | " + " | ".join(f"{median(rates[name, n]):.0f}" for n in counts) + " |")

@@ -27,8 +27,8 @@ def write(engine: Engine, acts: Acts, item: I) -> R:
     """Has ``item`` written in a transaction shared with others and returns its result once that is committed.
 
     ``acts(connection, items)`` writes all items that wait at that moment and returns one result for each. When it
-    raises, it is called again for each item alone, so that one bad item fails alone. Raises what that raised, or
-    why the commit failed; then nothing of the item stands.
+    raises or the commit fails, nothing stands and it is called again for each item alone, so that one bad item
+    fails alone. Raises what that raised; then nothing of the item stands.
     """
     with _rounds_lock:
         one = _rounds.setdefault(engine, _Round())
@@ -65,31 +65,27 @@ class _Round:
 
 
 def _commit(engine: Engine, wishes: list[_Wish]) -> None:
+    """One transaction for all; where that fails, one for each, so that one bad item fails alone."""
     try:
-        with writing(engine) as connection:
-            for acts in dict.fromkeys(wish.acts for wish in wishes):
-                alike = [wish for wish in wishes if wish.acts is acts]
-                if not _fulfil(connection, acts, alike) and len(alike) > 1:
-                    for wish in alike:
-                        _fulfil(connection, acts, [wish])
-    except Exception as failure:          # the transaction as a whole: nothing of it stands
-        for wish in wishes:
-            wish.failure = wish.failure or failure
+        if not _in_one_transaction(engine, wishes) and len(wishes) > 1:
+            for wish in wishes:
+                _in_one_transaction(engine, [wish])
     finally:
         for wish in wishes:
             wish.is_done = True
 
 
-def _fulfil(connection: Connection, acts: Acts, alike: list[_Wish]) -> bool:
-    savepoint = connection.begin_nested()
+def _in_one_transaction(engine: Engine, wishes: list[_Wish]) -> bool:
+    results: dict[_Wish, Any] = {}
     try:
-        results = acts(connection, [wish.item for wish in alike])
-        savepoint.commit()
+        with writing(engine) as connection:
+            for acts in dict.fromkeys(wish.acts for wish in wishes):
+                alike = [wish for wish in wishes if wish.acts is acts]
+                results |= zip(alike, acts(connection, [wish.item for wish in alike]), strict=True)
     except Exception as failure:
-        savepoint.rollback()
-        for wish in alike:
+        for wish in wishes:
             wish.failure = failure
         return False
-    for wish, wish.result in zip(alike, results, strict=True):
-        wish.failure = None
+    for wish in wishes:
+        wish.result, wish.failure = results[wish], None
     return True

@@ -150,7 +150,7 @@ def test_nonsense_ends_its_own_association_only(gateway, wire, name):
     _wait_until(lambda: gateway.half_written() == [])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning", "ignore:Invalid value for VR")
 def test_random_damage_to_a_conversation_never_stops_the_gateway(gateway):
     """Bytes flipped anywhere in association request, command and data set: the next sender is served."""
     dice = random.Random(20260504)

@@ -40,7 +40,7 @@ def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path):
         for one in senders:
             one.start()
         before = len(acknowledged)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while len(acknowledged) < before + 20 and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(dice.random() * 0.2)
@@ -70,7 +70,7 @@ def _start(folder, port: int) -> subprocess.Popen:
                        HUB_FREE_SPACE_FLOOR_MB="0")
     process = subprocess.Popen([sys.executable, "-m", "hub", "gateway"], env=environment, cwd=os.getcwd(),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
