@@ -86,6 +86,7 @@ ACTIONS: Words = {
     "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
     "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
     "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
+    "delivery.withdrawn": ("由新版报告取代，不再发送", "replaced by a newer letter"), "settings.in_force": ("启动时的设置", "settings at the start"),
 }
 
 

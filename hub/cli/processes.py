@@ -14,7 +14,7 @@ from rich.console import Console
 from hub import demo
 from hub.cli import opened, settings_of
 from hub.context import open_hub
-from hub.flow import jobs, schedule
+from hub.flow import administration, jobs, schedule
 from hub.queue import runner
 from hub.settings import Settings
 from hub.supervisor import Supervisor
@@ -36,6 +36,7 @@ def up(context: click.Context, samples: Path | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     county = None
     with opened(context) as hub:
+        administration.note_settings(hub)
         if samples is not None:
             county = demo.make_county(hub)
     supervisor = Supervisor(settings)

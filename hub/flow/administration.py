@@ -1,13 +1,15 @@
 """The administrator's desk: sites, where their reports go, what is held, which jobs failed, the audit."""
 from __future__ import annotations
 
+import json
+import re
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
-from hub.model.access import Actor
+from hub.model.access import SYSTEM, Actor
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
@@ -151,10 +153,28 @@ def audit_entries(hub: Hub, actor: Actor, *, action: str = "", person: str = "",
         return list(connection.execute(found))
 
 
+def note_settings(hub: Hub) -> dict[str, list]:
+    """At a start: what has changed in the settings since the last one goes into the audit, and is returned as
+    {name: [before, now]}. Passwords inside addresses are never written down."""
+    now = {name: _without_password(value) for name, value in vars(hub.settings).items()}
+    with hub.writing() as connection:
+        last = connection.scalar(select(audit_table.c.detail).where(audit_table.c.action == "settings.in_force")
+                                 .order_by(audit_table.c.seq.desc()).limit(1))
+        before = json.loads(last)["settings"] if last else {}
+        changed = {name: [before.get(name), value] for name, value in now.items() if before.get(name) != value}
+        if changed:
+            audit.append(connection, hub.now(), SYSTEM, "settings.in_force", settings=now, changed=sorted(changed) if before else [])
+    return changed if before else {}
+
+
 def verify_audit(hub: Hub) -> audit.AuditVerdict:
     """Walks the whole chain of the audit and names the first broken entry."""
     with hub.reading() as connection:
         return audit.verify(connection)
+
+
+def _without_password(value):
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", value) if isinstance(value, str) else value
 
 
 def _held(connection: Connection, held_id: int):
