@@ -6,7 +6,7 @@ DEMO   := build/demo
 
 .PHONY: run test viewer set-up set-up-dev clean
 
-run: set-up $(DEMO)/.made
+run: set-up build/.demo-made
 	@exec $(BIN)/hub up --demo $(DEMO)
 
 test: set-up-dev
@@ -40,7 +40,7 @@ $(VENV)/.words: $(shell find reading_ui/translations -name '*.po' 2>/dev/null) |
 	$(BIN)/pybabel -q compile -d reading_ui/translations
 	@touch $@
 
-$(DEMO)/.made: sample_data/make_ct.py sample_data/demo_ecg.xml | $(VENV)/.runtime
+build/.demo-made: sample_data/make_ct.py sample_data/demo_ecg.xml | $(VENV)/.runtime
 	@mkdir -p $(DEMO)
 	$(BIN)/python sample_data/make_ct.py $(DEMO)/ct
 	cp sample_data/demo_ecg.xml $(DEMO)/

@@ -51,8 +51,8 @@ def send(context, folder, dicom_address, ae_title, ecg_address, token, rate_hz, 
 
 def send_folder(settings: Settings, folder: Path, *, ae_title: str, token: str, console: Console, dicom_address: str | None = None,
                 ecg_address: str | None = None, declared: dict[str, str] | None = None) -> Tally:
-    """Sends all files below ``folder`` and tells what became of them."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else [folder]
+    """Sends all files below ``folder``, hidden ones left out, and tells what became of them."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")) if folder.is_dir() else [folder]
     dicom = [path for path in files if _is_dicom(path)]
     ecgs = _ecg_groups([path for path in files if path not in set(dicom)])
     tally = Tally()
