@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from flask import Blueprint, Response, jsonify, request
 from pydicom import dcmread
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from ecg.analysis import analyse
 from ecg.errors import UnreadableRecording
@@ -148,7 +148,7 @@ def _arrived(hub: Hub) -> _Upload:
         stored = [_keep(hub, upload.stream, upload.filename or "") for upload in uploads]
         words = request.form
     else:
-        stored = [_keep(hub, request.stream, request.headers.get("X-Filename", ""))]
+        stored = [_keep(hub, request.stream, request.headers.get("X-Filename", ""), request.content_length)]
         words = request.args
     if not stored:
         raise Invalid("no_file", "没有收到文件：请用表单字段 file 上传心电文件。", "no file came: upload the ECG file in the form field named file.")
@@ -156,11 +156,14 @@ def _arrived(hub: Hub) -> _Upload:
     return _Upload(tuple(ordered), {name: _text(words[name]) for name in (*DECLARED, *PATIENT, "accession_number") if name in words})
 
 
-def _keep(hub: Hub, stream: BinaryIO, name: str) -> StoredFile:
+def _keep(hub: Hub, stream: BinaryIO, name: str, announced: int | None = None) -> StoredFile:
+    """One file on disk; where its size was announced, all of it or nothing: half a table reads as a whole one."""
     last = _text(name.replace("\\", "/").rpartition("/")[2])[-128:] or "ecg"
     with hub.blobs.writer(last) as writer:
         while piece := stream.read(PIECE):
             writer.write(piece)
+        if announced is not None and writer.size != announced:
+            raise BadRequest
         return writer.keep()
 
 
