@@ -105,6 +105,14 @@ def test_a_dicom_ecg_is_one_instance_whichever_door_it_takes(cart, hub, county):
     assert (row.format, row.sop_class, row.transfer_syntax) == ("dicom", TWELVE_LEAD, ExplicitVRLittleEndian)
 
 
+def test_a_uid_that_is_none_is_read_at_the_ecg_door(cart, hub, county, real_data):
+    """The example ends its UIDs in a dot. A person can read it here; by C-STORE it is held."""
+    content = (real_data / "ecg/formats/ecgtoolkit/Example.dcm").read_bytes()
+    answer = cart.send(SourceFile("ecg.dcm", content))
+    assert answer.status_code == 201 and instances(hub)[0].sop_uid.startswith("1.2.826.0.1.34471.2.44.6.20021122091000.")
+    assert take_in(hub, county.ct, hub.blobs.keep(content)).reason == "missing_uid"
+
+
 def test_a_dicom_ecg_in_a_zip_is_read_and_not_taken_for_a_dicom_file(cart, hub, real_data):
     sent = SourceFile("ecg.dcm", (real_data / "ecg/formats/ecgtoolkit/Example.dcm").read_bytes())
     assert cart.send(zipped([sent])).status_code == 201
