@@ -1,8 +1,13 @@
-"""The worker's door: an ECG study from the hub, its analysis and its drawing back to it."""
+"""The worker's door: an ECG study from the hub, its analysis and its drawing back to it.
+
+A study always reaches its reader: a recording that cannot be read or analysed is named in its problems. Of a
+long recording the first minutes are analysed, so that memory stays bounded, and the problems say so.
+"""
 from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 from ecg.analysis import analyse
 from ecg.errors import UnreadableRecording
@@ -11,9 +16,11 @@ from ecg.findings import Analysis
 from ecg.recording import Recording, SourceFile
 from ecg.render import SheetHeading, SheetOptions, compose, svg
 from hub.context import Hub
+from hub.errors import Permanent
 from hub.flow import preparation
 from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 
+LONGEST_S = 300.0      # of a recording are analysed: beyond it memory grows by 80 bytes a sample and lead
 QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
 
 log = logging.getLogger("hub.worker")
@@ -29,17 +36,24 @@ def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
     criticals: list[CriticalFinding] = []
     first: Analysis | None = None
     for row in rows:
-        try:
-            recording = recording_of(hub, row)
-        except UnreadableRecording as error:
-            problems.append(Problem(error.code, error.zh, error.en, row.id))
+        one = _analysed(hub, row, problems)
+        if one is None:
             continue
-        analysis = analyse(recording)
+        recording, analysis = one
         first = first or analysis
         made += _artifacts(hub, row, recording, analysis)
         criticals += [CriticalFinding(s.zh, s.rule or s.code) for s in analysis.statements if s.critical]
     preparation.finish(hub, study_id, generation, made, problems, summary=summary_line(first) if first else "",
                        urgency="emergency" if criticals else "routine", flags=_flags(first), criticals=criticals)
+
+
+def beginning_of(recording: Recording, seconds: float) -> Recording:
+    """The first ``seconds`` of a longer recording, as a copy that does not hold the rest in memory; a recording that
+    is not longer is returned itself."""
+    samples = int(seconds * recording.rate_hz)
+    if recording.samples_uv.shape[1] <= samples:
+        return recording
+    return replace(recording, samples_uv=recording.samples_uv[:, :samples].copy())
 
 
 def recording_of(hub: Hub, row) -> Recording:
@@ -58,6 +72,26 @@ def summary_line(analysis: Analysis) -> str:
     if analysis.quality.verdict != "good":
         words.append(QUALITY_ZH[analysis.quality.verdict])
     return " · ".join(words)
+
+
+def _analysed(hub: Hub, row, problems: list[Problem]) -> tuple[Recording, Analysis] | None:
+    """The recording (of a long one its beginning) and its analysis; None, with the problem named, where there is
+    none. What may mend by itself (a busy database, a full disk) is left to the next try."""
+    try:
+        whole = recording_of(hub, row)
+        recording = beginning_of(whole, LONGEST_S)
+        if recording is not whole:
+            minutes = LONGEST_S / 60
+            problems.append(Problem("only_the_beginning", f"记录长 {whole.duration_s / 3600:.1f} 小时，自动分析仅覆盖前 {minutes:.0f} 分钟，其余部分请人工判读。",
+                                    f"the recording lasts {whole.duration_s / 3600:.1f} h; only its first {minutes:.0f} minutes were analysed.", row.id))
+        return recording, analyse(recording)
+    except (UnreadableRecording, Permanent) as error:
+        problems.append(Problem(error.code, error.zh, error.en, row.id))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        log.exception("the ECG of instance %s cannot be analysed", row.id)
+        problems.append(Problem("not_analysed", "自动分析失败，原始数据完整保留，请人工判读。",
+                                f"this ECG could not be analysed ({type(error).__name__}); its bytes are kept.", row.id))
+    return None
 
 
 def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis) -> list[NewArtifact]:

@@ -1,0 +1,147 @@
+"""Prints what the hub speaks as a page: ``python -m reading_ui.print_conformance > docs/conformance.md``.
+
+DICOM, DICOMweb and ECG files, each from the code's own tables (PS3.2 asks what is supported, not what is hoped).
+The page stands here because here both rooms may be known.
+"""
+from __future__ import annotations
+
+from flask import Flask
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+import ecg.jobs
+import ecg.web
+from dicom_gateway import callers, charset, command, direct, facts, sender, server, status
+from dicom_gateway.dataset import REQUIRED_UIDS
+from dicom_gateway.prepare.decoders import DECODERS
+from dicom_gateway.web import frames, query, replies, routes, storing
+from ecg import files
+from ecg.readers import READERS, given
+from hub.settings import Settings
+
+PREFIX = "/dicomweb"
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+OUTCOMES = {
+    "stored": "on disk, then in the database", "duplicate": "the same bytes were stored before; kept once",
+    "conflict": "another version of a UID, or another patient in the study: kept beside the first for a person",
+    "quarantined": "cannot be parsed or lacks a UID: kept with its bytes and the reason",
+}
+
+HEAD = """# Conformance: DICOM, DICOMweb, ECG
+
+Printed from the tables of `dicom_gateway/` and `ecg/` by `python -m reading_ui.print_conformance`; a test compares them.
+"""
+
+
+def page() -> str:
+    """The whole page in Markdown."""
+    return "\n".join([HEAD, *_dimse(), *_texts(), *_dicomweb(), *_ecg()])
+
+
+def _dimse() -> list[str]:
+    limits = Settings()
+    services = [service.__name__.rpartition(".")[2] for service in server.SERVICES]
+    codes = [(f"{code:04X}", OUTCOMES[outcome], words) for outcome, (code, words) in status.BY_OUTCOME.items()]
+    codes += [(f"{status.OUT_OF_RESOURCES:04X}", "disk full, database busy, or larger than allowed: nothing was kept, send again", ""),
+              (f"{status.PROCESSING_FAILURE:04X}", "an unexpected fault: nothing is acknowledged", "")]
+    return [
+        "## DICOM network (PS3.4, PS3.7, PS3.8)", "",
+        *_table(("what", "value"), (
+            ("implementation class UID", f"`{command.IMPLEMENTATION_UID}`"), ("implementation version", f"`{command.IMPLEMENTATION_VERSION}`"),
+            ("AE title and port", f"`{limits.dicom_ae_title}`, {limits.dicom_port} by default; settings `dicom_ae_title`, `dicom_port`"),
+            ("services as SCP", ", ".join(f"C-{name.upper()}" for name in (*services, "store"))),
+            ("services as SCU", "C-STORE (reports as Encapsulated PDF; `hub send`)"),
+            ("callers", "registered AE titles, where registered with an address from that address only; others are rejected and shown to the administrator"),
+            ("largest PDU received", f"{server.MAXIMUM_PDU} bytes"),
+            ("largest object", f"{limits.largest_object_mb} MB by default (`largest_object_mb`)"),
+            ("timeouts", f"ACSE {server.ACSE_TIMEOUT_S} s, DIMSE {server.DIMSE_TIMEOUT_S} s, network {server.NETWORK_TIMEOUT_S} s, "
+                         f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {sender.TIMEOUT_S} s"),
+            ("contexts proposed as SCU", f"at most {sender.MOST_CONTEXTS} an association"))),
+        "", "Rejections (PS3.8 9.3.4: result, source, reason):", "",
+        *_table(("when", "answer"), (("the calling AE title is not registered", _triple(callers.NOT_RECOGNISED)),
+                                     ("too many associations", _triple(callers.LIMIT_EXCEEDED)),
+                                     ("the hub cannot look the caller up at this moment", _triple(callers.TEMPORARY_FAILURE)))),
+        "", "### Storage", "",
+        "Every storage SOP class, private ones too, is accepted in every transfer syntax that the sender proposes; the one it",
+        "names first is taken. Data sets are kept byte for byte; nothing is coerced or converted on receipt. Level 2 (full).",
+        f"An object needs {', '.join(REQUIRED_UIDS)}. Kept as ECG:", "",
+        *_table(("SOP class", "name"), ((f"`{uid}`", name) for uid, name in facts.ECG_CLASSES.items())),
+        "", *_table(("status", "meaning", "comment"), codes),
+        "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
+        *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
+
+
+def _texts() -> list[str]:
+    return [
+        "## Character sets", "",
+        "Defined terms: " + ", ".join(f"`ISO_IR {number}`" for number in charset._CODECS if number != "6")
+        + ", their ISO 2022 forms, " + ", ".join(f"`{name}`" for name in charset._NAMED) + ". Bytes decide where the declaration is wrong",
+        "(GB18030 or UTF-8 under ISO_IR 100 or under nothing); the original is kept and a doubtful name is marked.", ""]
+
+
+def _dicomweb() -> list[str]:
+    app = Flask("conformance")
+    app.register_blueprint(routes.blueprint(None, None), url_prefix=PREFIX)
+    rules = sorted((rule.rule, method) for rule in app.url_map.iter_rules() if rule.rule.startswith(PREFIX)
+                   for method in rule.methods - {"HEAD", "OPTIONS"})
+    names = {"<s>": "{study}", "<e>": "{series}", "<i>": "{instance}", "<frames>": "{frames}", "<path:path>": "{path}"}
+    codes = ((f"`{name}`", f"{code:04X}") for name, code in (
+        ("out of resources", storing.OUT_OF_RESOURCES), ("not of this study", storing.NOT_OF_THIS_STUDY),
+        ("cannot understand", storing.CANNOT_UNDERSTAND), ("processing failure", storing.PROCESSING_FAILURE), ("kept beside the first", storing.KEPT_BESIDE)))
+    return [
+        "## DICOMweb (PS3.18)", "",
+        "A signed-in person asks; a registered device stores with its token (`Authorization: Bearer`).", "",
+        *_table(("method", "resource"), ((method, f"`{_replaced(rule, names)}`") for rule, method in rules)),
+        "", f"Searches return {query.DEFAULT_RESULTS} results, at most {query.MOST_RESULTS}, with `limit` and `offset`. Matched attributes: "
+        + ", ".join(f"`{name}`" for name in query.SEARCHED) + ". Others are ignored and named in a Warning header.",
+        f"Metadata is `{replies.DICOM_JSON}`. At most {routes.MOST_FRAMES} frames a request.",
+        "Frames are given as stored, or uncompressed; media types of compressed frames:", "",
+        *_table(("transfer syntax", "media type"), ((f"`{uid}` {UID(uid).name}", f"`{media}`") for uid, media in frames.MEDIA_OF.items())),
+        "", "Failure and warning reasons of STOW-RS:", "", *_table(("reason", "code"), codes),
+        "", *_table(("refusal", "HTTP status"), ((kind.__name__, code) for kind, code in replies.STATUS)), ""]
+
+
+def _ecg() -> list[str]:
+    limits = Settings()
+    return [
+        "## ECG files", "",
+        "`POST /api/ecg` with a device's token: a form with the files in the field `file`, or one file as the body. Content decides",
+        f"the format. A zip may hold the files of one recording. Declared with it where the file does not say: {_ticks(ecg.web.DECLARED)};",
+        f"where the file is silent: {_ticks(ecg.web.PATIENT)}, `accession_number` (form fields, or the query of a bare body).", "",
+        *_table(("format", "document"), ((reader.NAME, _first_sentence(reader.__doc__)) for reader in READERS)),
+        "", *_table(("limit", "value"), (
+            ("upload", f"{limits.largest_ecg_mb} MB by default (`largest_ecg_mb`)"), ("one file", f"{given.MAX_FILE_BYTES // 2**20} MB"),
+            ("one XML file", f"{given.MAX_XML_BYTES // 2**20} MB"), ("unpacked", f"{files.MAX_UPLOAD_BYTES // 2**20} MB in {files.MAX_FILES} files"),
+            ("samples times leads", f"{given.MAX_VALUES:,}"), ("leads", given.MAX_LEADS), ("rate", f"{given.MIN_RATE_HZ:g} to {given.MAX_RATE_HZ:g} Hz"),
+            ("checked while the sender waits", f"the first {ecg.web.CHECKED_S:g} s"), ("analysed by the worker", f"the first {ecg.jobs.LONGEST_S:g} s"))),
+        "", *_table(("answer", "meaning"), (
+            ("201", "stored: receipt with the SHA-256 of every file, quality, summary"), ("200", "the same bytes were stored before; kept once"),
+            ("409", "kept beside the first for a person: another version of a UID, or another patient"),
+            ("413", "larger than allowed; not kept"), ("422", "cannot be read; kept in quarantine, with the reason"),
+            ("400", "no file, or the transfer broke off; not kept"),
+            *((str(code), f"{kind.__name__}; not acknowledged") for kind, code in ecg.web.STATUS.items() if code != 400))), ""]
+
+
+def _table(head: tuple[str, ...], rows) -> list[str]:
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)]
+
+
+def _triple(values: tuple[int, ...]) -> str:
+    return ", ".join(f"{value:02X}" for value in values)
+
+
+def _ticks(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _replaced(rule: str, names: dict[str, str]) -> str:
+    for short, long in names.items():
+        rule = rule.replace(short, long)
+    return rule
+
+
+def _first_sentence(docstring: str) -> str:
+    return docstring.strip().partition("\n\n")[0].replace("\n", " ")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
