@@ -5,6 +5,7 @@ is held beside the first for a person to decide; nothing is lost and nothing is 
 """
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 
@@ -210,9 +211,9 @@ def _series(connection: Connection, study_id: int, facts: InstanceFacts) -> int:
 
 
 def _hold(hub: Hub, connection: Connection, device, door, files, reason, zh, en, facts, instance_id) -> Taken:
-    now = hub.now()
+    now, sha256 = hub.now(), _of_all(files)
     same = connection.execute(select(held.c.id).where(
-        held.c.sha256 == files[0].sha256, held.c.reason == reason,
+        held.c.sha256 == sha256, held.c.reason == reason,
         held.c.device_id == (device.id if device else None))).one_or_none()
     if same is not None:
         return Taken("quarantined", held_id=same.id, reason=reason)
@@ -220,11 +221,18 @@ def _hold(hub: Hub, connection: Connection, device, door, files, reason, zh, en,
     held_id = connection.execute(insert(held).values(
         reason=reason, zh=(zh or default_zh)[:512], en=(en or default_en)[:512], door=door,
         device_id=device.id if device else None, site_id=device.site_id if device else None, instance_id=instance_id,
-        sha256=files[0].sha256, size=sum(f.size for f in files), files=[asdict(f) for f in files], facts=facts,
+        sha256=sha256, size=sum(f.size for f in files), files=[asdict(f) for f in files], facts=facts,
         state=HELD.initial, received_at=now)).inserted_primary_key[0]
     audit.append(connection, now, SYSTEM, "held", "held", held_id, device.site_id if device else None, reason=reason,
-                 sha256=files[0].sha256)
+                 sha256=sha256)
     return Taken("quarantined", held_id=held_id, reason=reason)
+
+
+def _of_all(files: tuple[StoredFile, ...]) -> str:
+    """The hash of one file, or of the hashes of several: two pairs that share one file are two things."""
+    if len(files) == 1:
+        return files[0].sha256
+    return hashlib.sha256("".join(sorted(f.sha256 for f in files)).encode()).hexdigest()
 
 
 def _door(facts: InstanceFacts) -> str:

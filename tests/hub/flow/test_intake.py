@@ -135,6 +135,14 @@ def test_what_came_from_nobody_known_is_held_once_too(hub):
     assert len({intake.quarantine(hub, None, "dicom", (file,), "unparsable").held_id for _ in range(3)}) == 1
 
 
+def test_two_pairs_that_share_one_file_are_held_as_two(hub, county):
+    shared, one, other = (hub.blobs.keep(content) for content in (b"header", b"first signal", b"second signal"))
+    first = intake.quarantine(hub, county.ecg, "ecg", (shared, one), "unreadable_ecg")
+    second = intake.quarantine(hub, county.ecg, "ecg", (shared, other), "unreadable_ecg")
+    again = intake.quarantine(hub, county.ecg, "ecg", (one, shared), "unreadable_ecg")
+    assert first.held_id != second.held_id and again.held_id == first.held_id
+
+
 def test_a_held_case_is_closed_with_a_word_and_its_bytes_stay(hub, county):
     taken = intake.quarantine(hub, county.ct, "dicom", (hub.blobs.keep(b"stray"),), "unparsable")
     administration.resolve_held(hub, county.administrator, taken.held_id, "厂家已确认，丢弃")
