@@ -17,16 +17,15 @@ from hub.flow import administration, devices
 from hub.model.access import SYSTEM
 from hub.settings import Settings
 from hub.storage import migration
-from tests.dicom_gateway.running import DATABASE_SERVER, SENDER, Gateway, as_file, body, slice_of_ct
+from tests.dicom_gateway.running import SENDER, Gateway, as_file, body, slice_of_ct
 from tests.dicom_gateway.wire import A_ASSOCIATE_AC, Wire
 
 ROUNDS, SENDERS = 3, 6
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(bool(DATABASE_SERVER), reason="SQLite's own promise; the server's database is killed elsewhere")
-def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path):
-    hub = open_hub(Settings(data_dir=str(tmp_path), free_space_floor_mb=0))
+def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path, databases):
+    hub = open_hub(Settings(data_dir=str(tmp_path), database_url=databases.new(tmp_path), free_space_floor_mb=0))
     migration.migrate(hub.engine)
     site = administration.create_site(hub, SYSTEM, code="QS", name="青山镇卫生院")
     devices.register(hub, SYSTEM, site_id=site, kind="dicom", name="CT", ae_title=SENDER)
@@ -35,7 +34,7 @@ def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path):
         port = probe.getsockname()[1]
     dice, acknowledged = random.Random(7), {}
     for _ in range(ROUNDS):
-        process = _start(tmp_path, port)
+        process = _start(hub.settings, port)
         senders = [threading.Thread(target=_send_until_it_dies, args=(port, acknowledged)) for _ in range(SENDERS)]
         for one in senders:
             one.start()
@@ -49,7 +48,7 @@ def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path):
         for one in senders:
             one.join()
         assert len(acknowledged) > before, "nothing was sent before the kill: the test proves nothing"
-    process = _start(tmp_path, port)
+    process = _start(hub.settings, port)
     try:
         after = Gateway(hub, port, None)
         assert after.send(slice_of_ct()) == [0x0000]
@@ -65,8 +64,8 @@ def test_what_was_acknowledged_survives_kill_9_under_load(tmp_path):
         hub.close()
 
 
-def _start(folder, port: int) -> subprocess.Popen:
-    environment = dict(os.environ, HUB_DATA_DIR=str(folder), HUB_DICOM_PORT=str(port), HUB_DICOM_HOST="127.0.0.1",
+def _start(settings: Settings, port: int) -> subprocess.Popen:
+    environment = dict(os.environ, HUB_DATA_DIR=settings.data_dir, HUB_DATABASE_URL=settings.database_url, HUB_DICOM_PORT=str(port), HUB_DICOM_HOST="127.0.0.1",
                        HUB_FREE_SPACE_FLOOR_MB="0")
     process = subprocess.Popen([sys.executable, "-m", "hub", "gateway"], env=environment, cwd=os.getcwd(),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
