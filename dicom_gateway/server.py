@@ -4,20 +4,21 @@ from __future__ import annotations
 import logging
 from threading import Thread
 
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.services import echo
+from dicom_gateway.services import echo, find
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo,)
+SERVICES = (echo, find)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)     # of messages other than storage, the preferred first
 
 ACSE_TIMEOUT_S = 30
 DIMSE_TIMEOUT_S = 60
@@ -56,10 +57,11 @@ def start(hub: Hub) -> GatewayServer:
     entity.maximum_pdu_size = MAXIMUM_PDU
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
-    entity.add_supported_context(Verification)
     callers = Callers(hub)
     handlers = [*callers.handlers(), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:
+        for sop_class in service.CLASSES:
+            entity.add_supported_context(sop_class, SYNTAXES)
         handlers += service.handlers(hub, callers)
     server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
     entity._servers.append(server)       # what AE.start_server does with its own
