@@ -12,12 +12,12 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.services import echo, find
+from dicom_gateway.services import echo, find, get, move
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo, find)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+SERVICES = (echo, find, get, move)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)     # of messages other than storage, the preferred first
 
 ACSE_TIMEOUT_S = 30
@@ -49,7 +49,7 @@ def start(hub: Hub) -> GatewayServer:
     Every storage SOP class, private ones too, is accepted in the transfer syntax that the sender prefers
     (PS3.8 9.3.3): bytes are kept as sent, so none need be understood to be safe.
     """
-    _config.UNRESTRICTED_STORAGE_SERVICE = True
+    _config.UNRESTRICTED_STORAGE_SERVICE = _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     forget_open_associations(hub)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
@@ -57,6 +57,7 @@ def start(hub: Hub) -> GatewayServer:
     entity.maximum_pdu_size = MAXIMUM_PDU
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
+    entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
     handlers = [*callers.handlers(), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:

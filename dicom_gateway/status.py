@@ -14,6 +14,7 @@ PROCESSING_FAILURE = 0x0110    # not stored: an unexpected fault of ours
 PENDING, PENDING_WITH_UNSUPPORTED_KEYS = 0xFF00, 0xFF01     # PS3.4 C.4.1.1.4
 CANCELLED = 0xFE00
 QUERY_LIMIT = 0xA700           # out of resources: narrow the question
+UNCOUNTED = 0xA701             # out of resources: the number of sub-operations cannot be told
 BAD_IDENTIFIER = 0xA900        # the identifier does not match the SOP class
 UNABLE_TO_PROCESS = 0xC000
 
@@ -32,9 +33,9 @@ def of_failure(error: HubError) -> tuple[int, str]:
     return PROCESSING_FAILURE, error.en
 
 
-def of_refusal(error: HubError) -> Dataset:
+def of_refusal(error: HubError, out_of_resources: int = QUERY_LIMIT) -> Dataset:
     """Status and comment for a query or retrieval that was not begun or could not go on."""
     told = Dataset()
-    told.Status = OUT_OF_RESOURCES if isinstance(error, Retryable) else BAD_IDENTIFIER if isinstance(error, Invalid) else UNABLE_TO_PROCESS
+    told.Status = out_of_resources if isinstance(error, Retryable) else BAD_IDENTIFIER if isinstance(error, Invalid) else UNABLE_TO_PROCESS
     told.ErrorComment = error.en.encode("ascii", "replace").decode()[:64]
     return told

@@ -65,8 +65,9 @@ def many_studies(gateway: Gateway, count: int) -> list[str]:
     return [uid for _, uid in rows]
 
 
-def dcmtk(program: str, gateway: Gateway, *arguments, calling: str = SENDER, file: Path | str = "") -> str:
-    """What one of DCMTK's programs printed. ``file``: holds the identifier."""
+def dcmtk(program: str, gateway: Gateway, *arguments, calling: str = SENDER, file: Path | str = "",
+          folder: Path | None = None) -> str:
+    """What one of DCMTK's programs printed. ``file``: holds the identifier. ``folder``: where it runs."""
     done = subprocess.run([peer(program), "-v", "-aet", calling, "-aec", "HUB", *map(str, arguments), "127.0.0.1", str(gateway.port),
-                           *([str(file)] if file else [])], capture_output=True, timeout=60)
+                           *([str(file)] if file else [])], capture_output=True, timeout=60, cwd=folder)
     return re.sub(r"\x1b\[\d+m", "", (done.stdout + done.stderr).decode("utf-8", "replace"))
