@@ -12,18 +12,19 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.services import echo, find, get, move
+from dicom_gateway.services import commitment, echo, find, get, move
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo, find, get, move)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+SERVICES = (echo, find, get, move, commitment)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)     # of messages other than storage, the preferred first
 
 ACSE_TIMEOUT_S = 30
 DIMSE_TIMEOUT_S = 60
 NETWORK_TIMEOUT_S = 90
 MAXIMUM_PDU = 131072
+LONGEST_MESSAGE = 16 << 20    # of any service but storage: 20,000 references of storage commitment are a quarter of it
 
 log = logging.getLogger("hub.gateway")
 
@@ -59,7 +60,7 @@ def start(hub: Hub) -> GatewayServer:
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
     entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
-    handlers = [*callers.handlers(), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
+    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:
         for sop_class in service.CLASSES:
             entity.add_supported_context(sop_class, SYNTAXES)
@@ -74,3 +75,11 @@ def start(hub: Hub) -> GatewayServer:
 def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
     begin = lambda association, request, syntax: StoreArrival(hub, callers, association, request, syntax)  # noqa: E731
     direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)
+
+
+def _bound_messages(event: Event) -> None:
+    """Cuts off a caller whose query never ends: pynetdicom gathers the data set of a message in memory."""
+    message = event.assoc.dimse.message
+    if message is not None and message.data_set.tell() + message.encoded_command_set.tell() > LONGEST_MESSAGE:
+        log.warning("connection of %s cut off: a message longer than %s bytes", event.assoc.requestor.address, LONGEST_MESSAGE)
+        hang_up(event.assoc)

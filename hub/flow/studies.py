@@ -134,6 +134,13 @@ def queried(hub: Hub, actor: Actor, level: str, matches: list[Match], found: int
                      keys={field: value[:256] for field, value in keys.items()})
 
 
+def committed(hub: Hub, actor: Actor, transaction_uid: str, kept: int, missing: int) -> None:
+    """Records what a device was told about the safety of what it sent: on the strength of it, it deletes."""
+    actor.require("study.view")
+    with hub.writing() as connection:
+        audit.append(connection, hub.now(), actor, "study.committed", "study", transaction_uid, actor.site_id, kept=kept, missing=missing)
+
+
 def sizes(hub: Hub, study_ids: list[int]) -> list:
     """Every series of these studies with ``study_id``, ``id``, ``modality`` and ``total``, its DICOM instances."""
     with hub.reading() as connection:

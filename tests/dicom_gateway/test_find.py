@@ -1,5 +1,6 @@
 """C-FIND by pynetdicom and by DCMTK's findscu, over studies whose attributes are known."""
 import logging
+import struct
 from io import BytesIO
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from hub.storage import tables
 from tests.dicom_gateway.county import NEIGHBOUR, ask, dcmtk, fill, many_studies
 from tests.dicom_gateway.running import running, slice_of_ct
+from tests.dicom_gateway.wire import A_ASSOCIATE_AC, Wire, pdv
 
 LEVEL_UID = {"PATIENT": "PatientID", "STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 
@@ -161,6 +163,24 @@ def test_a_hostile_identifier_ends_with_an_answer_and_the_next_caller_is_served(
     association._reactor_checkpoint.set()
     association.release()
     assert statuses[-1] in (0x0000, 0xA900, 0xC000)
+    assert found(county, "STUDY", PatientID="A3") == ["1.2.30"]
+
+
+def test_a_question_without_end_is_cut_off_before_it_fills_the_memory(county):
+    elements = [(0x0002, STUDY_ROOT.encode() + b"\0"), (0x0100, b"\x20\0"), (0x0110, b"\1\0"), (0x0700, b"\2\0"), (0x0800, b"\1\0")]
+    command = b"".join(struct.pack("<HHL", 0, number, len(value)) + value for number, value in elements)
+    command = struct.pack("<HHLL", 0, 0, 4, len(command)) + command
+    sent = 0
+    with Wire(county.port) as wire:
+        assert wire.associate("TOWNSHIP_CT", contexts=((1, STUDY_ROOT, ExplicitVRLittleEndian),)) == A_ASSOCIATE_AC
+        wire.pdata(pdv(1, 0x03, command))
+        try:
+            while sent < 200 << 20:
+                wire.data(bytes(100_000), last=False)
+                sent += 100_000
+        except OSError:
+            pass
+    assert 10 << 20 < sent < 60 << 20
     assert found(county, "STUDY", PatientID="A3") == ["1.2.30"]
 
 
