@@ -81,5 +81,7 @@ def _bound_messages(event: Event) -> None:
     """Cuts off a caller whose query never ends: pynetdicom gathers the data set of a message in memory."""
     message = event.assoc.dimse.message
     if message is not None and message.data_set.tell() + message.encoded_command_set.tell() > LONGEST_MESSAGE:
-        log.warning("connection of %s cut off: a message longer than %s bytes", event.assoc.requestor.address, LONGEST_MESSAGE)
-        hang_up(event.assoc)
+        line = event.assoc.dul.socket.socket
+        if line.fileno() >= 0:
+            log.warning("connection of %s cut off: a message longer than %s bytes", event.assoc.requestor.address, LONGEST_MESSAGE)
+            line.close()            # in the thread that reads it: its next look finds it closed
