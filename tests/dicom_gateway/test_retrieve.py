@@ -44,7 +44,7 @@ class Receiver:
     """A storage SCP that keeps data sets as bytes, by instance; ``status`` is its answer, ``pause_s`` its slowness."""
 
     def __init__(self, status: int = 0x0000, pause_s: float = 0):
-        self.kept, self.syntaxes, self.originators, self.status, self.pause_s = {}, {}, [], status, pause_s
+        self.kept, self.syntaxes, self.originators, self.heard, self.status, self.pause_s = {}, {}, [], [], status, pause_s
 
     def take(self, event) -> int:
         uid = event.request.AffectedSOPInstanceUID
@@ -62,7 +62,8 @@ def get(gateway, identifier, receiver, *, model=GET, kinds=((CTImageStorage, Exp
     for sop_class, syntax in kinds:
         entity.add_requested_context(sop_class, syntax)
     chosen = [build_role(sop_class, scp_role=True) for sop_class in dict(kinds)] if roles else []
-    association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", ext_neg=chosen, evt_handlers=[(evt.EVT_C_STORE, receiver.take)])
+    association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", ext_neg=chosen, evt_handlers=[
+        (evt.EVT_C_STORE, receiver.take), (evt.EVT_DIMSE_RECV, lambda event: receiver.heard.append(type(event.message).__name__))])
     assert association.is_established
     return _responses(association, association.send_c_get(identifier, model, msg_id=7), stop_after)
 
@@ -145,7 +146,7 @@ def test_what_no_context_fits_fails_by_name_and_the_rest_arrives(county):
 def test_a_caller_that_did_not_offer_to_be_an_scp_is_sent_nothing(county):
     receiver = Receiver()
     status, _ = get(county, wish("STUDY", StudyInstanceUID="1.2.30"), receiver, roles=False)[-1]
-    assert counts(status) == (0xA702, 0, 4) and not receiver.kept
+    assert counts(status) == (0xA702, 0, 4) and "C_GET_RSP" in receiver.heard and "C_STORE_RQ" not in receiver.heard
 
 
 @pytest.mark.parametrize("identifier", [
