@@ -4,25 +4,27 @@ from __future__ import annotations
 import logging
 from threading import Thread
 
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.services import echo
+from dicom_gateway.services import commitment, echo, find, get, move
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo,)
+SERVICES = (echo, find, get, move, commitment)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)     # of messages other than storage, the preferred first
 
 ACSE_TIMEOUT_S = 30
 DIMSE_TIMEOUT_S = 60
 NETWORK_TIMEOUT_S = 90
 MAXIMUM_PDU = 131072
+LONGEST_MESSAGE = 16 << 20    # of any service but storage: 20,000 references of storage commitment are a quarter of it
 
 log = logging.getLogger("hub.gateway")
 
@@ -48,7 +50,7 @@ def start(hub: Hub) -> GatewayServer:
     Every storage SOP class, private ones too, is accepted in the transfer syntax that the sender prefers
     (PS3.8 9.3.3): bytes are kept as sent, so none need be understood to be safe.
     """
-    _config.UNRESTRICTED_STORAGE_SERVICE = True
+    _config.UNRESTRICTED_STORAGE_SERVICE = _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     forget_open_associations(hub)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
@@ -56,10 +58,12 @@ def start(hub: Hub) -> GatewayServer:
     entity.maximum_pdu_size = MAXIMUM_PDU
     entity.implementation_class_uid, entity.implementation_version_name = IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
-    entity.add_supported_context(Verification)
+    entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
-    handlers = [*callers.handlers(), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
+    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:
+        for sop_class in service.CLASSES:
+            entity.add_supported_context(sop_class, SYNTAXES)
         handlers += service.handlers(hub, callers)
     server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
     entity._servers.append(server)       # what AE.start_server does with its own
@@ -71,3 +75,13 @@ def start(hub: Hub) -> GatewayServer:
 def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
     begin = lambda association, request, syntax: StoreArrival(hub, callers, association, request, syntax)  # noqa: E731
     direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)
+
+
+def _bound_messages(event: Event) -> None:
+    """Cuts off a caller whose query never ends: pynetdicom gathers the data set of a message in memory."""
+    message = event.assoc.dimse.message
+    if message is not None and message.data_set.tell() + message.encoded_command_set.tell() > LONGEST_MESSAGE:
+        line = event.assoc.dul.socket.socket
+        if line.fileno() >= 0:
+            log.warning("connection of %s cut off: a message longer than %s bytes", event.assoc.requestor.address, LONGEST_MESSAGE)
+            line.close()            # in the thread that reads it: its next look finds it closed

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 from pynetdicom import evt
+from pynetdicom.sop_class import Verification
 
 from dicom_gateway.status import SUCCESS
+
+CLASSES = (Verification,)
 
 
 def handlers(_hub, _callers) -> list:

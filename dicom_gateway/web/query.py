@@ -66,7 +66,7 @@ def question(parameters: list[tuple[str, str]]) -> Question:
             if "." in name or keyword not in SEARCHED:
                 ignored.append(name)
             elif value not in ("", "*", '""'):
-                matches.append(_match(name, keyword, value))
+                matches.append(match_of(name, keyword, value))
     if ignored:
         warnings.append("The following attributes are not searched and were ignored: " + ", ".join(_ascii(name) for name in ignored[:20]))
     capped = limit is None or limit > MOST_RESULTS
@@ -74,7 +74,8 @@ def question(parameters: list[tuple[str, str]]) -> Question:
                     frozenset(include), tuple(warnings), capped)
 
 
-def _match(name: str, keyword: str, value: str) -> Match:
+def match_of(name: str, keyword: str, value: str) -> Match:
+    """One key of SEARCHED with its value, as DIMSE and the web write it. Invalid names the key as ``name``."""
     vr, where = dictionary_VR(tag_for_keyword(keyword)), SEARCHED[keyword]
     if vr in ("DA", "TM"):
         return _range(name, where, value, _date if vr == "DA" else _time)

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
-from hub.model.access import SYSTEM, Actor
+from hub.model.access import DEVICE_ROLE, SYSTEM, Actor
 from hub.storage import audit
-from hub.storage.tables import device, fitted, site, unknown_caller
+from hub.storage.tables import destination, device, fitted, site, unknown_caller
 
 TOUCH_AFTER_S = 60
 
@@ -44,6 +44,36 @@ def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
     _note_unknown(hub, ae_title, address, called)
     raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A DICOM node that can be called."""
+
+    ae_title: str
+    host: str
+    port: int
+
+
+def actor_of(device: Device, address: str = "") -> Actor:
+    """A device that asks, as the access table and the audit know it: it sees its own site."""
+    return Actor(None, device.name, DEVICE_ROLE, device.site_id, address)
+
+
+def node(hub: Hub, actor: Actor, ae_title: str) -> Node:
+    """The DICOM node with this AE title among the active destinations of the actor's own site. NotFound if none:
+    a device never sends patients' images to where no administrator has said so."""
+    actor.require("study.images")
+    with hub.reading() as connection:
+        rows = connection.execute(
+            select(destination.c.address).join(site, site.c.id == destination.c.site_id)
+            .where(destination.c.site_id == actor.site_id, destination.c.channel == "dicom", destination.c.active, site.c.active)
+            .order_by(destination.c.id)).scalars().all()
+    for address in rows:
+        if address["ae_title"] == ae_title:
+            return Node(ae_title, address["host"], int(address["port"]))
+    raise NotFound("no_node", f"本机构没有登记 {ae_title} 这个 DICOM 去向，请联系县中心管理员登记。",
+                   f"the site has no DICOM destination {ae_title}; ask the centre's administrator to register it.")
 
 
 def by_token(hub: Hub, token: str) -> Device:

@@ -91,34 +91,54 @@ def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
 
 
 def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int = 0) -> list:
-    """The DICOM studies, series or instances ("study", "series", "instance") that fit all ``matches``.
+    """The DICOM patients, studies, series or instances ("patient", "study", ..) that fit all ``matches``.
 
     Rows hold the study with its patient, of the lower levels also their own columns, with the series' as
-    ``series_..``; newest study first, then in order. Only what this person may see.
+    ``series_..``; newest study first, then in order. A patient is the row of the newest study that fits.
+    Only what this person may see.
     """
     actor.require("study.view")
-    conditions = [study.c.site_id == actor.site_id] if actor.role == "clinic" else []
+    conditions = [] if actor.sees_every_site else [study.c.site_id == actor.site_id]
     for match in matches:
         conditions.append(_condition(level, match))
     found = _columns()
     order = [study.c.id.desc()]
-    if level == "study":
+    if level in ("patient", "study"):
         conditions.append(or_(study.c.kind == "image", exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")))
     else:
         found = found.add_columns(
             series.c.id.label("series_id"), series.c.series_uid, series.c.number.label("series_number"), series.c.modality.label("series_modality"),
             series.c.description.label("series_description"), series.c.body_part.label("series_body_part")).join(series, series.c.study_id == study.c.id)
         order += [series.c.number, series.c.id]
+    if level == "patient":
+        newest = select(func.max(study.c.id)).join(patient, patient.c.id == study.c.patient_id).where(*conditions)
+        conditions = [study.c.id.in_(newest.group_by(study.c.patient_id).correlate(None))]
     if level == "series":
         conditions.append(exists().where(instance.c.series_id == series.c.id, instance.c.format == "dicom"))
     if level == "instance":
         found = found.add_columns(instance.c.id.label("instance_id"), instance.c.sop_uid, instance.c.sop_class, instance.c.number,
-                                  instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax)
+                                  instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax,
+                                  instance.c.sha256)
         found = found.join(instance, instance.c.series_id == series.c.id)
         conditions.append(instance.c.format == "dicom")
         order += [instance.c.number, instance.c.id]
     with hub.reading() as connection:
         return list(connection.execute(found.where(*conditions).order_by(*order).limit(limit).offset(offset)))
+
+
+def queried(hub: Hub, actor: Actor, level: str, matches: list[Match], found: int) -> None:
+    """Records that a device asked for patients, with what it asked and how many answers it was given."""
+    keys = {match.field: "\\".join(match.values) or f"{match.low}-{match.high}" for match in matches}
+    with hub.writing() as connection:
+        audit.append(connection, hub.now(), actor, "study.query", "study", "", actor.site_id, level=level, found=found,
+                     keys={field: value[:256] for field, value in keys.items()})
+
+
+def committed(hub: Hub, actor: Actor, transaction_uid: str, kept: int, missing: int) -> None:
+    """Records what a device was told about the safety of what it sent: on the strength of it, it deletes."""
+    actor.require("study.view")
+    with hub.writing() as connection:
+        audit.append(connection, hub.now(), actor, "study.committed", "study", transaction_uid, actor.site_id, kept=kept, missing=missing)
 
 
 def sizes(hub: Hub, study_ids: list[int]) -> list:
@@ -187,10 +207,10 @@ def _condition(level: str, match: Match):
     else:
         fits = column >= match.low if match.low else column != ""
         fits = fits & (column <= match.high) if match.high else fits
-    if name == "modalities_in_study" or (level == "study" and name in _OF_SERIES):
+    if name == "modalities_in_study" or (level in ("patient", "study") and name in _OF_SERIES):
         inner = series.alias()
         return study.c.id.in_(select(inner.c.study_id).where(ClauseAdapter(inner).traverse(fits)))
-    if level == "study" and name in _OF_INSTANCE:
+    if level in ("patient", "study") and name in _OF_INSTANCE:
         return study.c.id.in_(select(instance.c.study_id).where(fits))
     if level == "series" and name in _OF_INSTANCE:
         return series.c.id.in_(select(instance.c.series_id).where(fits))

@@ -2,7 +2,7 @@
 
 A permission that is not in the table is given to nobody. A clinic's people see their own site's patients;
 county readers and reviewers see every site that the centre reads for; administrators run the house without
-reading patients; auditors read the audit.
+reading patients; auditors read the audit. A registered device may ask for what its own site may see.
 """
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from hub.errors import NotFound, Refused
 
 SYSTEM_ROLE = "system"     # the hub itself and its command line; no account can have it
+DEVICE_ROLE = "device"     # a registered device that asks over DICOM; no account can have it
 ROLES = ("clinic", "reader", "reviewer", "administrator", "auditor")
 
 PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for name, roles in {
     "worklist.view":     "reader reviewer",
-    "study.view":        "reader reviewer clinic",
-    "study.images":      "reader reviewer clinic",
+    "study.view":        "reader reviewer clinic device",
+    "study.images":      "reader reviewer clinic device",
     "study.urgency":     "reader reviewer clinic",
     "study.key_image":   "reader reviewer",
     "reading.claim":     "reader reviewer",
@@ -41,9 +42,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
 }.items()}
 
 ROLE_ZH = {"clinic": "申请机构", "reader": "报告医师", "reviewer": "审核医师",
-           "administrator": "管理员", "auditor": "审计员"}
+           "administrator": "管理员", "auditor": "审计员", DEVICE_ROLE: "设备"}
 ROLE_EN = {"clinic": "Clinic", "reader": "Reader", "reviewer": "Reviewer",
-           "administrator": "Administrator", "auditor": "Auditor"}
+           "administrator": "Administrator", "auditor": "Auditor", DEVICE_ROLE: "Device"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Actor:
         return self.role in ("reader", "reviewer", SYSTEM_ROLE)
 
     def sees_site(self, site_id: int) -> bool:
-        """A clinic sees its own site; the county's readers see all."""
-        return self.sees_every_site or (self.role == "clinic" and self.site_id == site_id)
+        """A clinic and its devices see their own site; the county's readers see all."""
+        return self.sees_every_site or (self.role in ("clinic", DEVICE_ROLE) and self.site_id == site_id)
 
     def require_site(self, site_id: int) -> None:
         """NotFound, so that a neighbour's patients cannot be told from patients who do not exist."""

@@ -2,7 +2,7 @@
 import pytest
 
 from hub.errors import NotFound, Refused
-from hub.model.access import PERMISSIONS, ROLE_EN, ROLE_ZH, ROLES, SYSTEM, Actor
+from hub.model.access import DEVICE_ROLE, PERMISSIONS, ROLE_EN, ROLE_ZH, ROLES, SYSTEM, Actor
 
 HOME, NEXT_DOOR = 1, 2
 
@@ -16,14 +16,16 @@ MAY = {
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
                       "held.resolve", "operations.view", "job.redo"},
     "auditor": {"audit.view"},
+    DEVICE_ROLE: {"study.view", "study.images"},
 }
+ALL_ROLES = (*ROLES, DEVICE_ROLE)
 
 
 def actor(role: str) -> Actor:
-    return Actor(1, role, role, HOME if role == "clinic" else None)
+    return Actor(1, role, role, HOME if role in ("clinic", DEVICE_ROLE) else None)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ALL_ROLES)
 @pytest.mark.parametrize("permission", sorted(PERMISSIONS))
 def test_a_role_may_exactly_what_is_written_for_it(role, permission):
     if permission in MAY[role]:
@@ -34,19 +36,19 @@ def test_a_role_may_exactly_what_is_written_for_it(role, permission):
         assert permission in refusal.value.en
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ALL_ROLES)
 def test_a_permission_that_is_not_in_the_table_is_given_to_nobody(role):
     assert not actor(role).may("report.forge")
 
 
 def test_every_permission_is_given_to_somebody_and_only_to_roles_that_exist():
     for permission, roles in PERMISSIONS.items():
-        assert roles and roles <= set(ROLES), permission
-    assert set(ROLE_ZH) == set(ROLE_EN) == set(ROLES)
+        assert roles & set(ROLES) and roles <= set(ALL_ROLES), permission
+    assert set(ROLE_ZH) == set(ROLE_EN) == set(ALL_ROLES)
 
 
 @pytest.mark.parametrize("role, home, next_door", [
-    ("clinic", True, False), ("reader", True, True), ("reviewer", True, True), ("administrator", False, False), ("auditor", False, False),
+    ("clinic", True, False), (DEVICE_ROLE, True, False), ("reader", True, True), ("reviewer", True, True), ("administrator", False, False), ("auditor", False, False),
 ])
 def test_a_role_sees_the_sites_that_it_should(role, home, next_door):
     assert (actor(role).sees_site(HOME), actor(role).sees_site(NEXT_DOOR)) == (home, next_door)
@@ -59,3 +61,7 @@ def test_a_neighbours_patient_cannot_be_told_from_one_who_does_not_exist():
 
 def test_the_system_is_no_role_that_an_account_can_have():
     assert SYSTEM.may("anything") and SYSTEM.role not in ROLES
+
+
+def test_a_device_is_no_role_that_an_account_can_have():
+    assert DEVICE_ROLE not in ROLES

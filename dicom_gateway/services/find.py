@@ -1,0 +1,87 @@
+"""C-FIND (PS3.4 C.4.1), patient and study root: what a device's own site may see, newest first.
+
+The promise: names are given as the hub decoded them, in the character set that the caller asked for; every
+query is in the audit; a caller may stop it at any answer.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind
+
+from dicom_gateway.callers import Callers
+from dicom_gateway.identifier import Inquiry, inquiry
+from dicom_gateway.status import CANCELLED, PENDING, PENDING_WITH_UNSUPPORTED_KEYS, QUERY_LIMIT, of_refusal
+from dicom_gateway.web import answers
+from hub.context import Hub
+from hub.errors import HubError
+from hub.flow import devices, studies
+
+CLASSES = (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind)
+MOST_ANSWERS = 5000
+PAGE = 500
+
+_FOR_PATIENTS = frozenset(("00100010", "00100020", "00100030", "00100040", "00080054", "00080056"))
+_FOR_PARTS = frozenset(("00080061", "00201206", "00201208", "00201209"))     # what must be counted
+_ONLY_FOR_THE_WEB = ("00081190", "00080005")
+
+log = logging.getLogger("hub.gateway")
+
+
+def handlers(hub: Hub, callers: Callers) -> list:
+    return [(evt.EVT_C_FIND, lambda event: _found(event, hub, callers))]
+
+
+def _found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
+    device = callers.device_of(event.assoc)
+    try:
+        asking = inquiry(event)
+        actor = devices.actor_of(device, event.assoc.requestor.address)
+        rows = studies.matching(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1)
+        studies.queried(hub, actor, asking.level, asking.matches, len(rows))
+        for start in range(0, min(len(rows), MOST_ANSWERS), PAGE):
+            for answer in _answers(hub, asking, rows[start:min(start + PAGE, MOST_ANSWERS)]):
+                if event.is_cancelled:
+                    yield CANCELLED, None
+                    return
+                supported = asking.asked <= answer.keys()
+                yield PENDING if supported else PENDING_WITH_UNSUPPORTED_KEYS, _identifier(hub, asking, answer)
+        if len(rows) > MOST_ANSWERS:
+            yield QUERY_LIMIT, None
+    except HubError as error:
+        log.warning("C-FIND from %s refused: %s", device.ae_title if device else "?", error)
+        yield of_refusal(error), None
+
+
+def _answers(hub: Hub, asking: Inquiry, rows: list) -> Iterator[dict]:
+    """DICOM JSON objects with all that the index knows at this level."""
+    parts: dict[int, dict] = {}
+    if asking.asked & _FOR_PARTS and asking.level != "patient":
+        for part in studies.sizes(hub, list({row.id for row in rows})):
+            parts.setdefault(part.study_id, {})[part.id] = part
+    own = {"00080054": {"vr": "AE", "Value": [hub.settings.dicom_ae_title]}}
+    for row in rows:
+        of_study = parts.get(row.id, {})
+        told = answers.study_answer(row, list(of_study.values()), "") | own
+        if asking.level in ("series", "instance"):
+            told |= answers.series_answer(row, of_study[row.series_id].total if row.series_id in of_study else 0, "")
+        if asking.level == "instance":
+            told |= answers.instance_answer(row, "")
+        if asking.level == "patient":
+            told = {tag: value for tag, value in told.items() if tag in _FOR_PATIENTS}
+        for tag in _ONLY_FOR_THE_WEB:
+            told.pop(tag, None)
+        yield told
+
+
+def _identifier(hub: Hub, asking: Inquiry, answer: dict) -> Dataset:
+    """The keys that were asked for, with what is always told (PS3.4 C.4.1.1.3.2)."""
+    dataset = Dataset.from_json({tag: answer[tag] for tag in sorted(asking.asked & answer.keys())})
+    dataset.SpecificCharacterSet = asking.charset
+    dataset.QueryRetrieveLevel = asking.level_as_sent
+    dataset.RetrieveAETitle = hub.settings.dicom_ae_title
+    return dataset
