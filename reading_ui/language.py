@@ -38,7 +38,7 @@ def speak(app: Flask) -> None:
 
     app.jinja_env.filters.update(
         local=local, state=_two(STATE_ZH, STATE_EN), role=_two(ROLE_ZH, ROLE_EN), urgency=_two(URGENCY_ZH, URGENCY_EN),
-        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size)
+        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size, summary=summary)
     app.jinja_env.globals.update(language=language, sentence=sentence, script_words=script_words)
 
 
@@ -67,6 +67,11 @@ def sentence(zh: str, en: str) -> str:
 def both(value: dict | None) -> str:
     """A stored pair {zh, en} in the page's language."""
     return sentence(value.get("zh", ""), value.get("en", "")) if value else ""
+
+
+def summary(row) -> str:
+    """The machine's line on a study, in English where it was made in both languages."""
+    return (english() and (row.flags or {}).get("summary_en")) or row.summary
 
 
 def sex(code: str) -> str:
