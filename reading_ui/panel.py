@@ -90,6 +90,7 @@ def key_images(hub: Hub, study_id: int) -> tuple[dict, ...]:
     """The key images that readers chose in a study, in the order they were chosen."""
     rows = sorted(studies.artifacts_of(hub, study_id, "key_image"), key=lambda row: row.id)
     return tuple({"id": row.id, "caption": (row.about or {}).get("caption", ""),
+                  "image": f"{(row.about or {}).get('sop_instance_uid', '')}#{(row.about or {}).get('frame', 1)}",
                   "address": url_for("studies.key_image", study_id=study_id, artifact_id=row.id)} for row in rows)
 
 
