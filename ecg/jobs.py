@@ -13,8 +13,9 @@ from ecg.analysis import analyse
 from ecg.errors import UnreadableRecording
 from ecg.files import open_recording
 from ecg.findings import Analysis
+from ecg.heading import heading_of
 from ecg.recording import Recording, SourceFile
-from ecg.render import SheetHeading, SheetOptions, compose, svg
+from ecg.render import SheetOptions, compose, svg
 from hub.context import Hub
 from hub.errors import Permanent
 from hub.flow import preparation
@@ -22,6 +23,7 @@ from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 
 LONGEST_S = 300.0      # of a recording are analysed: beyond it memory grows by 80 bytes a sample and lead
 QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
+QUALITY_EN = {"good": "good signal", "usable": "usable signal", "repeat": "please repeat"}
 
 log = logging.getLogger("hub.worker")
 
@@ -31,6 +33,7 @@ def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
     rows = preparation.begin(hub, study_id, generation)
     if rows is None:
         return
+    whose = preparation.whose(hub, study_id)
     made: list[NewArtifact] = []
     problems: list[Problem] = []
     criticals: list[CriticalFinding] = []
@@ -41,7 +44,7 @@ def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
             continue
         recording, analysis = one
         first = first or analysis
-        made += _artifacts(hub, row, recording, analysis)
+        made += _artifacts(hub, row, recording, analysis, whose)
         criticals += [CriticalFinding(s.zh, s.rule or s.code) for s in analysis.statements if s.critical]
     preparation.finish(hub, study_id, generation, made, problems, summary=summary_line(first) if first else "",
                        urgency="emergency" if criticals else "routine", flags=_flags(first), criticals=criticals)
@@ -62,15 +65,16 @@ def recording_of(hub: Hub, row) -> Recording:
     return open_recording(files, row.declared)
 
 
-def summary_line(analysis: Analysis) -> str:
-    """One line for the worklist: statements first, then the numbers a reader looks for."""
-    words = [statement.zh for statement in analysis.statements[:3]]
-    for name, label, unit in (("heart_rate", "心率", ""), ("pr", "PR", " ms"), ("qrs", "QRS", " ms"), ("qtc_bazett", "QTc", " ms")):
+def summary_line(analysis: Analysis, language: str = "zh") -> str:
+    """One line for the worklist, in Chinese ("zh") or English ("en"): statements first, then the numbers a reader looks for."""
+    english = language == "en"
+    words = [statement.en if english else statement.zh for statement in analysis.statements[:3]]
+    for name, label, unit in (("heart_rate", "HR" if english else "心率", ""), ("pr", "PR", " ms"), ("qrs", "QRS", " ms"), ("qtc_bazett", "QTc", " ms")):
         one = analysis.measurements.get(name)
         if one is not None and one.value is not None:
             words.append(f"{label} {one.value:.0f}{unit}")
     if analysis.quality.verdict != "good":
-        words.append(QUALITY_ZH[analysis.quality.verdict])
+        words.append((QUALITY_EN if english else QUALITY_ZH)[analysis.quality.verdict])
     return " · ".join(words)
 
 
@@ -94,11 +98,10 @@ def _analysed(hub: Hub, row, problems: list[Problem]) -> tuple[Recording, Analys
     return None
 
 
-def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis) -> list[NewArtifact]:
-    content = analysis.as_json()
+def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis, whose) -> list[NewArtifact]:
+    content = {**analysis.as_json(), "rate_hz": recording.rate_hz}
     facts = {name: content[name] for name in ("engine", "quality", "measurements", "statements")}
-    sheet = svg(compose(recording, SheetOptions(), SheetHeading(recorded_at=recording.start.replace("T", " ")),
-                        analysis.quality.leads_off))
+    sheet = svg(compose(recording, SheetOptions(), heading_of(whose, recording.start, content["measurements"]), analysis.quality.leads_off))
     return [
         NewArtifact("ecg_analysis", hub.blobs.keep(json.dumps(content, ensure_ascii=False).encode(), "analysis.json"),
                     "application/json", row.id, 0, facts),
@@ -110,4 +113,4 @@ def _flags(analysis: Analysis | None) -> dict:
     if analysis is None:
         return {"quality": "unreadable"}
     return {"quality": analysis.quality.verdict, "leads_off": list(analysis.quality.leads_off),
-            "quality_zh": "；".join(finding.zh for finding in analysis.quality.findings)[:300]}
+            "summary_en": summary_line(analysis, "en")[:512]}

@@ -6,7 +6,7 @@ import json
 from flask_babel import lazy_gettext
 
 from ecg.files import open_recording
-from ecg.recording import Recording, SourceFile
+from ecg.recording import STANDARD_LEADS, Recording, SourceFile
 from hub.context import Hub
 from hub.flow import studies
 
@@ -14,16 +14,24 @@ from hub.flow import studies
 SHOWN = (
     ("heart_rate", lazy_gettext("心率"), 0), ("rr", lazy_gettext("RR 间期"), 0), ("p", lazy_gettext("P 波时限"), 0),
     ("pr", lazy_gettext("PR 间期"), 0), ("qrs", lazy_gettext("QRS 时限"), 0), ("qt", lazy_gettext("QT 间期"), 0),
-    ("qtc_bazett", lazy_gettext("QTc（Bazett）"), 0), ("qtc_fridericia", lazy_gettext("QTc（Fridericia）"), 0),
-    ("qtc_framingham", lazy_gettext("QTc（Framingham）"), 0), ("qtc_hodges", lazy_gettext("QTc（Hodges）"), 0),
-    ("p_axis", lazy_gettext("P 电轴"), 0), ("qrs_axis", lazy_gettext("QRS 电轴"), 0), ("t_axis", lazy_gettext("T 电轴"), 0),
+    ("qtc_bazett", "QTc Bazett", 0), ("qtc_fridericia", "QTc Fridericia", 0),
+    ("qtc_framingham", "QTc Framingham", 0), ("qtc_hodges", "QTc Hodges", 0),
 )
+AXES = ("p_axis", "qrs_axis", "t_axis")
 REASONS = {
     "no_p_wave": lazy_gettext("未见 P 波"), "lead_off": lazy_gettext("导联脱落"), "too_noisy": lazy_gettext("干扰过大"),
     "too_few_beats": lazy_gettext("心搏过少"), "no_qrs": lazy_gettext("未检出 QRS"), "no_signal": lazy_gettext("无信号"),
-    "lead_missing": lazy_gettext("缺少导联"),
+    "lead_missing": lazy_gettext("缺少导联"), "limb_leads_missing": lazy_gettext("缺少肢体导联"), "no_t_wave": lazy_gettext("T 波不清"),
+    "no_such_wave": lazy_gettext("未见该波"), "too_short": lazy_gettext("记录过短"), "too_small": lazy_gettext("波幅过低"),
+    "leads_off": lazy_gettext("导联脱落"), "beat_cut_off": lazy_gettext("心搏不完整"),
 }
-UNITS = {"bpm": lazy_gettext("次/分"), "1/min": lazy_gettext("次/分"), "deg": "°", "degrees": "°", "uV": "µV"}
+UNITS = {"bpm": lazy_gettext("次/分"), "1/min": lazy_gettext("次/分"), "/min": lazy_gettext("次/分"), "deg": "°", "degrees": "°", "uV": "µV"}
+# Statements about single beats rather than about every beat of a lead: where they are to be seen.
+ECTOPIC = {"PVC", "PVCM", "BIGU", "RONT", "VT", "VESC"}
+EARLY = {"PAC", "SPRI"}
+LATE = {"PAUSE", "2AVB"}
+EARLY_PART, LATE_PART = 0.87, 1.3        # of the median RR interval
+BEFORE_S, AFTER_S = 0.30, 0.50
 TEMPLATE_NAMES = {"qtc": "qtc_bazett"}
 
 
@@ -48,7 +56,19 @@ def shown_measurements(analysis: dict | None) -> list[dict]:
             value = "" if one["value"] is None else f"{one['value']:.{decimals}f}"
             rows.append({"name": name, "label": label, "value": value, "unit": UNITS.get(one["unit"], one["unit"]),
                          "reason": REASONS.get(one["reason"], one["reason"])})
-    return rows
+    return rows + _axes(analysis)
+
+
+def _axes(analysis: dict | None) -> list[dict]:
+    """The three axes in one row, as a cart prints them."""
+    known = [analysis["measurements"].get(name) for name in AXES] if analysis else []
+    if not any(known):
+        return []
+    written = "/".join("—" if one is None or one["value"] is None else f"{one['value']:.0f}" for one in known)
+    reason = next((one["reason"] for one in known if one and one["value"] is None), "")
+    none = all(one is None or one["value"] is None for one in known)
+    return [{"name": "qrs_axis", "label": lazy_gettext("P/QRS/T 电轴"), "value": "" if none else written, "unit": "°",
+             "reason": REASONS.get(reason, reason)}]
 
 
 def for_templates(analysis: dict | None) -> dict[str, str]:
@@ -57,5 +77,39 @@ def for_templates(analysis: dict | None) -> dict[str, str]:
     values = {name: "" if one["value"] is None else f"{one['value']:.0f}" for name, one in measured.items()}
     for name, source in TEMPLATE_NAMES.items():
         if values.get(source):
-            values[name] = f"{values[source]}（Bazett 公式）"      # reports are written in Chinese
+            values[name] = values[source]
     return values
+
+
+def places_of(analysis: dict | None) -> list[str]:
+    """For each statement the beats that it is about, as "from-to,from-to" in seconds; "" for one that holds in every beat.
+
+    Ectopic beats are those of another shape than the dominant one, early and late ones are known by the interval
+    before them; an analysis that does not tell its sampling rate points at no beat."""
+    statements = analysis["statements"] if analysis else []
+    beats, rate_hz = (analysis or {}).get("beats") or [], (analysis or {}).get("rate_hz")
+    if not beats or not rate_hz:
+        return ["" for _one in statements]
+    times = [beat["r"] / rate_hz for beat in beats]
+    gaps = [after - before for before, after in zip(times, times[1:])]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+    found = {
+        "ectopic": [(t - BEFORE_S, t + AFTER_S) for t, beat in zip(times, beats) if beat["shape"]],
+        "early": [(t - BEFORE_S, t + AFTER_S) for t, gap, beat in zip(times[1:], gaps, beats[1:]) if gap < EARLY_PART * usual and not beat["shape"]],
+        "late": [(t - gap, t + 0.1) for t, gap in zip(times[1:], gaps) if gap > LATE_PART * usual],
+    }
+    kinds = (("ectopic", ECTOPIC), ("early", EARLY), ("late", LATE))
+    return [",".join(f"{max(0.0, start):.2f}-{end:.2f}" for kind, codes in kinds if one["code"] in codes for start, end in found[kind][:50])
+            for one in statements]
+
+
+def beat_marks(analysis: dict | None) -> list[dict]:
+    """Marks under the rhythm strip: every beat whose shape is not the dominant one, as {t_s, label}."""
+    rate_hz = (analysis or {}).get("rate_hz")
+    return [{"t_s": round(beat["r"] / rate_hz, 3), "label": ""} for beat in analysis["beats"] if beat["shape"]] if rate_hz else []
+
+
+def has_few_leads(analysis: dict | None) -> bool:
+    """Whether a recording lacks so many of the standard leads that a twelve-lead sheet would be mostly empty."""
+    leads = (analysis or {}).get("lead_measurements")
+    return bool(leads) and sum(lead in leads for lead in STANDARD_LEADS) < 6

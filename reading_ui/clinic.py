@@ -1,11 +1,12 @@
 """The clinic's desk: its own patients, what became of them, the report to print and to acknowledge, critical values."""
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from hub.flow import critical, dispatch, reporting, studies
 from hub.model.report import ReportContent
-from hub.model.urgency import URGENCIES
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.panel import key_images
 
@@ -47,12 +48,29 @@ def read_back(critical_id: int):
 
 
 def _list() -> dict:
-    hub, actor = the_hub(), the_actor()
-    state = request.args.get("state", "") if request.args.get("state", "") in STATES else ""
-    text = request.args.get("text", "")[:64]
-    written = request.args.get("page", "1")
-    number = max(1, int(written)) if written.isdigit() and len(written) < 6 else 1
-    rows = dispatch.for_clinic(hub, actor, text=text, state=state, page=number)
-    return {"rows": rows, "state": state, "text": text, "number": number, "more": len(rows) == dispatch.CLINIC_PAGE,
-            "criticals": critical.for_clinic(hub, actor), "urgencies": URGENCIES, "now": hub.now(), "states": STATES,
-            "query": {k: v for k, v in (("state", state), ("text", text)) if v}}
+    hub, actor, wanted = the_hub(), the_actor(), request.args
+    state = wanted.get("state", "") if wanted.get("state", "") in STATES else ""
+    text, written = wanted.get("text", "")[:64], wanted.get("page", "1")
+    since, until = _day(wanted.get("since", "")), _day(wanted.get("until", ""))
+    number = max(1, int(written)) if written.isdecimal() and len(written) < 6 else 1
+    rows, total = dispatch.for_clinic(hub, actor, text=text, state=state, since=_midnight(since), until=_midnight(until, 1), page=number)
+    return {"rows": rows, "total": total, "pages": max(1, -(-total // dispatch.CLINIC_PAGE)), "number": number, "state": state, "text": text,
+            "criticals": critical.for_clinic(hub, actor), "now": hub.now(), "states": STATES,
+            "query": {k: v for k, v in (("state", state), ("text", text), ("since", since and since.isoformat()),
+                                        ("until", until and until.isoformat())) if v}}
+
+
+def _day(written: str) -> date | None:
+    """A day as a date field writes it; anything else restricts nothing."""
+    try:
+        return date.fromisoformat(written) if len(written) == 10 else None
+    except ValueError:
+        return None
+
+
+def _midnight(day: date | None, days_later: int = 0) -> datetime | None:
+    """The beginning of a local day, or of one some days later; None without a day or past the end of the calendar."""
+    try:
+        return datetime.combine(day + timedelta(days=days_later), time(), the_hub().settings.zone) if day else None
+    except OverflowError:
+        return None

@@ -24,6 +24,15 @@ def page():
     return _page(new=request.args.get("new", ""))
 
 
+@desk.get("/devices/callers")
+@needs("device.manage")
+def callers():
+    """The waiting callers alone, for the page that renews itself."""
+    hub, actor = the_hub(), the_actor()
+    return render_template("parts/callers.html", callers=devices.unknown_callers(hub, actor), sites=administration.sites(hub),
+                           alike=_alike(devices.listed(hub, actor)))
+
+
 @desk.post("/devices/callers/<int:caller_id>/register")
 @needs("device.manage")
 def register_caller(caller_id: int):

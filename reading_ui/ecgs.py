@@ -8,13 +8,14 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 
 from ecg.dsp.filters import remove_baseline, remove_mains, remove_muscle
 from ecg.errors import UnreadableRecording
+from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
 from hub.flow import studies
 from reading_ui import panel
-from reading_ui.analysis import analysis_of, for_templates, recording_of, shown_measurements
+from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
-from reading_ui.language import age, language, sex, study_time
+from reading_ui.language import age, language, sentence, sex, study_time
 
 desk = Blueprint("ecgs", __name__)
 FILTERS = {"baseline": remove_baseline, "mains": remove_mains, "muscle": remove_muscle}
@@ -31,7 +32,8 @@ def page(study_id: int):
     found = analysis_of(hub, row.id)
     measured = for_templates(found)
     return render_template("ecg.html", study=row, panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
-                           measurements=shown_measurements(found), earlier=studies.earlier_of_patient(hub, actor, row))
+                           measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
+                           few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row))
 
 
 @desk.get("/ecgs/<int:study_id>/sheet.svg")
@@ -46,7 +48,8 @@ def sheet(study_id: int):
     try:
         recording = recording_of(hub, instances[-1])
         options = options_from_query(request.args, language=language())
-        drawn = compose(_filtered(recording, options.filters), options, _heading(row))
+        found = analysis_of(hub, row.id)
+        drawn = compose(_filtered(recording, options.filters), options, _heading(row, found), tuple(found["quality"]["leads_off"]) if found else ())
     except UnreadableRecording as error:
         raise Invalid(error.code, error.zh, error.en) from error
     except BadSheetOption as error:
@@ -62,9 +65,9 @@ def _filtered(recording, names: tuple[str, ...]):
     return recording if samples is recording.samples_uv else replace(recording, samples_uv=np.asarray(samples, dtype=np.float64))
 
 
-def _heading(row) -> SheetHeading:
+def _heading(row, found: dict | None) -> SheetHeading:
+    statements = statement_lines(found["statements"], language()) if found else ()
     return SheetHeading(name=row.patient_name, sex=sex(row.sex), age=age(row.age, row.birth_date), patient_id=row.patient_number,
                         recorded_at=study_time(row.study_at), institution=row.site_name, accession_number=row.accession_number,
-                        device=row.device_model)
-
-
+                        device=row.device_model, measurements=measured_pairs(found["measurements"], language()) if found else (),
+                        statements=statements, status=sentence(*UNCONFIRMED) if statements else "")

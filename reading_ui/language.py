@@ -15,16 +15,13 @@ from flask import Flask, g, has_request_context, session
 from flask_babel import Babel, get_locale, gettext
 
 from hub.model.access import ROLE_EN, ROLE_ZH
+from hub.model.body_part import body_part_zh
 from hub.model.lifecycle import STATE_EN, STATE_ZH
 from hub.model.urgency import URGENCY_EN, URGENCY_ZH
 
 LANGUAGES = ("zh", "en")
 STATIC = Path(__file__).parent / "static"
 SEX = {"M": ("男", "M"), "F": ("女", "F"), "O": ("其他", "other")}
-BODY_PARTS = {"CHEST": "胸部", "LUNG": "肺", "THORAX": "胸廓", "HEAD": "颅脑", "BRAIN": "颅脑", "SKULL": "头颅", "ABDOMEN": "腹部",
-              "LIVER": "肝脏", "PELVIS": "盆腔", "SPINE": "脊柱", "CSPINE": "颈椎", "TSPINE": "胸椎", "LSPINE": "腰椎",
-              "NECK": "颈部", "HEART": "心脏", "KNEE": "膝关节", "HIP": "髋关节", "SHOULDER": "肩关节", "HAND": "手", "FOOT": "足",
-              "ANKLE": "踝关节", "WRIST": "腕关节", "ELBOW": "肘关节", "EXTREMITY": "四肢", "BREAST": "乳腺"}
 MODALITIES = {"ECG": ("心电", "ECG")}
 
 
@@ -38,7 +35,7 @@ def speak(app: Flask) -> None:
 
     app.jinja_env.filters.update(
         local=local, state=_two(STATE_ZH, STATE_EN), role=_two(ROLE_ZH, ROLE_EN), urgency=_two(URGENCY_ZH, URGENCY_EN),
-        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size)
+        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size, summary=summary)
     app.jinja_env.globals.update(language=language, sentence=sentence, script_words=script_words)
 
 
@@ -69,6 +66,11 @@ def both(value: dict | None) -> str:
     return sentence(value.get("zh", ""), value.get("en", "")) if value else ""
 
 
+def summary(row) -> str:
+    """The machine's line on a study, in English where it was made in both languages."""
+    return (english() and (row.flags or {}).get("summary_en")) or row.summary
+
+
 def sex(code: str) -> str:
     return sentence(*SEX[code]) if code in SEX else code
 
@@ -91,7 +93,7 @@ def age(written: str, birth_date: str = "") -> str:
 
 
 def body_part(code: str) -> str:
-    return code if english() else BODY_PARTS.get(code.strip().upper(), code)
+    return code if english() else body_part_zh(code)
 
 
 def modality(code: str) -> str:

@@ -25,6 +25,13 @@ def page():
     return _page()
 
 
+@desk.get("/operations/now")
+@needs("operations.view")
+def now():
+    """The page's content alone, for the page that renews itself."""
+    return render_template("parts/operations_now.html", **_present())
+
+
 @desk.post("/operations/jobs/<int:job_id>/redo")
 @needs("job.redo")
 def redo(job_id: int):
@@ -36,15 +43,19 @@ def redo(job_id: int):
 
 
 def _page(trouble: str = "") -> str:
+    return render_template("operations.html", trouble=trouble, **_present())
+
+
+def _present() -> dict:
     hub, actor = the_hub(), the_actor()
     numbers = administration.overview(hub, actor)
     waits = {"callers": numbers["callers"], "held": numbers["held"], "jobs": numbers["jobs"].get("failed", 0),
              "deliveries": sum(numbers["deliveries"].get(state, 0) for state in STUCK_DELIVERIES)}
-    return render_template(
-        "operations.html", waits=waits, waiting=sum(waits.values()), health=health.check(hub), numbers=numbers, failed=administration.failed_jobs(hub, actor),
-        columns=(("studies", _in_order(STUDY_STATES, STUDY.states)), ("jobs", _in_order(JOB_STATES, JOB.states)),
-                 ("deliveries", _in_order(DELIVERY_STATES, DELIVERY.states))),
-        now=hub.now(), trouble=trouble, w=wording)
+    return {
+        "waits": waits, "waiting": sum(waits.values()), "health": health.check(hub), "numbers": numbers, "failed": administration.failed_jobs(hub, actor),
+        "columns": (("studies", _in_order(STUDY_STATES, STUDY.states)), ("jobs", _in_order(JOB_STATES, JOB.states)),
+                    ("deliveries", _in_order(DELIVERY_STATES, DELIVERY.states))),
+        "now": hub.now(), "w": wording}
 
 
 def _in_order(first: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """What stands beside an image or an ECG: the words of its report, and what this person may do with them now."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from flask import url_for
 
@@ -29,10 +30,31 @@ class Panel:
     key_images: tuple[dict, ...] = ()
     colleagues: tuple = ()
     may: frozenset[str] = field(default_factory=frozenset)
+    late: tuple[dict, ...] = ()               # what arrived after the study was complete and is in no report yet
 
 
 def panel_for(hub: Hub, actor: Actor, of_study, measured: dict[str, str] | None = None) -> Panel:
     """The report panel of a study for this person. ``measured``: values that templates name, as text."""
+    found = _panel(hub, actor, of_study, measured)
+    if found.reading is None or not found.reading.late_images:
+        return found
+    return replace(found, late=late_arrivals(hub, of_study.id, found.versions[0].submitted_at if found.versions else None))
+
+
+def late_arrivals(hub: Hub, study_id: int, after: datetime | None = None) -> tuple[dict, ...]:
+    """Images that came after the study was complete (and after a moment), by series: {series, count, numbers, from, to}."""
+    series = {row.id: row for row in studies.series_of(hub, study_id)}
+    arrived: dict[int, list] = {}
+    for row in studies.instances_of(hub, study_id):
+        if row.late and (after is None or row.received_at > after):
+            arrived.setdefault(row.series_id, []).append(row)
+    return tuple({"series": series[key].description or f"#{series[key].number or key}", "count": len(rows),
+                  "numbers": sorted(row.number for row in rows if row.number is not None),
+                  "first": min(row.received_at for row in rows), "last": max(row.received_at for row in rows)}
+                 for key, rows in arrived.items())
+
+
+def _panel(hub: Hub, actor: Actor, of_study, measured: dict[str, str] | None) -> Panel:
     reading = worklist.of_study(hub, of_study.id)
     keys = key_images(hub, of_study.id)
     if reading is None:
@@ -68,6 +90,7 @@ def key_images(hub: Hub, study_id: int) -> tuple[dict, ...]:
     """The key images that readers chose in a study, in the order they were chosen."""
     rows = sorted(studies.artifacts_of(hub, study_id, "key_image"), key=lambda row: row.id)
     return tuple({"id": row.id, "caption": (row.about or {}).get("caption", ""),
+                  "image": f"{(row.about or {}).get('sop_instance_uid', '')}#{(row.about or {}).get('frame', 1)}",
                   "address": url_for("studies.key_image", study_id=study_id, artifact_id=row.id)} for row in rows)
 
 

@@ -98,8 +98,7 @@ def next_one():
 def next_address(state: str) -> str:
     """Where the next piece of work lies; the worklist where there is none. In ``todo`` it is claimed at once."""
     hub, actor = the_hub(), the_actor()
-    rows, _total = worklist.listed(hub, actor, worklist.Filters(state="review" if state == "review" else "todo"))
-    for row in rows:
+    for row in worklist.waiting_for(hub, actor, "review" if state == "review" else "todo"):
         if state == "review":
             if may_review(row, actor):
                 return _reading_address(row)
@@ -115,8 +114,9 @@ def next_address(state: str) -> str:
 
 
 def may_review(row, actor) -> bool:
-    """Whether the row is a preliminary report of somebody else's, for a person with the right to sign."""
-    return actor.may("report.sign") and row.state == "preliminary" and row.claimed_by != actor.account_id
+    """Whether the row waits for this person's signature: a report of somebody else's, submitted or signed by one alone."""
+    waits = row.state == "preliminary" or (row.state in ("final", "amended") and row.second_due_at is not None)
+    return waits and actor.may("report.sign") and row.written_by != actor.account_id
 
 
 @desk.post("/studies/<int:study_id>/urgency")

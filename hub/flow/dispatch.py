@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.delivery.channels import deliverer
@@ -171,8 +171,11 @@ def by_check_code(hub: Hub, code: str):
     return row, newest == row.version
 
 
-def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page: int = 1) -> list:
-    """The clinic's own studies with the state of reading, report and delivery, newest first."""
+def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since: datetime | None = None, until: datetime | None = None,
+               page: int = 1) -> tuple[list, int]:
+    """One page of the clinic's own studies with the state of reading, report and delivery, newest first; and how many there are.
+
+    ``since`` and ``until``: arrived at or after, and before, these moments (with a zone)."""
     actor.require("clinic.view")
     latest = (select(report.c.reading_id, report.c.id, report.c.number, report.c.version, report.c.signed_at, report.c.critical,
                      report.c.positive, report.c.reader_name, report.c.reviewer_name, report.c.pdf_sha256)
@@ -187,11 +190,10 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page:
                     reading.c.deadline_at, latest.c.id.label("report_id"), latest.c.number, latest.c.version, latest.c.signed_at,
                     latest.c.critical, latest.c.positive, latest.c.reader_name, latest.c.reviewer_name, latest.c.pdf_sha256,
                     sent.c.state.label("delivery_state"), sent.c.acknowledged_by, sent.c.acknowledged_at)
-             .join(patient, patient.c.id == study.c.patient_id).outerjoin(reading, reading.c.study_id == study.c.id)
+             .select_from(study).join(patient, patient.c.id == study.c.patient_id).outerjoin(reading, reading.c.study_id == study.c.id)
              .outerjoin(latest, latest.c.id == newest)
              .outerjoin(sent, (sent.c.report_id == latest.c.id) & (sent.c.pdf_sha256 == latest.c.pdf_sha256))
-             .where(study.c.site_id == actor.site_id).order_by(study.c.id.desc())
-             .limit(CLINIC_PAGE).offset((max(1, page) - 1) * CLINIC_PAGE))
+             .where(study.c.site_id == actor.site_id))
     if text.strip():
         found = found.where(patient.c.name.icontains(text.strip(), autoescape=True) | patient.c.patient_id.icontains(text.strip(), autoescape=True))
     if state == "waiting":
@@ -200,8 +202,14 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", page:
         found = found.where(sent.c.state == "delivered")
     elif state == "bounced":
         found = found.where(reading.c.state == "bounced")
+    if since is not None:
+        found = found.where(study.c.received_at >= since)
+    if until is not None:
+        found = found.where(study.c.received_at < until)
     with hub.reading() as connection:
-        return list(connection.execute(found))
+        total = connection.scalar(select(func.count()).select_from(found.subquery()))
+        rows = connection.execute(found.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset((max(1, page) - 1) * CLINIC_PAGE))
+        return list(rows), total
 
 
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:

@@ -10,6 +10,7 @@ from hub.delivery.authority import Authority, ensure_authority
 from hub.delivery.letter import Amendment, KeyImage, Letter, Measurement, render
 from hub.delivery.signature import sign_pdf
 from hub.errors import NotFound, Refused
+from hub.model.body_part import body_part_zh
 from hub.storage.tables import account, artifact, device, patient, report, site, study
 
 TITLES = {"CT": "CT 诊断报告单", "MR": "磁共振诊断报告单", "DX": "数字 X 线诊断报告单", "CR": "X 线诊断报告单",
@@ -51,7 +52,7 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
         title=TITLES.get(of.modality, "诊断报告单"), report_number=row.number, issued_at=row.signed_at, version=row.version,
         amendment=_amendment(hub, connection, row), patient_name=of.name or "（未提供姓名）", patient_sex=SEXES.get(of.sex, ""),
         patient_age=_age(of.age), patient_birth_date=of.birth_date, patient_id=of.patient_number, clinic=of.site_name,
-        accession_number=of.accession_number, modality=of.modality, body_part=of.body_part or of.description,
+        accession_number=of.accession_number, modality=of.modality, body_part=body_part_zh(of.body_part or of.description),
         study_time=of.study_at.replace("T", " ")[:16], device=of.device_model or of.device_name or "",
         completeness=f"基于 {row.proof}" if of.kind == "image" else "", findings=words["findings"], impression=words["impression"],
         recommendation=words["recommendation"], positive=row.positive, critical=row.critical,

@@ -17,7 +17,7 @@ from hub.model.urgency import RANK, more_urgent
 from hub.flow import critical
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import artifact, instance, reading, series, study
+from hub.storage.tables import artifact, instance, patient, reading, series, site, study
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,16 @@ def instances(connection: Connection, study_id: int) -> list:
         .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
         .where(instance.c.study_id == study_id)
         .order_by(series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id)))
+
+
+def whose(hub: Hub, study_id: int):
+    """The patient of a study and where it comes from, for what is drawn: patient_name, sex, age (DICOM's code, from the
+    birth date where the device is silent), patient_number, site_name, accession_number, device_model."""
+    with hub.reading() as connection:
+        return connection.execute(
+            select(patient.c.name.label("patient_name"), patient.c.sex, patient.c.age, patient.c.birth_date,
+                   patient.c.patient_id.label("patient_number"), site.c.name.label("site_name"), study.c.accession_number, study.c.device_model)
+            .join(study, study.c.patient_id == patient.c.id).join(site, site.c.id == study.c.site_id).where(study.c.id == study_id)).one()
 
 
 def known_artifacts(hub: Hub, study_id: int, kind: str) -> list:

@@ -1,6 +1,7 @@
 """The reading queue: ordered by urgency, then deadline, then age; claimed by one person at a time."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,6 +44,15 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
         rows = connection.execute(
             _columns().where(*conditions).order_by(*order).limit(PAGE).offset((max(1, filters.page) - 1) * PAGE)).all()
     return list(rows), total
+
+
+def waiting_for(hub: Hub, actor: Actor, state: str) -> Iterator:
+    """Every row of a state in the order of the queue, page after page."""
+    number, total = 1, 1
+    while (number - 1) * PAGE < total:
+        rows, total = listed(hub, actor, Filters(state=state, page=number))
+        yield from rows
+        number += 1
 
 
 def counts(hub: Hub, actor: Actor) -> dict[str, int]:
@@ -208,13 +218,16 @@ def _joined():
 def _columns():
     latest = (select(func.max(report.c.second_due_at)).where(report.c.reading_id == reading.c.id, report.c.reviewer_id.is_(None))
               .scalar_subquery())
+    any_version = report.alias()
+    writer = (select(any_version.c.reader_id).where(any_version.c.reading_id == reading.c.id, any_version.c.withdrawn_at.is_(None))
+              .order_by(any_version.c.version.desc(), any_version.c.id.desc()).limit(1).correlate(reading).scalar_subquery())
     return select(
         reading, study.c.study_uid, study.c.kind, study.c.modality, study.c.body_part, study.c.description, study.c.study_at,
         study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
         study.c.accession_number, study.c.received_at, study.c.site_id, study.c.patient_id,
         study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
         patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
-        account.c.display_name.label("claimed_name"), latest.label("second_due_at")).select_from(_joined())
+        account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
 
 
 def _conditions(actor: Actor, filters: Filters) -> list:

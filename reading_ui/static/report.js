@@ -214,9 +214,9 @@ function write(form) {
       nextGap(event.target);
     }
   });
-  // Other forms on the page (hand over, release, bounce) leave it: the words go first.
+  // Other forms on the page (urgency, hand over, release, bounce) leave it: the words go first.
   document.addEventListener("submit", async (event) => {
-    if (event.target === form || event.defaultPrevented || !event.target.closest("dialog") || !isDirty(state)) return;
+    if (event.target === form || event.defaultPrevented || event.target.method === "dialog" || !isDirty(state)) return;
     event.preventDefault();
     const other = event.target;
     if (await save()) {

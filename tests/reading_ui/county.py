@@ -97,6 +97,15 @@ class County:
         reading_id = self.submitted(study_id, by, content)
         return self.issued(reporting.sign(self.hub, self.actor(reviewer), reading_id))
 
+    def late_slice(self, study_id: int, number: int = 99) -> None:
+        """One more image of a study that was complete already."""
+        known = studies.find(self.hub, self.actor("chen"), study_id)
+        uid = known.study_uid
+        facts = InstanceFacts("image", "dicom", uid, f"{uid}.1", f"{uid}.1.{number}",
+                              patient=PatientFacts(known.patient_number, known.patient_name, known.patient_name, False, known.sex, "", known.age),
+                              modality=known.modality, body_part=known.body_part, instance_number=number, study_at="2026-03-02T09:14:00")
+        intake.take(self.later(3700), self.devices["QS"], (self.hub.blobs.keep(f"late {uid}".encode()),), facts)
+
     def issued(self, report_id: int) -> int:
         dispatch.issue_letter(self.hub, report_id)
         for one in dispatch.of_report(self.hub, SYSTEM, report_id):

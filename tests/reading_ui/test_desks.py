@@ -2,6 +2,7 @@
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 from PIL import Image
@@ -234,3 +235,58 @@ def test_reading_the_next_one_claims_the_most_urgent(county, people):
     answer = people["lin"].post("/worklist/next")
     assert answer.location == f"/studies/{urgent}"
     assert worklist.of_study(county.hub, routine).state == "queued"
+
+
+def test_the_next_report_to_review_is_never_ones_own(county, people):
+    own = county.study("QS", patient="自己写的", urgency="emergency")
+    county.submitted(own, by="zhou")
+    answer = people["zhou"].post("/worklist/next", state="review").location
+    assert answer != f"/studies/{own}"
+    assert f'data-review href="/studies/{own}"' not in people["zhou"].get("/worklist?state=review&text=自己写的").text
+    assert f'data-review href="/studies/{own}"' in people["wu"].get("/worklist?state=review&text=自己写的").text
+
+
+def test_a_report_signed_by_one_is_offered_to_the_other_reviewers_for_the_second_signature(county, people):
+    study_id = county.study("QS", patient="待补签者", urgency="emergency")
+    reading_id = county.written(study_id, by="zhou")
+    reporting.sign_alone(county.hub, county.actor("zhou"), reading_id)
+    assert f'data-review href="/studies/{study_id}"' not in people["zhou"].get("/worklist?state=review&text=待补签者").text
+    assert f'data-review href="/studies/{study_id}"' in people["wu"].get("/worklist?state=review&text=待补签者").text
+
+
+def test_a_reader_changes_the_urgency_on_the_reading_page_and_returns_to_it(county, people):
+    study_id = county.study("QS")
+    assert f'action="/studies/{study_id}/urgency"' in people["chen"].get(f"/studies/{study_id}").text
+    assert people["chen"].post(f"/studies/{study_id}/urgency", urgency="urgent", next=f"/studies/{study_id}").location == f"/studies/{study_id}"
+    assert studies.find(county.hub, county.actor("chen"), study_id).urgency == "urgent"
+    reporting.sign(county.hub, county.actor("wu"), county.submitted(study_id))
+    assert f'action="/studies/{study_id}/urgency"' not in people["chen"].get(f"/studies/{study_id}").text
+
+
+def test_the_clinic_finds_its_patients_by_day_of_arrival(county, people):
+    county.study("QS", patient="今日到达")
+    today = county.hub.now().astimezone(county.hub.settings.zone).date()
+    day = timedelta(days=1)
+    for since, until, seen in ((today, today, True), (today + day, "", False), ("", today - day, False), (today - day, "", True), ("nonsense", "", True)):
+        assert (">今日到达<" in people["qs"].get(f"/clinic?text=今日到达&since={since}&until={until}").text) == seen, (since, until)
+
+
+def test_images_that_came_after_the_signature_are_named_and_lead_to_an_amendment(county, people):
+    study_id = county.study("QS", patient="补传的人", slices=3, told=False)
+    county.signed(study_id)
+    page = people["chen"].get(f"/studies/{study_id}").text
+    assert "收全之后又收到" not in page
+    county.late_slice(study_id)
+    page = people["chen"].get(f"/studies/{study_id}").text
+    assert "收全之后又收到" in page and "（第 99 幅）" in page and "已签发的报告未包含这些图像" in page and 'data-opens="amend"' in page
+
+
+def test_the_machines_line_is_english_on_an_english_page(county, people):
+    county.study("QS", patient="双语摘要", summary="窦性心律", flags={"quality": "good", "summary_en": "Sinus rhythm"}, modality="ECG", kind="ecg", slices=1)
+    assert "窦性心律" in people["lin"].get("/worklist?text=双语摘要").text
+    people["lin"].post("/language", language="en", next="/worklist")
+    try:
+        page = people["lin"].get("/worklist?text=双语摘要").text
+        assert "Sinus rhythm" in page and "窦性心律" not in page
+    finally:
+        people["lin"].post("/language", language="zh", next="/worklist")

@@ -162,6 +162,8 @@ export function highlightBoxes(sheet, highlight) {
     if (to <= from) continue;
     boxes.push({ x: xOf(sheet, strip, from), y: strip.top, width: (to - from) * sheet.speed, height: strip.height });
   }
+  // The named leads are not drawn at that time: whatever is shows it.
+  if (!boxes.length && highlight.leads?.length && highlight.t0_s != null) return highlightBoxes(sheet, { ...highlight, leads: [] });
   return boxes;
 }
 

@@ -41,9 +41,9 @@ function webglWorks() {
 
 export class ReadingCanvas {
   /** study of study.js; area: where the panes go; changed(): redraw what stands around; toast(text, kind). */
-  constructor({ study, area, say, changed, toast }) {
+  constructor({ study, area, say, changed, toast, marked = [] }) {
     Object.assign(this, { study, area, say, changed, toast });
-    this.marked = new Set(); // imageIds marked in this session
+    this.marked = new Set(marked); // "SOP instance UID#frame" of key images that the hub has
     this.tool = 'window';
     this.grid = element('div.panes');
     area.append(this.grid);
@@ -117,7 +117,7 @@ export class ReadingCanvas {
       say: this.say,
       changed: () => this.changed(),
       activated: (one) => this.activate(one),
-      isMarked: (image) => this.marked.has(image.imageId),
+      isMarked: (image) => this.marked.has(`${image.sopInstanceUid}#${image.frame}`),
     });
     pane.study = this.study;
     pane.root.addEventListener('dragover', (event) => event.preventDefault());
@@ -308,7 +308,8 @@ export class ReadingCanvas {
   }
 
   mark() {
-    this.marked.add(this.active.shownId);
+    const { image } = this.active;
+    this.marked.add(`${image.sopInstanceUid}#${image.frame}`);
     this.active.describe();
   }
 

@@ -1,5 +1,6 @@
 // Entry of the image reading canvas. The page holds
-//   <div id="viewer" data-study-uid data-dicomweb-root data-key-image-url data-csrf data-language="zh|en">
+//   <div id="viewer" data-study-uid data-dicomweb-root data-key-image-url data-csrf data-language="zh|en"
+//        data-marked="SOP-instance-UID#frame ...">
 // and this module fills it: first the frame and the series list, then the canvas.
 // For tests and the page: window.hubViewer = { ready, state(), pixelAt(x, y), pagePoint(x, y), measurements() }.
 import './viewer.css';
@@ -33,7 +34,8 @@ async function fetchStudy(root, uid, language) {
 class Viewer {
   constructor(root) {
     this.root = root;
-    const { studyUid, dicomwebRoot, keyImageUrl, csrf, language } = root.dataset;
+    const { studyUid, dicomwebRoot, keyImageUrl, csrf, language, marked } = root.dataset;
+    this.marked = marked ? marked.split(' ') : [];
     this.language = language === 'en' ? 'en' : 'zh';
     this.say = speak(this.language);
     this.dicomwebRoot = (dicomwebRoot ?? '/dicomweb').replace(/\/$/, '');
@@ -76,6 +78,7 @@ class Viewer {
       const canvas = new ReadingCanvas({
         study,
         area: this.area,
+        marked: this.marked,
         say: this.say,
         changed: () => this.soon(),
         toast: (text, kind) => this.toast(text, kind),

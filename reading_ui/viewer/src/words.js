@@ -28,7 +28,7 @@ const WORDS = {
   layout4: ['四个视窗', 'Four panes'],
   keyImage: ['关键图像', 'Key image'],
   help: ['键盘操作', 'Keyboard'],
-  presets: ['窗口预设', 'Window presets'],
+  presets: ['窗口预设', 'Presets'],
   lung: ['肺窗', 'Lung'],
   mediastinum: ['纵隔窗', 'Mediastinum'],
   bone: ['骨窗', 'Bone'],

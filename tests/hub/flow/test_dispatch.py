@@ -3,6 +3,7 @@ import hashlib
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -295,13 +296,21 @@ def test_the_check_code_tells_of_number_and_standing_and_no_word_of_the_patient(
 
 def test_the_clinic_lists_its_own_patients_with_the_newest_report(hub, county, clock, issued):
     queued_ct(hub, county, clock, "1.9", device=county.other_ct)
-    (row,) = dispatch.for_clinic(hub, county.clinic)
+    (row,), total = dispatch.for_clinic(hub, county.clinic)
+    assert total == 1
     assert (row.patient_name, row.report_id, row.delivery_state) == ("测试甲", issued, "due")
     run_due(hub)
-    assert len(dispatch.for_clinic(hub, county.clinic, state="new")) == 1
-    assert dispatch.for_clinic(hub, county.clinic, state="waiting") == [] == dispatch.for_clinic(hub, county.clinic, text="%")
-    assert len(dispatch.for_clinic(hub, county.clinic, text="qs0001")) == 1
-    assert [r.site_id for r in dispatch.for_clinic(hub, county.neighbour)] == [county.baihe]
+    assert dispatch.for_clinic(hub, county.clinic, state="new")[1] == 1
+    assert dispatch.for_clinic(hub, county.clinic, state="waiting") == ([], 0) == dispatch.for_clinic(hub, county.clinic, text="%")
+    assert dispatch.for_clinic(hub, county.clinic, text="qs0001")[1] == 1
+    assert [r.site_id for r in dispatch.for_clinic(hub, county.neighbour)[0]] == [county.baihe]
+
+
+def test_the_clinic_sees_the_days_it_asks_for(hub, county, issued):
+    (row,), _total = dispatch.for_clinic(hub, county.clinic)
+    for since, until, found in ((row.received_at, None, 1), (None, row.received_at, 0), (row.received_at + timedelta(seconds=1), None, 0),
+                                (row.received_at, row.received_at + timedelta(seconds=1), 1)):
+        assert dispatch.for_clinic(hub, county.clinic, since=since, until=until)[1] == found
 
 
 def test_settings_decide_when_a_delivery_is_given_up(hub, clock, issued, receiver):
