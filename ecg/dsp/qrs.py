@@ -12,9 +12,11 @@ from math import log, sqrt
 import numpy as np
 
 from .spectrum import extend, fast_length, fill_gaps
+from .twins import add_twins
 
 GRID_HZ = 100.0
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
+WAVE_HZ = (1.5, 25.0)          # the whole complex without wander and hum
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
 FLOOR_UV = 15.0                # an envelope below this is never a QRS
 CUT_S = 0.08                   # nearer to the ends a complex is only half recorded
@@ -34,10 +36,10 @@ IRREGULAR = 0.2                # change of successive intervals (log) that halve
 RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
 
 
-def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
-    """The envelope of the QRS band of each lead on a 100 Hz grid, microvolts, shape (leads, points).
+def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """The envelope of the QRS band and the whole wave without wander of each lead, twice (leads, points), microvolts.
 
-    Point k lies at k / 100 seconds. No NaN allowed.
+    Both on a 100 Hz grid: point k lies at k / 100 seconds. No NaN allowed.
     """
     leads, length = samples_uv.shape
     margin = int(rate_hz)
@@ -48,17 +50,19 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     short = int(round(size * GRID_HZ / rate_hz))
     low, high = BAND_HZ
     first, last = int(low * 0.3 / step), int(np.ceil(min(high * 1.8, 0.49 * rate_hz, 49.0) / step))
-    frequency = np.arange(first, last + 1) * step
-    gain = _band_gain(frequency, low, high)
-    result = np.empty((leads, points))
+    frequency = np.arange(last + 1) * step
+    gain = _band_gain(frequency[first:], low, high)
+    whole = _band_gain(frequency, *WAVE_HZ)
+    result, waves = np.empty((leads, points)), np.empty((leads, points))
     at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
+    grid = np.arange(short)
     for row in range(leads):
-        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[first:last + 1] * gain
+        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[:last + 1]
         body = np.zeros(short, dtype=complex)
-        body[first:last + 1] = spectrum
-        envelope = np.abs(np.fft.ifft(body)) * (2.0 * short / size)
-        result[row] = np.interp(at, np.arange(short), envelope)
-    return result
+        body[first:last + 1] = spectrum[first:] * gain
+        result[row] = np.interp(at, grid, np.abs(np.fft.ifft(body)) * (2.0 * short / size))
+        waves[row] = np.interp(at, grid, np.fft.irfft(spectrum * whole, short) * (short / size))
+    return result, waves
 
 
 def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -70,9 +74,10 @@ def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     filled, _ = fill_gaps(samples_uv)
     if filled.shape[0] == 0 or filled.shape[1] < 0.5 * rate_hz:
         return np.zeros(0, dtype=int)
-    envelope = qrs_envelope(filled, rate_hz)
+    envelope, waves = qrs_envelope(filled, rate_hz)
     together = envelope[0] if len(envelope) == 1 else _combine(envelope)
-    return _refine(filled, rate_hz, _choose(together))
+    beats = add_twins(_choose(together), waves, _smooth(together, 9), GRID_HZ)
+    return _refine(filled, rate_hz, beats)
 
 
 def _band_gain(frequency: np.ndarray, low: float, high: float) -> np.ndarray:
