@@ -14,6 +14,7 @@ FARTHEST_S = 2.0
 ALIKE = 0.93                   # correlation over all leads
 ALIKE_ONE_LEAD = 0.95          # where there is no second lead to ask
 SIZE = 1.45                    # how much larger or smaller a twin may be, of the whole wave and of its fast part
+STEP = 0.25                    # logarithm of the ratio of two intervals that are alike
 CHUNK = 400                    # beats looked at together; bounds memory in day-long recordings
 
 
@@ -30,7 +31,21 @@ def add_twins(beats: np.ndarray, waves: np.ndarray, fast: np.ndarray, grid_hz: f
         found.append(_between(part[:-1], part[1:], waves, fast, grid_hz, 1))
         found.append(_between(part[1:], part[:-1], waves, fast, grid_hz, -1))
     extra = np.concatenate(found[1:])
-    return _merged(beats, extra, fast, NEAREST_S * grid_hz) if len(extra) else beats
+    if len(extra) == 0:
+        return beats
+    together = _merged(beats, extra, fast, NEAREST_S * grid_hz)
+    return together[np.isin(together, beats) | _in_step(together)]
+
+
+def _in_step(beats: np.ndarray) -> np.ndarray:
+    """Which beats stand in a rhythm: of the intervals around them two that follow each other are alike. A T wave like
+    its QRS stands near the beat before it and far from the next one."""
+    if len(beats) < 4:
+        return np.zeros(len(beats), dtype=bool)
+    alike = np.abs(np.diff(np.log(np.diff(beats)))) < STEP            # at beats 1 .. n - 2
+    alike = np.concatenate([[False], alike, [False]])
+    around = np.pad(alike, 1)
+    return around[:-2] | around[1:-1] | around[2:]
 
 
 def _between(of: np.ndarray, to: np.ndarray, waves: np.ndarray, fast: np.ndarray, grid_hz: float, way: int) -> np.ndarray:
