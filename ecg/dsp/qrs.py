@@ -33,7 +33,8 @@ CLEAR_LIMIT = 8.0              # standing out of a quiet ground alone: so do P w
 SMALL = 0.25                   # of the usual height: below this it is more likely a P wave
 SMALL_WEIGHT = 4.0
 P_SIZE, P_HEIGHT = 0.40, 0.60  # of the usual size of the wave and height of the envelope: a P wave has at most
-ST_T_S = 0.40                  # a small wave always this soon after a beat is its T wave
+T_SIZE, T_HEIGHT = 0.80, 0.35  # the same of a T wave
+ST_T_S = 0.42                  # a small wave always this soon after a beat is its T wave
 STEADY = 0.08                  # how far an interval of a steady slow rhythm may be from its neighbours
 STEADY_BEATS = 4
 SIZE_REACH = 6                 # points on each side in which the size of the whole wave is taken
@@ -57,7 +58,7 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
     points = int(np.floor((length - 1) / rate_hz * GRID_HZ)) + 1
     step = rate_hz / size
     # a band-limited analytic signal needs only its own bins: shift them into a short inverse transform
-    short = int(round(size * GRID_HZ / rate_hz))
+    short = fast_length(int(round(size * GRID_HZ / rate_hz)))
     low, high = BAND_HZ
     first, last = int(low * 0.3 / step), int(np.ceil(min(high * 1.8, 0.49 * rate_hz, 49.0) / step))
     frequency = np.arange(last + 1) * step
@@ -148,13 +149,15 @@ def _size(whole: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Which beats are P waves that march through a slow rhythm: small, and the large beats around them keep time
     as if they were not there. One small beat in each interval at the same place is left (bigeminy)."""
-    size, height = _size(whole, beats), smooth[beats]
-    small = (size < P_SIZE * _level(whole, beats)) & (height < P_HEIGHT * _level(smooth, beats))
+    size, height = _size(whole, beats) / np.maximum(_level(whole, beats), 1e-9), smooth[beats] / np.maximum(_level(smooth, beats), 1e-9)
+    soon = np.diff(beats, prepend=-1000) < ST_T_S * GRID_HZ
+    small = ((size < P_SIZE) & (height < P_HEIGHT)) | ((size < T_SIZE) & (height < T_HEIGHT) & soon)
     large = beats[~small]
     if not small.any() or len(large) < 3:
         return np.zeros(len(beats), dtype=bool)
     gap = np.diff(large)
-    steady = np.abs(gap / running_median(gap.astype(float), STEADY_BEATS) - 1.0) < STEADY
+    usual = running_median(gap.astype(float), STEADY_BEATS) if len(gap) > 2 * STEADY_BEATS else np.median(gap)
+    steady = np.abs(gap / usual - 1.0) < STEADY
     held = np.bincount(np.clip(np.searchsorted(large, beats[small]) - 1, -1, len(gap)) + 1, minlength=len(gap) + 2)[1:-1]
     if np.mean(held == 1) > 0.7:
         at = beats[small]

@@ -53,7 +53,13 @@ def _between(of: np.ndarray, to: np.ndarray, waves: np.ndarray, fast: np.ndarray
     near, half = int(NEAREST_S * grid_hz), int(HALF_S * grid_hz)
     gap = np.abs(to - of)
     wide = gap >= 2 * near
-    of, gap = of[wide], np.minimum(gap[wide], int(FARTHEST_S * grid_hz))
+    of, to, gap = of[wide], to[wide], np.minimum(gap[wide], int(FARTHEST_S * grid_hz))
+    if len(of) == 0:
+        return of
+    edges = np.stack([np.minimum(of, to) + near, np.maximum(of, to) - near + 1], axis=1).ravel()
+    highest = np.maximum.reduceat(fast, edges)[::2]
+    there = highest * SIZE > fast[of]             # in most rhythms nothing as fast lies between two beats
+    of, gap = of[there], gap[there]
     if len(of) == 0:
         return of
     lags = np.arange(near - 1, int(gap.max()) - near + 2)
@@ -62,8 +68,7 @@ def _between(of: np.ndarray, to: np.ndarray, waves: np.ndarray, fast: np.ndarray
     product = np.zeros((len(of), len(lags)))
     own, other = np.zeros((len(of), 1)), np.zeros((len(of), len(lags)))
     place = np.clip(of[:, None] + window, 0, last)
-    span = np.clip(of[:, None] + way * lags[0] + np.arange(-half, len(lags) + half) * 1 if way > 0 else
-                   of[:, None] - lags[-1] + np.arange(-half, len(lags) + half), 0, last)
+    span = np.clip(of[:, None] + (lags[0] if way > 0 else -lags[-1]) + np.arange(-half, len(lags) + half), 0, last)
     for row in waves:
         pattern = row[place]
         pattern = pattern - pattern.mean(axis=1, keepdims=True)
