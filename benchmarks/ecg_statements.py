@@ -92,8 +92,8 @@ def written(tallies: dict[str, Tally], records: int, critical: int, seconds: flo
         "  first degree block is therefore said from 212 ms, and mild prolongation that a label calls a block may be missed.",
         "- Bundle branch block labelled on QRS below 120 ms is not said.",
         "- Slight ST elevation in V2-V3 below the limits of the Universal Definition is not said.",
-        "- Ventricular beats of 120-140 ms with rounded flanks in a fast run may be found every second one only, so that a short run of",
-        "  tachycardia can be called frequent ventricular beats.",
+        "- P waves larger than about a third of a slow escape rhythm's QRS (in the band of detection) are still taken for beats; so is,",
+        "  below 30 a minute, a T wave that happens to stand where the P rhythm expects a beat.",
         "- Ventricular tachycardia without any rest between complexes is recognised by its waves, not by its beats.", ""])
 
 

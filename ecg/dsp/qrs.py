@@ -12,19 +12,32 @@ from math import log, sqrt
 import numpy as np
 
 from .spectrum import extend, fast_length, fill_gaps
+from .twins import add_twins
 
 GRID_HZ = 100.0
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
+WAVE_HZ = (1.5, 25.0)          # the whole complex without wander and hum
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
 FLOOR_UV = 15.0                # an envelope below this is never a QRS
 CUT_S = 0.08                   # nearer to the ends a complex is only half recorded
 GROUND_FLOOR_UV = 3.0          # what a quiet recorder shows between beats
 LEVEL_BLOCK_S = 1.5            # holds at least one beat of a usual rhythm
+SLOW_BLOCK_S = 3.2             # holds one of 20 a minute
+SLOW_TIMES = 1.7               # where these blocks are so much higher, most of the short ones hold no beat
 GROUND_BLOCK_S = 2.0           # most of it lies between beats
 SHARE_WEIGHT = 1.6             # log odds per e-fold of height, up to the usual height
 TOO_TALL_WEIGHT = 2.0          # and beyond it, where artefacts are
 CLEAR_WEIGHT = 4.0             # log odds per e-fold over the ground
 PRIOR = -2.0
+CLEAR_LIMIT = 8.0              # standing out of a quiet ground alone: so do P waves
+SMALL = 0.25                   # of the usual height: below this it is more likely a P wave
+SMALL_WEIGHT = 4.0
+P_SIZE, P_HEIGHT = 0.40, 0.60  # of the usual size of the wave and height of the envelope: a P wave has at most
+T_SIZE, T_HEIGHT = 0.80, 0.35  # the same of a T wave
+ST_T_S = 0.42                  # a small wave always this soon after a beat is its T wave
+STEADY = 0.08                  # how far an interval of a steady slow rhythm may be from its neighbours
+STEADY_BEATS = 4
+SIZE_REACH = 6                 # points on each side in which the size of the whole wave is taken
 EVIDENCE_LIMIT = 6.0
 SURE = 1.5
 RHYTHM_WEIGHT = 5.0            # log odds per (log interval ratio)^2
@@ -34,10 +47,10 @@ IRREGULAR = 0.2                # change of successive intervals (log) that halve
 RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
 
 
-def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
-    """The envelope of the QRS band of each lead on a 100 Hz grid, microvolts, shape (leads, points).
+def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """The envelope of the QRS band and the whole wave without wander of each lead, twice (leads, points), microvolts.
 
-    Point k lies at k / 100 seconds. No NaN allowed.
+    Both on a 100 Hz grid: point k lies at k / 100 seconds. No NaN allowed.
     """
     leads, length = samples_uv.shape
     margin = int(rate_hz)
@@ -45,20 +58,22 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     points = int(np.floor((length - 1) / rate_hz * GRID_HZ)) + 1
     step = rate_hz / size
     # a band-limited analytic signal needs only its own bins: shift them into a short inverse transform
-    short = int(round(size * GRID_HZ / rate_hz))
+    short = fast_length(int(round(size * GRID_HZ / rate_hz)))
     low, high = BAND_HZ
     first, last = int(low * 0.3 / step), int(np.ceil(min(high * 1.8, 0.49 * rate_hz, 49.0) / step))
-    frequency = np.arange(first, last + 1) * step
-    gain = _band_gain(frequency, low, high)
-    result = np.empty((leads, points))
+    frequency = np.arange(last + 1) * step
+    gain = _band_gain(frequency[first:], low, high)
+    whole = _band_gain(frequency, *WAVE_HZ)
+    result, waves = np.empty((leads, points)), np.empty((leads, points))
     at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
+    grid = np.arange(short)
     for row in range(leads):
-        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[first:last + 1] * gain
+        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[:last + 1]
         body = np.zeros(short, dtype=complex)
-        body[first:last + 1] = spectrum
-        envelope = np.abs(np.fft.ifft(body)) * (2.0 * short / size)
-        result[row] = np.interp(at, np.arange(short), envelope)
-    return result
+        body[first:last + 1] = spectrum[first:] * gain
+        result[row] = np.interp(at, grid, np.abs(np.fft.ifft(body)) * (2.0 * short / size))
+        waves[row] = np.interp(at, grid, np.fft.irfft(spectrum * whole, short) * (short / size))
+    return result, waves
 
 
 def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -70,9 +85,13 @@ def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     filled, _ = fill_gaps(samples_uv)
     if filled.shape[0] == 0 or filled.shape[1] < 0.5 * rate_hz:
         return np.zeros(0, dtype=int)
-    envelope = qrs_envelope(filled, rate_hz)
+    envelope, waves = qrs_envelope(filled, rate_hz)
     together = envelope[0] if len(envelope) == 1 else _combine(envelope)
-    return _refine(filled, rate_hz, _choose(together))
+    whole, smooth = np.sqrt(np.mean(waves ** 2, axis=0)), _smooth(together, 9)
+    chosen = _choose(smooth, whole)
+    chosen = chosen[~_between_steady(chosen, smooth, whole)]
+    beats = add_twins(chosen, waves, smooth, GRID_HZ)
+    return _refine(filled, rate_hz, beats)
 
 
 def _band_gain(frequency: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -97,19 +116,19 @@ def _smooth(values: np.ndarray, width: int) -> np.ndarray:
     return np.convolve(values, np.hanning(width + 2)[1:-1] / np.hanning(width + 2).sum(), mode="same")
 
 
-def _choose(envelope: np.ndarray) -> np.ndarray:
-    """The beats among the peaks of the envelope, as grid points."""
-    smooth = _smooth(envelope, 9)
+def _choose(smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """The beats among the peaks of the envelope, as grid points; ``whole``: how large the wave is over all leads."""
     inside = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:])
     peaks = np.flatnonzero(inside) + 1
     height = smooth[peaks]
-    level = np.interp(peaks, *_blocks(smooth, LEVEL_BLOCK_S, np.max, 4))
+    level, usual = _level(smooth, peaks), _level(whole, peaks)
+    size = _size(whole, peaks) / np.maximum(usual, 1e-9)
     tall = (height > FLOOR_UV) & (height > 0.08 * level)
-    peaks, height, level = peaks[tall], height[tall], level[tall]
+    peaks, height, level, size = peaks[tall], height[tall], level[tall], size[tall]
     if len(peaks) == 0:
         return peaks
     ground = np.interp(peaks, *_blocks(smooth, GROUND_BLOCK_S, np.median, 1))
-    evidence = _evidence(height / level, height / np.maximum(ground, GROUND_FLOOR_UV))
+    evidence = _evidence(height / level, height / np.maximum(ground, GROUND_FLOOR_UV), size)
     likely = evidence > -EVIDENCE_LIMIT
     peaks, evidence, height = peaks[likely], evidence[likely], height[likely]
     if len(peaks) == 0:
@@ -119,6 +138,44 @@ def _choose(envelope: np.ndarray) -> np.ndarray:
     even = np.full(len(peaks), RHYTHM_WEIGHT)
     chosen = peaks[_best_sequence(peaks, evidence, height, _usual_interval(sure, peaks), even)]
     return peaks[_best_sequence(peaks, evidence, height, _usual_interval(chosen, peaks), _rhythm_weight(chosen, peaks))]
+
+
+def _size(whole: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How large the whole wave becomes near each point."""
+    around = np.clip(at[:, None] + np.arange(-SIZE_REACH, SIZE_REACH + 1), 0, len(whole) - 1)
+    return whole[around].max(axis=1)
+
+
+def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Which beats are P waves that march through a slow rhythm: small, and the large beats around them keep time
+    as if they were not there. One small beat in each interval at the same place is left (bigeminy)."""
+    size, height = _size(whole, beats) / np.maximum(_level(whole, beats), 1e-9), smooth[beats] / np.maximum(_level(smooth, beats), 1e-9)
+    soon = np.diff(beats, prepend=-1000) < ST_T_S * GRID_HZ
+    small = ((size < P_SIZE) & (height < P_HEIGHT)) | ((size < T_SIZE) & (height < T_HEIGHT) & soon)
+    large = beats[~small]
+    if not small.any() or len(large) < 3:
+        return np.zeros(len(beats), dtype=bool)
+    gap = np.diff(large)
+    usual = running_median(gap.astype(float), STEADY_BEATS) if len(gap) > 2 * STEADY_BEATS else np.median(gap)
+    steady = np.abs(gap / usual - 1.0) < STEADY
+    held = np.bincount(np.clip(np.searchsorted(large, beats[small]) - 1, -1, len(gap)) + 1, minlength=len(gap) + 2)[1:-1]
+    if np.mean(held == 1) > 0.7:
+        at = beats[small]
+        into = np.searchsorted(large, at) - 1
+        inner = (into >= 0) & (into < len(gap))
+        phase = (at[inner] - large[into[inner]]) / gap[into[inner]]
+        after_s = np.median(at[inner] - large[into[inner]]) / GRID_HZ if len(phase) else 0.0
+        if after_s > ST_T_S and np.mean(np.abs(phase - np.median(phase)) < 0.08) > 0.8:
+            return np.zeros(len(beats), dtype=bool)
+    place = np.clip(np.searchsorted(large, beats) - 1, 0, len(gap) - 1)
+    return small & steady[place]
+
+
+def _level(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The usual height of beats around each point; where most short blocks hold no beat, from longer ones."""
+    level = np.interp(at, *_blocks(values, LEVEL_BLOCK_S, np.max, 4))
+    slow = np.interp(at, *_blocks(values, SLOW_BLOCK_S, np.max, 2))
+    return np.where(slow > SLOW_TIMES * level, slow, level)
 
 
 def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,11 +197,13 @@ def running_median(values: np.ndarray, half: int) -> np.ndarray:
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
 
 
-def _evidence(of_level: np.ndarray, over_ground: np.ndarray) -> np.ndarray:
-    """Log odds that a peak is a QRS, from its share of the usual height and its height over the ground."""
+def _evidence(of_level: np.ndarray, over_ground: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Log odds that a peak is a QRS: from its share of the usual height, its height over the ground, and the share
+    of the usual size that its whole wave has (a P wave is small in both, a broad complex only in the first)."""
     share = np.log(of_level)
     clear = np.minimum(np.log(over_ground), 3.5)
-    odds = SHARE_WEIGHT * np.minimum(share, 0) - TOO_TALL_WEIGHT * np.maximum(share, 0) + CLEAR_WEIGHT * clear + PRIOR
+    odds = np.minimum(CLEAR_WEIGHT * clear + PRIOR, CLEAR_LIMIT) + SHARE_WEIGHT * np.minimum(share, 0)
+    odds -= TOO_TALL_WEIGHT * np.maximum(share, 0) + SMALL_WEIGHT * np.maximum(np.log(SMALL) - 0.5 * (share + np.log(np.maximum(size, 1e-3))), 0)
     return np.clip(odds, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
 
 
