@@ -117,7 +117,7 @@ def test_what_is_typed_is_saved_without_being_asked(served, sign_in):
     assert _saved(served, reading_id).content.findings == "双肺纹理清晰。"
     page.fill("#impression", "未见异常。")
     page.keyboard.press("Control+s")
-    page.wait_for_function("document.getElementById('report-form').dataset.revision === '2'")
+    page.wait_for_selector("#report-form[data-revision='2']", state="attached")
     assert _saved(served, reading_id).content.impression == "未见异常。"
 
 
@@ -155,7 +155,7 @@ def test_unsaved_words_come_back_after_the_page_was_lost(served, sign_in):
     page.close(run_before_unload=False)
     fresh.goto(address)
     assert fresh.input_value("#findings") == "浏览器崩溃前写的"
-    fresh.wait_for_function("document.getElementById('report-form').dataset.revision === '1'")
+    fresh.wait_for_selector("#report-form[data-revision='1']", state="attached")
     assert _saved(served, reading_id).content.findings == "浏览器崩溃前写的"
 
 
