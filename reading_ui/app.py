@@ -27,6 +27,7 @@ LARGEST_FORM_BYTES = 2 * 1024 * 1024
 def create_app(hub: Hub) -> Flask:
     """The application over an open hub. Its session secret is made at the first start, readable by the owner only."""
     app = Pages(__name__)
+    app.json.ensure_ascii = False      # Chinese as Chinese, also for whoever reads an answer in a terminal
     app.extensions["hub"] = hub
     app.session_interface = FormCookie()
     app.config.update(

@@ -5,6 +5,7 @@ import stat
 from hub import accounts
 from hub.model.access import SYSTEM
 from reading_ui.app import create_app, session_secret
+from reading_ui.wsgi import whole
 from tests.reading_ui.conftest import Browser
 from tests.reading_ui.county import PASSWORD
 
@@ -136,3 +137,8 @@ def test_a_page_that_renews_itself_does_not_keep_an_idle_session_alive(county, a
     assert accounts.glance(halfway, token) is not None and accounts.glance(past, token) is None
     assert accounts.who(halfway, token) is not None and accounts.glance(past, token) is not None
     assert isinstance(halfway.now(), datetime.datetime)
+
+
+def test_an_answer_in_json_is_readable_chinese(county):
+    answer = whole(county.hub).test_client().post("/api/ecg")
+    assert answer.status_code == 401 and "设备令牌" in answer.get_data(as_text=True)
