@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from time import sleep
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
@@ -24,6 +25,8 @@ from hub.flow import devices, studies
 CLASSES = (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind)
 MOST_ANSWERS = 5000
 PAGE = 500
+BREATH = 20        # answers between two looks for a C-CANCEL
+LOOK_S = 0.001     # the pace of the upper layer's loop
 
 _FOR_PATIENTS = frozenset(("00100010", "00100020", "00100030", "00100040", "00080054", "00080056"))
 _FOR_PARTS = frozenset(("00080061", "00201206", "00201208", "00201209"))     # what must be counted
@@ -44,7 +47,9 @@ def _found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
         rows = studies.matching(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1)
         studies.queried(hub, actor, asking.level, asking.matches, len(rows))
         for start in range(0, min(len(rows), MOST_ANSWERS), PAGE):
-            for answer in _answers(hub, asking, rows[start:min(start + PAGE, MOST_ANSWERS)]):
+            for number, answer in enumerate(_answers(hub, asking, rows[start:min(start + PAGE, MOST_ANSWERS)])):
+                if number % BREATH == 0:
+                    _let_a_cancel_through(event)
                 if event.is_cancelled:
                     yield CANCELLED, None
                     return
@@ -55,6 +60,13 @@ def _found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     except HubError as error:
         log.warning("C-FIND from %s refused: %s", device.ae_title if device else "?", error)
         yield of_refusal(error), None
+
+
+def _let_a_cancel_through(event: Event) -> None:
+    """pynetdicom's upper layer reads nothing while answers wait to be sent: let it send them and look (PS3.7 9.3.2.3)."""
+    while not event.assoc.dul.to_provider_queue.empty() and event.assoc.is_established:
+        sleep(LOOK_S)
+    sleep(2 * LOOK_S)
 
 
 def _answers(hub: Hub, asking: Inquiry, rows: list) -> Iterator[dict]:
