@@ -75,7 +75,7 @@ def start(settings) -> subprocess.Popen:
 
 
 def one_ct(hub, county, folder: Path, slices: int) -> tuple[float, float]:
-    [own] = make_files(folder, 1, slices)
+    [own] = make_files(folder, 1, slices, 512)
     known = {row.id for row in studies.search(hub, SYSTEM, StudyQuery())}
     began = time.perf_counter()
     subprocess.run([STORESCU, "+sd", "-aet", county.ae_title, "-aec", hub.settings.dicom_ae_title, "127.0.0.1",
