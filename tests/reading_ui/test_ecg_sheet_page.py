@@ -107,11 +107,14 @@ def test_the_calibrated_size_is_true_and_remembered(page):
     page.get_by_role("button", name="校准").click()
     page.locator(".ecg-slider").fill("5")
     page.get_by_role("button", name="保存").click()
+    true_size = page.locator("button[aria-pressed=true]", has_text="真实大小")
+    true_size.wait_for()                                  # a dialog tells of its end only some time after the click
     pulse = "() => document.querySelector('.ecg-drawing .pulse').getBoundingClientRect().height"
     assert page.evaluate(pulse) == pytest.approx(50, abs=0.1)
     page.reload()
     page.wait_for_selector(".ecg-drawing")
     page.keyboard.press("t")
+    true_size.wait_for()
     assert page.evaluate(pulse) == pytest.approx(50, abs=0.1)
 
 
