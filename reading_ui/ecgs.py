@@ -2,17 +2,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from ecg.dsp.filters import remove_baseline, remove_mains, remove_muscle
 from ecg.errors import UnreadableRecording
+from ecg.export import NotRepresentable, dicom_bytes, dicom_waveform
 from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
 from hub.flow import studies
-from reading_ui import panel
+from reading_ui import panel, serial
 from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import age, language, sentence, sex, study_time
@@ -33,7 +35,48 @@ def page(study_id: int):
     measured = for_templates(found)
     return render_template("ecg.html", study=row, panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
                            measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
-                           few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row))
+                           few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row),
+                           serial=serial.serial_of(hub, actor, row))
+
+
+@desk.get("/ecgs/<int:study_id>/compare")
+@needs("study.view")
+def comparison(study_id: int):
+    """This ECG beside an earlier one of the patient: numbers, and both median beats over each other."""
+    hub, actor = the_hub(), the_actor()
+    row = studies.find(hub, actor, study_id)
+    compared = serial.serial_of(hub, actor, row, request.args.get("with", type=int))
+    if compared is None:
+        return redirect(url_for("ecgs.page", study_id=study_id))
+    studies.opened(hub, actor, compared.earlier, "comparison")
+    return render_template("ecg_comparison.html", study=row, serial=compared, values=serial.values_of(compared))
+
+
+@desk.get("/ecgs/<int:study_id>/compare.svg")
+@needs("study.images")
+def beats(study_id: int):
+    """The drawing of the comparison."""
+    hub, actor = the_hub(), the_actor()
+    compared = serial.serial_of(hub, actor, studies.find(hub, actor, study_id), request.args.get("with", type=int))
+    drawn = serial.drawing(compared, language()) if compared else None
+    if drawn is None:
+        raise NotFound("not_found", "两份心电图没有可比的导联或心搏。", "the two ECGs have no leads or beats in common.")
+    return Response(drawn, mimetype="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
+
+@desk.get("/ecgs/<int:study_id>/ecg.dcm")
+@needs("study.images")
+def as_dicom(study_id: int):
+    """The ECG as a DICOM object that any PACS can hold: as it came where it came as DICOM, else written from the original."""
+    hub, actor = the_hub(), the_actor()
+    row = studies.find(hub, actor, study_id)
+    instances = studies.instances_of(hub, row.id)
+    if row.kind != "ecg" or not instances:
+        raise NotFound("not_found", "该检查没有心电记录。", "this study holds no ECG.")
+    content = _dicom_of(hub, row, instances[-1])
+    studies.opened(hub, actor, row, "dicom")
+    return Response(content, mimetype="application/dicom", headers={
+        "Cache-Control": "private, no-store", "Content-Disposition": f'attachment; filename="ecg-{row.id}.dcm"'})
 
 
 @desk.get("/ecgs/<int:study_id>/sheet.svg")
@@ -55,6 +98,25 @@ def sheet(study_id: int):
     except BadSheetOption as error:
         raise Invalid(f"bad_{error.option}", f"{error.zh}。", f"{error.option}: {error.en}.") from error
     return Response(svg(drawn), mimetype="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
+
+def _dicom_of(hub, row, instance) -> bytes:
+    if instance.format == "dicom":
+        return hub.blobs.read(instance.sha256)
+    series = next(one for one in studies.series_of(hub, row.id) if one.id == instance.series_id)
+    try:
+        recording = recording_of(hub, instance)
+        written = recording.patient
+        patient = replace(written, patient_id=row.patient_number or written.patient_id, name=row.patient_name or written.name,
+                          sex=row.sex or written.sex, birth_date=row.birth_date or written.birth_date)
+        return dicom_bytes(dicom_waveform(
+            replace(recording, patient=patient, accession_number=row.accession_number or recording.accession_number),
+            study_uid=row.study_uid, series_uid=series.series_uid, sop_uid=instance.sop_uid,
+            received=row.received_at.astimezone(ZoneInfo(hub.settings.timezone)).replace(tzinfo=None)))
+    except UnreadableRecording as error:
+        raise Invalid(error.code, error.zh, error.en) from error
+    except NotRepresentable as error:
+        raise Invalid("not_representable", error.zh, error.en) from error
 
 
 def _filtered(recording, names: tuple[str, ...]):

@@ -15,6 +15,7 @@ from ..measure.strip import STRIP_RATE_HZ, strip_of
 from ..recording import STANDARD_LEADS, Recording
 
 BEFORE_S, AFTER_S, SHIFT_S = 0.06, 0.44, 0.04
+SHOWN_BEFORE_S, SHOWN_AFTER_S = 0.26, 0.54      # around the QRS onset: room for P and T
 ST_UV, T_UV = 100.0, 200.0
 T_PRESENT_UV = 100.0
 INTERVALS = {"heart_rate": (20.0, "心率", "rate", "/min"), "pr": (30.0, "PR", "PR", " ms"), "qrs": (20.0, "QRS", "QRS", " ms"),
@@ -109,28 +110,57 @@ def _flipped(before: Analysis, now: Analysis, lead: str) -> bool:
     return was * is_now < 0 and min(abs(was), abs(is_now)) >= T_PRESENT_UV
 
 
-def _likeness(before: tuple[Recording, Analysis], now: tuple[Recording, Analysis]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Aligned:
+    """The median beats of two recordings laid over each other, shared leads only. ``before_uv``, ``now_uv``: (leads,
+    samples) microvolts at ``rate_hz``; sample ``onset`` is the QRS onset of the newer one. ``likeness``: correlation
+    of the QRS-T of each lead, -1..1. NaN where one of the recordings ends too early."""
+
+    leads: tuple[str, ...]
+    rate_hz: float
+    onset: int
+    before_uv: np.ndarray
+    now_uv: np.ndarray
+    likeness: np.ndarray
+
+
+def aligned_beats(before: tuple[Recording, Analysis], now: tuple[Recording, Analysis]) -> Aligned | None:
+    """Both median beats, moved by at most 40 ms to where their QRS-T agree best; None without a beat or lead in common."""
     beats = [_median_beat(*one) for one in (before, now)]
     if beats[0] is None or beats[1] is None:
-        return {}
-    shared = [lead for lead in beats[1][0] if lead in beats[0][0]]
+        return None
+    shared = tuple(lead for lead in beats[1][0] if lead in beats[0][0])
     if not shared:
-        return {}
-    first = beats[0][1][[beats[0][0].index(lead) for lead in shared]]
-    second = beats[1][1][[beats[1][0].index(lead) for lead in shared]]
-    reach = int(SHIFT_S * STRIP_RATE_HZ)
-    width = first.shape[1] - 2 * reach
-    middle = first[:, reach:reach + width]
-    fits = [_correlations(middle, second[:, move:move + width]) for move in range(2 * reach + 1)]
-    best = max(fits, key=lambda one: float(np.mean(one)))
-    return {lead: round(float(value), 3) for lead, value in zip(shared, best)}
+        return None
+    first, second = (uv[[leads.index(lead) for lead in shared]] for leads, uv in beats)
+    reach, onset = int(SHIFT_S * STRIP_RATE_HZ), int(SHOWN_BEFORE_S * STRIP_RATE_HZ)
+    low, high = onset - int(BEFORE_S * STRIP_RATE_HZ), onset + int(AFTER_S * STRIP_RATE_HZ)
+    now_part = second[:, low:high]
+    fits = {shift: _correlations(first[:, low + shift:high + shift], now_part) for shift in range(-reach, reach + 1)}
+    shift, likeness = max(fits.items(), key=lambda one: float(np.mean(one[1])))
+    return Aligned(shared, STRIP_RATE_HZ, onset, _moved(first, -shift), second, likeness)
+
+
+def _moved(samples: np.ndarray, by: int) -> np.ndarray:
+    """``samples`` ``by`` columns later; NaN where nothing comes in."""
+    moved = np.full_like(samples, np.nan)
+    if by >= 0:
+        moved[:, by:] = samples[:, :samples.shape[1] - by]
+    else:
+        moved[:, :by] = samples[:, -by:]
+    return moved
+
+
+def _likeness(before: tuple[Recording, Analysis], now: tuple[Recording, Analysis]) -> dict[str, float]:
+    aligned = aligned_beats(before, now)
+    return {} if aligned is None else {lead: round(float(value), 3) for lead, value in zip(aligned.leads, aligned.likeness)}
 
 
 def _median_beat(recording: Recording, analysis: Analysis) -> tuple[tuple[str, ...], np.ndarray] | None:
     strip = strip_of(recording, analysis)
     if strip is None:
         return None
-    pieces = [strip.window(beat, BEFORE_S + SHIFT_S, AFTER_S + SHIFT_S) for beat in np.flatnonzero(strip.shape == 0)]
+    pieces = [strip.window(beat, SHOWN_BEFORE_S, SHOWN_AFTER_S) for beat in np.flatnonzero(strip.shape == 0)]
     pieces = [piece for piece in pieces if piece is not None]
     return (strip.leads, np.median(pieces, axis=0)) if pieces else None
 

@@ -41,7 +41,7 @@ def svg(sheet: Sheet, id_prefix: str = "ecg") -> str:
         f'data-gain-mm-mv="{options.gain_mm_mv:g}" data-start-s="{options.start_s:g}" '
         f'data-seconds="{sheet.seconds:g}" data-recording-s="{sheet.recording_s:g}" '
         f'data-filters="{",".join(options.filters)}">',
-        f"<title>{_text(sheet.title)}</title>",
+        f"<title>{xml_text(sheet.title)}</title>",
         f'<defs><clipPath id="{id_prefix}-paper"><rect {box}/></clipPath></defs>',
         f'<rect width="{width_mm}" height="{height_mm}" fill="{PAPER}"/>',
         _ruling(sheet),
@@ -109,7 +109,7 @@ def _lines(sheet: Sheet, minor: bool) -> str:
 
 
 def _strip(strip: Strip) -> str:
-    return (f'<path data-lead="{_text(strip.lead)}" data-t0="{strip.start_s:g}" data-start-s="{strip.start_s:g}" '
+    return (f'<path data-lead="{xml_text(strip.lead)}" data-t0="{strip.start_s:g}" data-start-s="{strip.start_s:g}" '
             f'data-duration-s="{strip.duration_s:g}" data-x0-mm="{_mm(strip.x0_mm)}" '
             f'data-width-mm="{_mm(strip.width_mm)}" data-baseline-mm="{_mm(strip.baseline_mm)}" '
             f'data-top-mm="{_mm(strip.top_mm)}" data-height-mm="{_mm(strip.height_mm)}" '
@@ -123,12 +123,12 @@ def _mark(mark: Mark) -> str:
     if mark.kind in ("lead", "remark"):
         halo = f' stroke="{PAPER}" stroke-width="0.7" stroke-linejoin="round" paint-order="stroke"'
     return (f'<text class="{mark.kind}" x="{_mm(mark.x_mm)}" y="{_mm(mark.y_mm)}" font-size="{_mm(mark.size_mm)}" '
-            f'fill="{_COLOUR.get(mark.kind, INK)}"{anchor}{weight}{halo} xml:space="preserve">{_text(mark.text)}</text>')
+            f'fill="{_COLOUR.get(mark.kind, INK)}"{anchor}{weight}{halo} xml:space="preserve">{xml_text(mark.text)}</text>')
 
 
-def _text(written: str) -> str:
+def xml_text(text: str) -> str:
     """Safe inside an element and inside a quoted attribute of XML 1.0."""
-    return escape("".join(char if _xml_allows(char) else "\ufffd" for char in written.translate(_BIDI)), quote=True)
+    return escape("".join(char if _xml_allows(char) else "\ufffd" for char in text.translate(_BIDI)), quote=True)
 
 
 def _xml_allows(char: str) -> bool:

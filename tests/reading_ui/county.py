@@ -50,7 +50,7 @@ class County:
     def study(self, site: str = "QS", *, patient: str = "张建国", number: str = "", modality: str = "CT", body_part: str = "CHEST", slices: int = 4,
               missing: tuple[int, ...] = (), kind: str = "image", summary: str = "", urgency: str = "routine", flags: dict | None = None,
               files: list[bytes] | None = None, description: str = "", problems: list | None = None, sex: str = "M", age: str = "062Y", pixels: bool = False,
-              analysis: dict | None = None, name_unsure: bool = False, told: bool = True, sop_class: str = "") -> int:
+              analysis: dict | None = None, name_unsure: bool = False, told: bool = True, sop_class: str = "", study_at: str = "2026-03-02T09:14:00") -> int:
         """One study, arrived, closed, prepared and in the queue. Returns its id."""
         self.made += 1
         uid, number = f"1.2.826.0.1.{self.made}", number or f"{site}{2026000 + self.made}"
@@ -63,7 +63,7 @@ class County:
             facts = InstanceFacts(
                 kind, "csv" if kind == "ecg" else "dicom", uid, f"{uid}.1", f"{uid}.1.{at + 1}", patient=PatientFacts(number, patient, patient, name_unsure, sex, "", age),
                 modality=modality, body_part=body_part, study_description=description, series_description=description, instance_number=at + 1, position_mm=at * 5.0 if modality == "CT" else None,
-                study_at="2026-03-02T09:14:00", accession_number=f"A{self.made:05d}", expected_in_series=slices if told else None, sop_class=sop_class,
+                study_at=study_at, accession_number=f"A{self.made:05d}", expected_in_series=slices if told else None, sop_class=sop_class,
                 declared={"rate_hz": "500", "unit": "uV"} if kind == "ecg" else {})
             taken = intake.take(self.hub, self.devices[site], stored, facts)
         study_id = taken.study_id

@@ -16,6 +16,7 @@ ACCESS = {
     "worklist.urgency": "clinic reader reviewer", "worklist.close_critical": READERS,
     "studies.page": "clinic reader reviewer", "studies.key_images": "clinic reader reviewer", "studies.key_image": "clinic reader reviewer",
     "studies.add_key_image": READERS, "ecgs.page": "clinic reader reviewer", "ecgs.sheet": "clinic reader reviewer",
+    "ecgs.comparison": "clinic reader reviewer", "ecgs.beats": "clinic reader reviewer", "ecgs.as_dicom": "clinic reader reviewer",
     "reports.draft": READERS, "reports.save": READERS, "reports.submit": READERS, "reports.sign_alone": READERS,
     "reports.sign": "reviewer", "reports.send_back": "reviewer", "reports.countersign": "reviewer", "reports.bounce": READERS,
     "reports.requeue": READERS, "reports.amend": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
