@@ -63,6 +63,8 @@ class Settings:
     largest_object_mb: int = _setting(4096, "largest DICOM object taken in, MB", 1, 65536)
     largest_ecg_mb: int = _setting(64, "largest ECG upload taken in, MB", 1, 1024)
     free_space_floor_mb: int = _setting(512, "free disk space below which the doors refuse, MB", 0, 10**7)
+    fixity_mb_per_minute: int = _setting(300, "stored files that are read back and hashed again in the background, MB a minute; 0: none", 0, 100_000)
+    fixity_days: int = _setting(30, "days from the beginning of one round over all stored files to the next", 1, 3650)
     delivery_give_up_hours: int = _setting(72, "hours after which an undelivered report is shown as overdue", 1, 720)
     job_lease_s: float = _setting(45.0, "seconds until the job of a vanished worker is given to another", 1, 3600)
     job_tries: int = _setting(6, "tries of a job before it is shown as failed", 1, 50)

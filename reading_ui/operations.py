@@ -5,7 +5,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from hub import health
 from hub.errors import HubError
-from hub.flow import administration
+from hub.flow import administration, fixity
 from hub.model.lifecycle import DELIVERY, JOB, STUDY
 from reading_ui import wording
 from reading_ui.errors import status_of
@@ -48,11 +48,12 @@ def _page(trouble: str = "") -> str:
 
 def _present() -> dict:
     hub, actor = the_hub(), the_actor()
-    numbers = administration.overview(hub, actor)
-    waits = {"callers": numbers["callers"], "held": numbers["held"], "jobs": numbers["jobs"].get("failed", 0),
+    numbers, damaged = administration.overview(hub, actor), fixity.damaged(hub, actor)
+    waits = {"damage": len(damaged), "callers": numbers["callers"], "held": numbers["held"], "jobs": numbers["jobs"].get("failed", 0),
              "deliveries": sum(numbers["deliveries"].get(state, 0) for state in STUCK_DELIVERIES)}
     return {
         "waits": waits, "waiting": sum(waits.values()), "health": health.check(hub), "numbers": numbers, "failed": administration.failed_jobs(hub, actor),
+        "damaged": damaged, "fixity": fixity.last_round(hub, actor),
         "columns": (("studies", _in_order(STUDY_STATES, STUDY.states)), ("jobs", _in_order(JOB_STATES, JOB.states)),
                     ("deliveries", _in_order(DELIVERY_STATES, DELIVERY.states))),
         "now": hub.now(), "w": wording}

@@ -40,6 +40,8 @@ OUTCOMES: Words = {
     "delivered": ("送达", "delivered"), "failed": ("失败，自动重试", "failed, tried again"), "refused": ("被拒收", "refused"),
     "unknown": ("结果未知", "outcome unknown"),
 }
+FIXITY_SOURCES: Words = {"instance": ("原始文件", "original"), "held": ("隔离文件", "held file"), "report": ("报告 PDF", "report PDF"), "artifact": ("处理结果", "prepared file")}
+DAMAGES: Words = {"changed": ("内容损坏", "changed"), "missing": ("文件丢失", "missing")}
 HEALTH: Words = {"database": ("数据库", "database"), "files": ("文件存储", "file store"), "redis": ("任务队列（Redis）", "job queue (Redis)")}
 HEALTH_STATES: Words = {
     "ok": ("正常", "ok"), "away": ("暂时连接不上，收图不受影响，处理会延后", "away: intake goes on, preparation waits"),

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from hub.cli import opened, settings_of
+from hub.cli import NO, opened, settings_of
 from hub.context import open_hub
 from hub.flow import administration, intake
+from hub.flow.fixity import check_everything, damaged
 from hub.model.access import SYSTEM
 from hub.queue import redis
 from hub.settings import Settings
@@ -64,6 +65,22 @@ def restore(context, file: Path) -> None:
         total = archive.read(hub.engine, hub.settings.folder, file,
                              lambda done, of: progress.update(task, completed=done, total=of))
     click.echo(f"{total} files <- {file}")
+
+
+@click.command()
+@click.pass_context
+def fixity(context) -> None:
+    """Read back every stored file now and compare it with its SHA-256. Exit code 1 when one is damaged or missing."""
+    with opened(context) as hub:
+        with Progress() as progress:
+            task = progress.add_task("校验 fixity", total=None)
+            checked = check_everything(hub, lambda done, of: progress.update(task, completed=done, total=max(done, of)))
+        click.echo(f"{checked.files} files, {checked.bytes / 1e6:.0f} MB")
+        broken = damaged(hub, SYSTEM)
+    for row in broken:
+        click.echo(f"{row.what}  {row.sha256}  {row.source} {row.source_id}  study {row.study_id or '-'}  {row.site_name or ''} {row.device_name or ''}")
+    if broken:
+        raise click.exceptions.Exit(NO)
 
 
 @click.command()

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from threading import Event
 from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import completion, critical, dispatch, worklist
+from hub.flow import completion, critical, dispatch, fixity, worklist
 from hub.queue.runner import Dispatcher
 
 log = logging.getLogger("hub.scheduler")
 ABANDONED_S = 24 * 3600
+FIXITY_PACE_S = 5
 
 
 def sweeps(hub: Hub) -> list:
@@ -21,11 +23,17 @@ def sweeps(hub: Hub) -> list:
         (0.2, "hand over jobs", dispatcher.hand_over),
         (0.5, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
         (5, "recover forgotten jobs", dispatcher.recover),
+        (FIXITY_PACE_S, "hash stored files again", lambda: _check_fixity(hub)),
         (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
     ]
+
+
+def _check_fixity(hub: Hub) -> None:
+    if hub.settings.fixity_mb_per_minute:
+        fixity.check_some(hub, hub.settings.fixity_mb_per_minute * 1_000_000 * FIXITY_PACE_S // 60, timedelta(days=hub.settings.fixity_days))
 
 
 def run_forever(hub: Hub, stop: Event) -> None:

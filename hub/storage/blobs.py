@@ -18,6 +18,7 @@ from hub.errors import NotFound, OutOfSpace
 from hub.model.arrival import StoredFile
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+PIECE = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -69,6 +70,23 @@ class Blobs:
     def read(self, sha256: str) -> bytes:
         with self.open(sha256) as file:
             return file.read()
+
+    def fixity(self, sha256: str) -> tuple[str, int]:
+        """Hashes a blob again: ("intact", "changed" or "missing", bytes that were read). A file that the disk cannot
+        give back is "changed"."""
+        counted, size = hashlib.sha256(), 0
+        try:
+            with self.path(sha256).open("rb", buffering=0) as file:
+                while piece := file.read(PIECE):
+                    counted.update(piece)
+                    size += len(piece)
+        except FileNotFoundError:
+            return "missing", 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return "changed", size
+        return "intact" if counted.hexdigest() == sha256 else "changed", size
 
     def make_lasting(self, folder: Path) -> None:
         """Makes a folder whose entry survives a power cut, whoever else is making it at this moment."""

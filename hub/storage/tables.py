@@ -181,6 +181,16 @@ critical = Table(
     _text("read_back_by", 64), _when("read_back_at", nullable=True), _text("closed_by", 64),
     _when("closed_at", nullable=True))
 
+fixity_round = Table(
+    "fixity_round", metadata, _id(), _text("source", 16), Column("after_id", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False), Column("bytes", BigInteger, nullable=False), _when("began_at"),
+    _when("ended_at", nullable=True))
+
+damage = Table(
+    "damage", metadata, _id(), _text("sha256", 64, unique=True), _text("source", 16),
+    Column("source_id", BigInteger, nullable=False), _ref("study_id", "study", index=True), _text("what", 16),
+    _when("found_at"), _when("mended_at", nullable=True))
+
 job = Table(
     "job", metadata, _id(), _text("kind", 32), Column("args", JSON, nullable=False), _text("key", 128),
     _text("state", 16), Column("tries", Integer, nullable=False, default=0), _when("created_at"), _when("due_at"),

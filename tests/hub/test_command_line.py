@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from hub import cli
 from hub.context import open_hub
-from hub.flow import dispatch
+from hub.flow import dispatch, intake
 from hub.flow.administration import verify_audit
 from hub.settings import load
 from hub.storage.tables import account, device, site
@@ -140,3 +140,13 @@ def test_settings_are_printed_with_their_values(hub_command, monkeypatch):
     monkeypatch.setenv("HUB_WORKERS", "7")
     code, out, _ = hub_command("settings")
     assert code == 0 and "workers = 7" in out
+
+
+def test_fixity_counts_the_files_and_says_no_when_one_is_damaged(hub_command, opened):
+    kept = opened.blobs.keep(b"an original")
+    intake.quarantine(opened, None, "dicom", (kept,), "unparsable")
+    code, out, _ = hub_command("fixity")
+    assert code == 0 and "1 files" in out
+    opened.blobs.path(kept.sha256).write_bytes(b"an originaX")
+    code, out, _ = hub_command("fixity")
+    assert code == 1 and "changed" in out and kept.sha256 in out

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hub.flow import administration, dispatch, intake, jobs, reporting
+from hub.flow import administration, dispatch, fixity, intake, jobs, reporting, studies
 from hub.model.access import SYSTEM
 from hub.queue import outbox
 from tests.reading_ui.house import opened
@@ -138,3 +138,19 @@ def test_the_desks_speak_english_when_asked(house):
             assert words in house.admin.get(path).text, path
     finally:
         house.admin.post("/language", language="zh")
+
+
+def test_a_damaged_file_is_shown_with_whom_to_call_and_on_the_study_itself(house):
+    study_id = house.county.study("QS", patient="坏盘", slices=3)
+    row = studies.instances_of(house.hub, study_id)[1]
+    path = house.hub.blobs.path(row.sha256)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    fixity.check_everything(house.hub, lambda done, of: None)
+    page = house.admin.get("/operations").text
+    assert row.sha256[:16] in page and "内容损坏" in page and "0871-6802 1120" in page
+    assert "原始文件损坏" in house.enter("chen").get(f"/studies/{study_id}").text
+    path.write_bytes(whole)
+    fixity.check_some(house.hub, 0)
+    assert row.sha256[:16] not in house.admin.get("/operations").text
+    assert "原始文件损坏" not in house.enter("chen").get(f"/studies/{study_id}").text
