@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from ecg.interpret.conditions import Condition, parse
 from ecg.interpret.critical import CriticalPack, CriticalRule
-from ecg.interpret.engine import Rule, RuleTable
+from ecg.interpret.engine import Rule, RuleTable, Score
 
 TABLES = ("rules_rhythm.toml", "rules_conduction.toml", "rules_shape.toml", "rules_summary.toml")
 PACKS = {"national": "critical_national.toml", "shanxi": "critical_shanxi.toml"}
@@ -20,7 +20,8 @@ def rules() -> RuleTable:
     return RuleTable(f"ecg-rules {books[0]['version']}", tuple(
         Rule(row["id"], row["code"], row["topic"], row["zh"], row["en"], *_conditions(row), tuple(row.get("evidence", ())),
              tuple(row.get("leads", ())), row["source"], row.get("abnormal", True))
-        for book in books for row in book["rule"]))
+        for book in books for row in book["rule"]), tuple(
+        Score(row["id"], tuple(row["terms"].items()), row["source"]) for book in books for row in book.get("score", ())))
 
 
 @cache

@@ -2,10 +2,11 @@
 
 Rules are asked in the order of their table, so a rule may build on those before it (``rule:id``). A rule
 whose facts are missing stays silent; what could not be judged for want of leads or quality is said in one
-statement of its own.
+statement of its own. A score adds weighted facts to one number that rules may ask for.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..findings import Statement
@@ -37,11 +38,26 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Score:
+    """A weighted sum of facts under the name ``id``, unknown where one of them is; ``source``: where the weights come from."""
+
+    id: str
+    terms: tuple[tuple[str, float], ...]
+    source: str
+
+    def of(self, values: Mapping[str, float | None]) -> float | None:
+        """The sum on these facts."""
+        parts = [(weight, values[name]) for name, weight in self.terms]
+        return None if any(value is None for _, value in parts) else sum(weight * value for weight, value in parts)
+
+
+@dataclass(frozen=True)
 class RuleTable:
     """All rules in the order in which they are asked; ``version`` is named in every statement."""
 
     version: str
     rules: tuple[Rule, ...]
+    scores: tuple[Score, ...] = ()
 
 
 def state(facts: Facts, table: RuleTable) -> tuple[tuple[Statement, ...], frozenset[str]]:
@@ -49,6 +65,7 @@ def state(facts: Facts, table: RuleTable) -> tuple[tuple[Statement, ...], frozen
     spoken: dict[str, Rule] = {}
     said: list[Statement] = []
     values = dict(facts.values, abnormal=0.0)
+    values.update({score.id: score.of(facts.values) for score in table.scores})
     for rule in table.rules:
         if rule.topic in facts.withheld:
             continue

@@ -6,21 +6,23 @@ topics are withheld, with the reason, where leads, electrodes or noise do not al
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 
 from ..findings import Analysis
 from ..recording import STANDARD_LEADS, Recording
+from .infarction_facts import infarction_facts
 from .lead_values import LeadValues
 from .rhythm_facts import rhythm_facts
 from .shape_facts import shape_facts
 from .st_facts import st_facts
 
-LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "p": ("P", "ms"), "qrs": ("QRS", "ms"), "qt": ("QT", "ms"),
+LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "pr_leads": ("单导联 PR 中位数", "ms"), "p": ("P", "ms"), "qrs": ("QRS", "ms"), "qt": ("QT", "ms"),
           "qtc": ("QTc", "ms"), "qrs_axis": ("QRS 电轴", "°"), "p_axis": ("P 电轴", "°"), "rr_max": ("最长 RR", "ms"),
           "pause": ("停搏", "ms"), "irregularity": ("RR 变化", "%"), "p_likeness": ("P 波一致性", ""),
           "ventricular_beats": ("室性早搏", "个"), "atrial_beats": ("房性早搏", "个"), "ventricular_run": ("连续室性", "个"),
           "ventricular_run_rate": ("室性心率", "/min"), "atrial_rate": ("心房率", "/min"), "free_p": ("未下传 P 波", "个"),
           "flutter_rate": ("扑动波", "/min"), "sokolow": ("SV1+RV5/6", "mV"), "cornell": ("RaVL+SV3", "mV"),
-          "peguero": ("最深 S+SV4", "mV"), "calm_share": ("静息占比", "%"), "coupling": ("最短联律间期", "ms"),
+          "peguero": ("最深 S+SV4", "mV"), "calm_share": ("静息占比", "%"), "coupling": ("最短联律间期", "ms"), "large_rate": ("大波频率", "/min"),
           "largest_t": ("T 最高", "mV"), "lowest_limb": ("肢导最大 QRS", "mV"), "lowest_chest": ("胸导最大 QRS", "mV"),
           "largest_qrs": ("最大 QRS", "mV"), "rr_spread": ("RR 差", "ms")}
 SCALED = {"mV": 0.001, "%": 100.0}
@@ -29,6 +31,7 @@ WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitud
          "q_duration": "Q", "r_duration": "R", "s_duration": "S", "r_peak_time": "R 峰时", "st_j20": "ST"}
 SURE_SWAP = 0.8                # an exchange of chest leads less sure than this does not silence infarction
 MOST_OF_RR = 0.80
+WAVE_TOPICS = ("axis", "voltage", "hypertrophy", "infarction", "st_t", "conduction", "summary", "qt")
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
 
@@ -70,12 +73,14 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
     rate = values.get("heart_rate")
     values["qtc"] = values["qtc_fridericia"]
+    values["pr_leads"] = _middle(leads, "pr_interval")
     if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:
         values["qtc"] = None                # T runs into the next P: its end cannot be told
     values.update(rhythm_facts(recording, analysis, values))
     groups: dict[str, tuple[str, ...]] = {}
     notes: dict[str, str] = {}
-    shape_facts(leads, values, groups, notes)
+    shape_facts(leads, values)
+    infarction_facts(leads, values, groups, notes)
     st_facts(leads, values, groups, notes)
     for lead in STANDARD_LEADS:
         for wave in WAVES:
@@ -89,6 +94,12 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     values["standard_leads"] = float(all(lead in recording.leads and lead not in analysis.quality.leads_off for lead in STANDARD_LEADS))
     recorded = tuple(lead for lead in recording.leads if lead not in analysis.quality.leads_off)
     return Facts(values, groups, notes, withheld, recorded)
+
+
+def _middle(leads: LeadValues, name: str) -> float | None:
+    """The median of a measurement over the standard leads that have it."""
+    found = [value for value in (leads.value(lead, name) for lead in STANDARD_LEADS) if value]
+    return float(median(found)) if found else None
 
 
 def _withheld(recording: Recording, analysis: Analysis, values: dict[str, float | None]) -> dict[str, str]:
@@ -109,6 +120,8 @@ def _withheld(recording: Recording, analysis: Analysis, values: dict[str, float 
         found.update(dict.fromkeys(("st_t", "infarction", "summary"), "信号质量差，未评估 ST-T 与心肌梗死"))
     if values["child"]:
         found.update(dict.fromkeys(("axis", "hypertrophy", "infarction", "st_t", "summary"), "儿童心电图，成人标准不适用，仅评估节律与传导"))
+    if values["large_rate"] is not None:
+        found.update(dict.fromkeys(WAVE_TOPICS, "大小两种波被计为心搏，未评估波形"))
     if not analysis.beats:
-        found.update(dict.fromkeys(("axis", "voltage", "hypertrophy", "infarction", "st_t", "conduction", "summary", "qt"), "未检出心搏"))
+        found.update(dict.fromkeys(WAVE_TOPICS, "未检出心搏"))
     return found

@@ -16,6 +16,7 @@ class LeadValues:
                               for name, one in found.items()}
                        for lead, found in analysis.lead_measurements.items()}
         for lead in self._leads.values():
+            lead["r2_seen"] = lead.get("r2_amplitude")
             _drop_what_is_st(lead)
 
     def value(self, lead: str, name: str) -> float | None:

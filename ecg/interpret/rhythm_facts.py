@@ -9,6 +9,7 @@ from ..measure.chaos import chaos_of
 from ..measure.ectopy import ectopic_beats, usual_intervals
 from ..measure.pacing import spikes_before
 from ..measure.strip import Strip, strip_of
+from ..measure.two_sizes import rate_of_large_beats
 from ..recording import Recording
 
 SLUR = (0.10, 0.35)            # speed of the first 30 ms as a share of the fastest
@@ -27,6 +28,7 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
     found.update(calm_share=order.calm_share if order else None, leakage=order.leakage if order else None,
                  repeats=order.repeats if order else None, main_hz=order.main_hz if order else None,
                  strip_size=order.size_uv if order else None)
+    found["large_rate"] = rate_of_large_beats(strip) if strip is not None else None
     ectopy = ectopic_beats(beats, rate)
     r_ms = np.array([beat.r for beat in beats], dtype=float) / rate * 1000.0
     interval = np.diff(r_ms)

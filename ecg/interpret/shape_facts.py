@@ -1,38 +1,34 @@
-"""Facts about the shape of QRS and P: bundle branches, fascicles, voltages, Q waves, progression of R."""
+"""Facts about the shape of QRS and P: bundle branches, fascicles, voltages, atria."""
 from __future__ import annotations
-
-import math
 
 from ..recording import STANDARD_LEADS
 from .lead_values import LeadValues
 
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
-INFERIOR, LATERAL, ANTERIOR = ("II", "III", "aVF"), ("I", "aVL", "V5", "V6"), ("V1", "V2", "V3", "V4")
 
 
-def shape_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None:
-    """Adds the shape facts to ``values``, their leads to ``groups``, their evidence to ``notes``."""
+def shape_facts(leads: LeadValues, values: dict) -> None:
+    """Adds the shape facts to ``values``."""
     _bundles(leads, values)
     _voltages(leads, values)
     _atria(leads, values)
-    _infarction(leads, values, groups, notes)
 
 
 def _bundles(leads: LeadValues, values: dict) -> None:
     if not leads.all_there("I", "V1", "V6"):
-        values.update(dict.fromkeys(("rbbb_v1", "rbbb_s", "lbbb_v1", "lbbb_lateral"), None))
+        values.update(dict.fromkeys(("rbbb_v1", "rbbb_s", "rsr_v1", "lbbb_v1", "lbbb_lateral"), None))
     else:
         r, s, r2 = leads.value("V1", "r_amplitude"), -leads.value("V1", "s_amplitude"), leads.value("V1", "r2_amplitude")
         late_r = leads.r("V1") >= 200 and (leads.value("V1", "r_peak_time") or 0) >= 45 and s < 0.5 * leads.r("V1")
         values["rbbb_v1"] = float((r2 >= 100 and r2 >= 0.5 * r) or late_r)
-        values["rbbb_r2"] = float(r2 >= 60 or late_r)
+        seen, level = leads.value("V1", "r2_seen") or 0.0, max(leads.value("V1", "st_j") or 0.0, 0.0)
+        values["rsr_v1"] = float(late_r or (seen >= 100 and seen >= level + 35))
         width = {lead: leads.value(lead, "s_duration") or 0.0 for lead in ("I", "V6")}
         values["rbbb_s"] = float(any(width[lead] >= 38 and leads.s(lead) >= 50 for lead in width))
         values["lbbb_v1"] = float(leads.s("V1") >= 3 * leads.r("V1") and leads.s("V1") >= 300 and r2 < 60)
         values["lbbb_lateral"] = float(any(leads.r(lead) >= 300 and leads.q(lead) < 40 and leads.s(lead) < 0.5 * leads.r(lead)
                                            and (leads.value(lead, "r_peak_time") or 0) >= 50 for lead in ("I", "V5", "V6", "aVL")))
-    values.setdefault("rbbb_r2", values["rbbb_v1"])
     if not leads.all_there("I", "II", "III", "aVL", "aVF"):
         values.update(dict.fromkeys(("lafb_shape", "lpfb_shape"), None))
         return
@@ -71,48 +67,3 @@ def _atria(leads: LeadValues, values: dict) -> None:
     values["p_ii"] = leads.value("II", "p_amplitude") if there else None
     values["p_v1"] = leads.value("V1", "p_amplitude") if there else None
     values["p_ii_ms"] = leads.value("II", "p_duration") if there else None
-
-
-def _infarction(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None:
-    """Q waves after the Fourth Universal Definition of MI (2018), table 4, and scores of R, Q and T together."""
-    there = leads.all_there(*STANDARD_LEADS)
-    names = ("q_inferior", "q_anterior", "q_lateral", "inferior_score", "anterior_score", "r_loss")
-    if not there:
-        values.update(dict.fromkeys(names, None))
-        return
-    q = {lead: _pathological(leads, lead) for lead in STANDARD_LEADS}
-    for name, area in (("q_inferior", INFERIOR), ("q_lateral", LATERAL), ("q_anterior", ("V1", "V2", "V3", "V4", "V5"))):
-        have = tuple(lead for lead in area if q[lead] and (name != "q_lateral" or leads.q(lead) >= 0.25 * leads.r(lead)))
-        groups[name] = have
-        values[name] = float(_neighbours(have, area) if name != "q_lateral" else len(have) >= 2)
-        notes[name] = "，".join(f"{lead} Q {leads.q_ms(lead):.0f} ms {leads.q(lead) / 1000:.2f} mV" for lead in have)
-    values["q_anterior"] = float(values["q_anterior"] and any(q[lead] for lead in ("V2", "V3", "V4")))
-    ratios = sum(min(leads.q(lead) / max(leads.r(lead), 50.0), 1.5) for lead in INFERIOR)
-    values["inferior_score"] = ratios + 0.3 * (leads.t("II") < 80.0) + 0.3 * (leads.t("aVF") < 0.0)
-    r = {lead: leads.r(lead) for lead in CHEST}
-    values["r_loss"] = float(r["V3"] < 300 and r["V2"] < 300)
-    small = sum(math.log(350.0 / (r[lead] + 40.0)) for lead in ("V2", "V3", "V4"))
-    values["anterior_score"] = (small - 0.5 * _within(leads.t("V3") / 300.0) - 0.5 * _within(leads.t("V4") / 300.0)
-                                + 0.7 * sum(leads.q(lead) > 30.0 for lead in ("V2", "V3", "V4")))
-    groups["inferior_score"], groups["anterior_score"] = INFERIOR, ANTERIOR
-    notes["inferior_score"] = "，".join(f"{lead} Q {leads.q_ms(lead):.0f} ms" for lead in INFERIOR if leads.q(lead))
-    notes["anterior_score"] = "，".join(f"{lead} R {r[lead] / 1000:.2f} mV" for lead in ANTERIOR)
-
-
-def _pathological(leads: LeadValues, lead: str) -> bool:
-    if lead in ("V2", "V3"):
-        return leads.is_qs(lead) or (leads.q_ms(lead) >= 20 and leads.q(lead) >= 50)
-    if lead in ("aVR", "V1"):
-        return lead == "V1" and leads.is_qs(lead)
-    return leads.is_qs(lead) or (leads.q_ms(lead) >= 30 and leads.q(lead) >= 100)
-
-
-def _within(value: float) -> float:
-    return max(-2.0, min(2.0, value))
-
-
-def _neighbours(have: tuple[str, ...], order: tuple[str, ...]) -> bool:
-    place = [order.index(lead) for lead in have]
-    if order == INFERIOR:
-        return len(have) >= 2
-    return any(b - a == 1 for a, b in zip(place, place[1:]))

@@ -2,7 +2,10 @@
 
 Limits of elevation at J: Fourth Universal Definition of MI (2018), table 1 and text: 0.1 mV in two contiguous
 leads, in V2-V3 0.2 mV for men from 40, 0.25 mV below 40, 0.15 mV for women. The level is taken 20 ms after J,
-where the end of the QRS no longer counts.
+where the end of the QRS no longer counts; in leads of a tall R (V4-V6) at J itself, if most of it stays 20 ms later.
+Where the voltages are those of hypertrophy, V1-V3 count only from a quarter of their S: Armstrong 2012, Am J
+Cardiol 110:977. Beside a bundle branch block: Sgarbossa 1996, NEJM 334:481, and the ratio of Smith 2012, Ann Emerg
+Med 60:766.
 """
 from __future__ import annotations
 
@@ -13,12 +16,16 @@ TERRITORIES = {"inferior": ("II", "III", "aVF"), "anterior": ("V1", "V2", "V3", 
 CIRCLE = (("V1", "V2", "V3", "V4", "V5", "V6"), ("aVL", "I", "II", "aVF", "III"))
 DEPRESSION_UV = -50.0
 INVERSION_UV = -100.0
+STAYS = 0.6                    # of the limit, 20 ms after J
+SLIGHT_UV = 95.0               # in one lead of V4-V5: not more than 0.1 mV is usual there
+ARMSTRONG_RATIO, SMITH_RATIO = 0.25, 0.25
 
 
 def st_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None:
     """Adds ST and T facts to ``values``, their leads to ``groups``, their evidence to ``notes``."""
     limit = elevation_limits(values["age"], bool(values["female"]))
-    up = tuple(lead for lead in limit if leads.st(lead) >= limit[lead])
+    large = (values.get("voltage_count") or 0) >= 1
+    up = tuple(lead for lead in limit if _raised(leads, lead, limit[lead]) and not (large and _of_hypertrophy(leads, lead)))
     higher = tuple(lead for lead in limit if leads.st(lead) >= 1.5 * limit[lead])
     down = tuple(lead for row in CIRCLE for lead in row if leads.st(lead, "st_j60") <= DEPRESSION_UV and leads.st(lead) <= 0.5 * DEPRESSION_UV)
     deep = tuple(lead for lead in down if leads.st(lead, "st_j60") <= -100)
@@ -31,6 +38,9 @@ def st_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None
     for name, area in TERRITORIES.items():
         inside = neighbours(tuple(lead for lead in area if lead in up)) if name != "lateral" else tuple(lead for lead in area if lead in up)
         _group("ste_" + name, inside if len(inside) >= 2 else (), leads, values, groups, notes)
+    slight = tuple(lead for lead in ("V4", "V5") if min(leads.st(lead, "st_j"), leads.st(lead)) >= SLIGHT_UV and leads.r(lead) > leads.s(lead))
+    _group("ste_slight", slight, leads, values, groups, notes)
+    values["ste_slight"] = float(bool(slight))
     values["std_count"] = float(len(down))
     values["std_front"] = float(sum(leads.st(lead) <= -80 and leads.t(lead) > 0 for lead in ("V1", "V2", "V3")) >= 2)
     values["st_avr"] = leads.value("aVR", "st_j20")
@@ -51,8 +61,22 @@ def st_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None
                                  or leads.st("V2") >= 200 and leads.st("V2", "st_j80") < leads.st("V2") and leads.t("V2") < 0)
     against = [lead for lead in CIRCLE[0] + CIRCLE[1] if leads.st(lead) >= 100 and leads.r(lead) > leads.s(lead)]
     below = [lead for lead in ("V1", "V2", "V3") if leads.st(lead) <= -100]
-    groups["sgarbossa"] = tuple(against + below)
-    values["sgarbossa"], notes["sgarbossa"] = float(bool(against or below)), _shown(leads, groups["sgarbossa"], "st_j20", "ST")
+    beyond = [lead for lead in CIRCLE[0] + CIRCLE[1] if leads.s(lead) > leads.r(lead)
+              and leads.st(lead) >= max(100.0, SMITH_RATIO * leads.s(lead))]
+    groups["sgarbossa"] = tuple(dict.fromkeys(against + below + beyond))
+    values["sgarbossa"] = float(bool(groups["sgarbossa"]))
+    notes["sgarbossa"] = _shown(leads, groups["sgarbossa"], "st_j20", "ST")
+
+
+def _raised(leads: LeadValues, lead: str, limit_uv: float) -> bool:
+    """Whether the ST segment of a lead is raised: 20 ms after J, in V4-V6 at J where most of it stays."""
+    later = leads.st(lead)
+    return later >= limit_uv or (lead in ("V4", "V5", "V6") and leads.st(lead, "st_j") >= limit_uv and later >= STAYS * limit_uv)
+
+
+def _of_hypertrophy(leads: LeadValues, lead: str) -> bool:
+    """Whether an elevation in V1-V3 is no more than a deep S brings with it."""
+    return lead in ("V1", "V2", "V3") and leads.s(lead) > leads.r(lead) and leads.st(lead) < ARMSTRONG_RATIO * leads.s(lead)
 
 
 def elevation_limits(age: float | None, female: bool) -> dict[str, float]:

@@ -15,7 +15,7 @@ SMALLEST_S = 0.006
 ST_MS = (0, 20, 40, 60, 80)
 VOLTAGES = ("p_amplitude", "q_amplitude", "r_amplitude", "s_amplitude", "r2_amplitude", "s2_amplitude",
             "qrs_peak_to_peak", "t_amplitude", "st_j", "st_j20", "st_j40", "st_j60", "st_j80")
-TIMES = ("p_duration", "q_duration", "r_duration", "s_duration", "r2_duration", "r_peak_time", "qrs_duration")
+TIMES = ("p_duration", "q_duration", "r_duration", "s_duration", "r2_duration", "r_peak_time", "qrs_duration", "pr_interval")
 
 
 def lead_measurements(fiducials: Fiducials, leads: tuple[str, ...], rate_hz: float, off: tuple[str, ...]
@@ -69,12 +69,14 @@ def _one(beat: np.ndarray, own: np.ndarray, overall: np.ndarray, rate_hz: float)
 def _p(found: dict[str, Measured], beat: np.ndarray, own: np.ndarray, rate_hz: float) -> None:
     if not np.isfinite(own[:3]).all():
         found["p_amplitude"] = Measured(None, "uV", "no_p_wave")
-        found["p_duration"] = Measured(None, "ms", "no_p_wave")
+        found["p_duration"] = found["pr_interval"] = Measured(None, "ms", "no_p_wave")
         return
     low, peak, high = own[:3].astype(int)
     line = beat[low] + (beat[high] - beat[low]) * (peak - low) / max(high - low, 1)
     found["p_amplitude"] = _uv(beat[peak] - line)
     found["p_duration"] = _ms(high - low, rate_hz)
+    if np.isfinite(own[3]):
+        found["pr_interval"] = _ms(own[3] - low, rate_hz)
 
 
 def _deflections(found: dict[str, Measured], wave: np.ndarray, rate_hz: float) -> None:
