@@ -1,7 +1,8 @@
 """The worker's door: an ECG study from the hub, its analysis and its drawing back to it.
 
 A study always reaches its reader: a recording that cannot be read or analysed is named in its problems. Of a
-long recording the first minutes are analysed, so that memory stays bounded, and the problems say so.
+long recording the first minutes are measured and the whole is searched for critical rhythms in windows, so that
+memory stays bounded, and the problems say so.
 """
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from ecg.errors import UnreadableRecording
 from ecg.files import open_recording
 from ecg.findings import Analysis
 from ecg.heading import heading_of
+from ecg.long_recordings import clock, search
 from ecg.recording import Recording, SourceFile
 from ecg.render import SheetOptions, compose, svg
 from hub.context import Hub
@@ -24,6 +26,8 @@ from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 LONGEST_S = 300.0      # of a recording are analysed: beyond it memory grows by 80 bytes a sample and lead
 QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
 QUALITY_EN = {"good": "good signal", "usable": "usable signal", "repeat": "please repeat"}
+
+UNSURE_SHOWN = 5         # times of poor stretches that are named
 
 log = logging.getLogger("hub.worker")
 
@@ -79,16 +83,15 @@ def summary_line(analysis: Analysis, language: str = "zh") -> str:
 
 
 def _analysed(hub: Hub, row, problems: list[Problem]) -> tuple[Recording, Analysis] | None:
-    """The recording (of a long one its beginning) and its analysis; None, with the problem named, where there is
+    """The recording (of a long one its beginning, with what the search of the whole found) and its analysis; None, with the problem named, where there is
     none. What may mend by itself (a busy database, a full disk) is left to the next try."""
     try:
         whole = recording_of(hub, row)
         recording = beginning_of(whole, LONGEST_S)
+        analysis = analyse(recording)
         if recording is not whole:
-            minutes = LONGEST_S / 60
-            problems.append(Problem("only_the_beginning", f"记录长 {whole.duration_s / 3600:.1f} 小时，自动分析仅覆盖前 {minutes:.0f} 分钟，其余部分请人工判读。",
-                                    f"the recording lasts {whole.duration_s / 3600:.1f} h; only its first {minutes:.0f} minutes were analysed.", row.id))
-        return recording, analyse(recording)
+            analysis = _searched(whole, analysis, row, problems)
+        return recording, analysis
     except (UnreadableRecording, Permanent) as error:
         problems.append(Problem(error.code, error.zh, error.en, row.id))
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -96,6 +99,22 @@ def _analysed(hub: Hub, row, problems: list[Problem]) -> tuple[Recording, Analys
         problems.append(Problem("not_analysed", "自动分析失败，原始数据完整保留，请人工判读。",
                                 f"this ECG could not be analysed ({type(error).__name__}); its bytes are kept.", row.id))
     return None
+
+
+def _searched(whole: Recording, analysis: Analysis, row, problems: list[Problem]) -> Analysis:
+    """The analysis of the beginning with the critical rhythms of the whole recording in front; says what was not searched."""
+    found = search(whole)
+    minutes, hours, behind = LONGEST_S / 60, whole.duration_s / 3600, found.searched_s / 3600
+    zh = f"记录长 {hours:.1f} 小时：波形测量取自前 {minutes:.0f} 分钟，危急心律已逐段搜索前 {behind:.1f} 小时，其余内容请人工判读。"
+    en = (f"the recording lasts {hours:.1f} h: waves were measured on its first {minutes:.0f} minutes, critical rhythms searched "
+          f"in its first {behind:.1f} h; the rest is to be read by a person.")
+    problems.append(Problem("only_the_beginning", zh, en, row.id))
+    if found.unsure_s:
+        times = "、".join(clock(start_s) for start_s in found.unsure_s[:UNSURE_SHOWN])
+        problems.append(Problem("poor_stretches", f"{len(found.unsure_s)} 段信号差，未能判断有无危急心律（{times} 等），请人工判读。",
+                                f"in {len(found.unsure_s)} stretches (from {times} ...) the signal is too poor to tell a critical rhythm.", row.id))
+    known = {statement.code for statement in analysis.statements if statement.critical}
+    return replace(analysis, statements=tuple(one for one in found.statements if one.code not in known) + analysis.statements)
 
 
 def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis, whose) -> list[NewArtifact]:

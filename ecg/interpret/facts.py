@@ -6,7 +6,6 @@ topics are withheld, with the reason, where leads, electrodes or noise do not al
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import median
 
 from ..findings import Analysis
 from ..recording import STANDARD_LEADS, Recording
@@ -16,7 +15,7 @@ from .rhythm_facts import rhythm_facts
 from .shape_facts import shape_facts
 from .st_facts import st_facts
 
-LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "pr_leads": ("单导联 PR 中位数", "ms"), "p": ("P", "ms"), "qrs": ("QRS", "ms"), "qt": ("QT", "ms"),
+LABELS = {"heart_rate": ("心率", "/min"), "pr": ("PR", "ms"), "pr_leads": ("单导联 PR", "ms"), "p": ("P", "ms"), "qrs": ("QRS", "ms"), "qt": ("QT", "ms"),
           "qtc": ("QTc", "ms"), "qrs_axis": ("QRS 电轴", "°"), "p_axis": ("P 电轴", "°"), "rr_max": ("最长 RR", "ms"),
           "pause": ("停搏", "ms"), "irregularity": ("RR 变化", "%"), "p_likeness": ("P 波一致性", ""),
           "ventricular_beats": ("室性早搏", "个"), "atrial_beats": ("房性早搏", "个"), "ventricular_run": ("连续室性", "个"),
@@ -73,7 +72,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
     rate = values.get("heart_rate")
     values["qtc"] = values["qtc_fridericia"]
-    values["pr_leads"] = _middle(leads, "pr_interval")
+    values["pr_leads"] = _pr_of_leads(leads)
     if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:
         values["qtc"] = None                # T runs into the next P: its end cannot be told
     values.update(rhythm_facts(recording, analysis, values))
@@ -96,10 +95,11 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     return Facts(values, groups, notes, withheld, recorded)
 
 
-def _middle(leads: LeadValues, name: str) -> float | None:
-    """The median of a measurement over the standard leads that have it."""
-    found = [value for value in (leads.value(lead, name) for lead in STANDARD_LEADS) if value]
-    return float(median(found)) if found else None
+def _pr_of_leads(leads: LeadValues) -> float | None:
+    """PR as readers take it, in single leads: the mean over leads, each weighted by the size of its P wave."""
+    found = [(abs(leads.value(lead, "p_amplitude") or 0.0), leads.value(lead, "pr_interval")) for lead in STANDARD_LEADS]
+    found = [(size, pr) for size, pr in found if size and pr]
+    return sum(size * pr for size, pr in found) / sum(size for size, _ in found) if found else None
 
 
 def _withheld(recording: Recording, analysis: Analysis, values: dict[str, float | None]) -> dict[str, str]:

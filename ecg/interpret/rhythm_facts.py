@@ -88,10 +88,10 @@ def _slurred(strip: Strip) -> bool:
 
 
 def _r_on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: float) -> bool:
-    """A ventricular beat whose QRS begins before the end of the T wave of the beat before it."""
+    """A ventricular beat whose QRS begins before the end of the T wave of the plain beat before it."""
     for at in ventricular:
         before, now = beats[at - 1] if at else None, beats[at]
-        if before is None or before.qrs_on is None or qt_ms is None:
+        if before is None or before.qrs_on is None or before.shape != 0 or qt_ms is None:
             continue
         begin = now.qrs_on if now.qrs_on is not None else now.r - int(0.05 * rate_hz)
         if (begin - before.qrs_on) / rate_hz * 1000.0 < ON_T * qt_ms:

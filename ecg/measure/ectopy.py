@@ -6,7 +6,7 @@ II; ANSI/AAMI EC57 (classes N, S, V).
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ WIDE_MS = 110.0
 BLOCKED_MS = 130.0             # plain beats as wide as this: ectopic ones need not be wider
 SHARE_OF_WIDE = 0.85
 NARROWER_MS = 40.0
+SPIKE_MS = 60.0                # a single beat narrower than any QRS is an artefact
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray 
     shape = np.array([beat.shape for beat in beats])
     width = np.array([beat.qrs_off - beat.qrs_on if beat.qrs_on is not None and beat.qrs_off is not None else np.nan
                       for beat in beats]) / rate_hz * 1000.0
+    spike = (np.nan_to_num(width, nan=200.0) < SPIKE_MS) & (np.bincount(shape)[shape] == 1)
+    if spike.any() and count - spike.sum() >= 3:
+        real = np.flatnonzero(~spike)
+        found = ectopic_beats(tuple(beats[at] for at in real), rate_hz, None if likeness is None else likeness[real])
+        return replace(found, **{name: tuple(int(real[at]) for at in getattr(found, name)) for name in ("ventricular", "atrial", "escape")})
     interval = np.diff(r)
     plain = _plain_shape(shape, width)
     other = shape != plain

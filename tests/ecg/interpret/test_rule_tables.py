@@ -4,13 +4,14 @@ import pytest
 from ecg import rulebook
 from ecg.analysis import analyse
 from ecg.interpret.conditions import BadCondition, parse
+from ecg.interpret.engine import Score
 from ecg.interpret.facts import facts_of
 from tests.ecg.built_signals import built
 
 
 def known_facts():
     recording = built()
-    return set(facts_of(recording, analyse(recording)).values) | {"abnormal"}
+    return set(facts_of(recording, analyse(recording)).values) | {"abnormal"} | {score.id for score in rulebook.rules().scores}
 
 
 def conditions(rule):
@@ -28,7 +29,7 @@ def test_the_same_facts_are_there_for_every_kind_of_recording():
     facts = known_facts()
     for recording in (built(leads=("II",)), built(leads=("V1", "V5")), built(seconds=1.5, r_times=[0.7]),
                       built(qrs_uv=0.0, p_uv=0.0, t_uv=0.0, noise_uv=0.1), built(rate=250.0)):
-        assert set(facts_of(recording, analyse(recording)).values) | {"abnormal"} == facts
+        assert set(facts_of(recording, analyse(recording)).values) == facts - {"abnormal"} - {score.id for score in rulebook.rules().scores}
 
 
 def test_rules_refer_only_to_rules_that_exist():
@@ -63,3 +64,14 @@ def test_a_missing_fact_leaves_a_condition_open():
     assert parse("qrs >= 120").holds({"qrs": None}, ()) is None
     assert parse("not paced").holds({"paced": 0.0}, ()) is True
     assert parse("rule:rbbb").holds({}, {"rbbb"}) is True
+
+
+def test_every_score_adds_facts_that_are_made_and_names_where_its_weights_come_from():
+    made = known_facts()
+    for score in rulebook.rules().scores:
+        assert score.source and {name for name, _ in score.terms} <= made
+
+
+def test_a_score_is_unknown_where_one_of_its_facts_is():
+    score = Score("sum", (("q", 2.0), ("r", -1.0)), "")
+    assert score.of({"q": 1.0, "r": 0.5}) == 1.5 and score.of({"q": 1.0, "r": None}) is None

@@ -1,0 +1,63 @@
+"""A dangerous rhythm anywhere in a long recording is found, wherever the windows are cut; a quiet day says nothing."""
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from ecg.long_recordings import OVERLAP_S, WINDOW_S, clock, search
+from ecg.recording import STANDARD_LEADS
+from tests.ecg.built_signals import built, recording
+from tests.ecg.interpret import constructed
+
+RATE = 250.0
+LEADS = ("II", "V1", "V5")
+
+
+def day(minutes, episode=None, at_s=0.0, leads=LEADS):
+    """A quiet rhythm of these minutes with an episode (leads, samples) laid over it at a time."""
+    minute = built(rate=RATE, seconds=60.0, leads=leads, r_times=np.arange(0.5, 60.0, 1.0), noise_uv=5.0)
+    rec = recording(np.tile(minute.samples_uv, minutes), RATE, leads)
+    if episode is not None:
+        first = int(at_s * RATE)
+        rec.samples_uv[:, first:first + episode.shape[1]] = episode
+    return rec
+
+
+@pytest.mark.parametrize("at_s", [400.0, 7 * (WINDOW_S - OVERLAP_S) - 4.0, 7 * (WINDOW_S - OVERLAP_S) + WINDOW_S - 9.0])
+def test_a_long_pause_is_found_wherever_it_stands(at_s):
+    found = search(day(9, np.zeros((3, int(4.2 * RATE))), at_s))
+    assert "PAUSE" in {one.code for one in found.statements}, [(one.code, one.evidence) for one in found.statements]
+    start = (at_s // (WINDOW_S - OVERLAP_S)) * (WINDOW_S - OVERLAP_S)
+    evidence = next(one.evidence for one in found.statements if one.code == "PAUSE")
+    assert clock(start) in evidence or clock(start - WINDOW_S + OVERLAP_S) in evidence
+
+
+def test_a_tachycardia_after_the_first_minutes_is_found():
+    rec = constructed.of_rows(lambda time, lead: sum(constructed.share(lead) * 1400 * (constructed.hump(time - r, -0.08, 0.08)
+                              - 0.5 * constructed.hump(time - r, 0.08, 0.24)) for r in np.arange(0.3, 39.9, 60.0 / 180.0)), seconds=40.0)
+    episode = rec.samples_uv[[rec.leads.index(lead) for lead in LEADS]][:, ::2]
+    assert search(day(9, episode, 430.0)).statements
+
+
+def test_a_quiet_hour_raises_nothing():
+    found = search(day(12))
+    assert found.statements == () and found.unsure_s == () and found.searched_s == pytest.approx(720.0)
+
+
+def test_twelve_leads_are_searched_on_three_without_a_copy_of_the_whole():
+    rec = day(8, leads=STANDARD_LEADS)
+    tracemalloc.start()
+    search(rec)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 0.8 * rec.samples_uv.nbytes
+
+
+def test_a_stretch_of_noise_is_named_and_raises_nothing():
+    noise = 900.0 * np.random.default_rng(3).standard_normal((3, int(55 * RATE)))
+    found = search(day(8, noise, 300.0))
+    assert found.unsure_s
+
+
+def test_a_time_is_written_in_hours_minutes_and_seconds():
+    assert clock(3723.4) == "01:02:03"
