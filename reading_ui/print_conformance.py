@@ -112,7 +112,7 @@ def _ecg() -> list[str]:
             ("upload", f"{limits.largest_ecg_mb} MB by default (`largest_ecg_mb`)"), ("one file", f"{given.MAX_FILE_BYTES // 2**20} MB"),
             ("one XML file", f"{given.MAX_XML_BYTES // 2**20} MB"), ("unpacked", f"{files.MAX_UPLOAD_BYTES // 2**20} MB in {files.MAX_FILES} files"),
             ("samples times leads", f"{given.MAX_VALUES:,}"), ("leads", given.MAX_LEADS), ("rate", f"{given.MIN_RATE_HZ:g} to {given.MAX_RATE_HZ:g} Hz"),
-            ("checked while the sender waits", f"the first {ecg.web.CHECKED_S:g} s"), ("analysed by the worker", f"the first {ecg.jobs.LONGEST_S:g} s"))),
+            ("checked while the sender waits", f"the first {ecg.web.CHECKED_S:g} s"), ("measured by the worker", f"the first {ecg.jobs.LONGEST_S:g} s; critical rhythms are searched in the whole"))),
         "", *_table(("answer", "meaning"), (
             ("201", "stored: receipt with the SHA-256 of every file, quality, summary"), ("200", "the same bytes were stored before; kept once"),
             ("409", "kept beside the first for a person: another version of a UID, or another patient"),

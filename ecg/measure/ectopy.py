@@ -89,13 +89,17 @@ def _plain_shape(shape: np.ndarray, width: np.ndarray) -> int:
 
 
 def usual_intervals(interval_ms: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """The usual interval around each interval: the running median over nine, of dominant beats where there are enough."""
+    """The usual interval around each interval: the running median over seventeen, of dominant beats where there are
+    enough. A long run of other beats does not make its own rhythm the usual one."""
     plain = (shape[:-1] == 0) & (shape[1:] == 0)
     source = interval_ms[plain] if plain.sum() >= 3 else interval_ms
     if len(interval_ms) <= 24:
         return np.full(len(interval_ms), float(np.median(source)))
-    padded = np.pad(interval_ms, 8, mode="reflect")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 17), axis=1)
+    place = np.flatnonzero(plain) if len(source) < len(interval_ms) else np.arange(len(interval_ms))
+    if len(place) < 9:
+        return np.full(len(interval_ms), float(np.median(source)))
+    padded = np.pad(source, 8, mode="reflect")
+    return np.interp(np.arange(len(interval_ms)), place, np.median(np.lib.stride_tricks.sliding_window_view(padded, 17), axis=1))
 
 
 def _longest_run(ventricular: np.ndarray, r_ms: np.ndarray) -> tuple[int, float | None]:

@@ -11,7 +11,7 @@ from hub.errors import Retryable
 from hub.flow import completion
 from hub.flow.jobs import perform
 from hub.storage.tables import artifact, critical
-from tests.ecg.built_signals import built
+from tests.ecg.built_signals import built, recording
 from tests.ecg.cart import DECLARED, csv_of, resting, wfdb_pair
 from tests.ecg.interpret import constructed
 from tests.hub.arrivals import ecg_facts, reading_of, rows, send, study_row
@@ -139,6 +139,20 @@ def test_of_a_long_recording_the_first_minutes_are_analysed_and_the_reader_is_to
     prepare(hub, study_id)
     assert [p["code"] for p in study_row(hub, study_id).problems] == ["only_the_beginning"]
     assert 55 <= len(analysis_of(hub, study_id)["beats"]) <= 61
+
+
+def test_a_tachycardia_after_the_first_minutes_of_a_long_recording_opens_an_alert(hub, closed, monkeypatch):
+    monkeypatch.setattr(jobs, "LONGEST_S", 60.0)
+    minute = built(rate=250.0, seconds=60.0, leads=("II", "V1", "V5"), r_times=np.arange(0.5, 60.0, 1.0), noise_uv=5.0)
+    rows_uv = np.tile(minute.samples_uv, 3)
+    episode = constructed.ventricular_tachycardia()
+    rows_uv[:, 31000:33500] = episode.samples_uv[[1, 6, 10]][:, ::2]
+    study_id = closed(csv_of(recording(rows_uv, 250.0, minute.leads)), rate_hz="250", unit="uV")
+    prepare(hub, study_id)
+    assert rows(hub, critical, critical.c.study_id == study_id) and study_row(hub, study_id).urgency == "emergency"
+    first = analysis_of(hub, study_id)["statements"][0]
+    assert first["critical"] and "00:01:44" in first["evidence"]
+    assert "only_the_beginning" in [p["code"] for p in study_row(hub, study_id).problems]
 
 
 def test_the_beginning_of_a_recording_does_not_hold_the_rest_in_memory():
