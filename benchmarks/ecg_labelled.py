@@ -25,7 +25,8 @@ PTBXL_JUDGES = frozenset({*PTBXL.values(), "anterior MI", "inferior MI", "STE/MI
 
 @dataclass(frozen=True)
 class Labelled:
-    """One record with what its database says about it; ``judged``: the labels the database would have given."""
+    """One record with what its database says about it; ``judged``: the labels the database would have given; ``doubtful``:
+    labels of which it is not even half sure (PTB-XL: a likelihood of 15 or 35); ``patient``: one word per patient."""
 
     source: str
     name: str
@@ -33,6 +34,8 @@ class Labelled:
     labels: frozenset[str]
     judged: frozenset[str]
     words: str
+    doubtful: frozenset[str] = frozenset()
+    patient: str = ""
 
 
 def ptbxl() -> Iterator[Labelled]:
@@ -51,7 +54,10 @@ def ptbxl() -> Iterator[Labelled]:
                 labels.add("STE/MI")
             patient = PatientAsWritten(sex="F" if row["sex"] == "1" else "M", age_years=float(row["age"]) if row["age"] else None)
             recording = replace(load_recording("", path), patient=patient)
-            yield Labelled("ptbxl", row["ecg_id"], recording, frozenset(labels), PTBXL_JUDGES, f"{codes} {stage} {row['report']}")
+            doubtful = {label for label, names in (("anterior MI", ANTERIOR), ("inferior MI", INFERIOR), ("LVH", {"LVH"}))
+                        if 0 < max((codes.get(name, 0) for name in names), default=0) < 50}
+            yield Labelled("ptbxl", row["ecg_id"], recording, frozenset(labels), PTBXL_JUDGES, f"{codes} {stage} {row['report']}",
+                           frozenset(doubtful), row["patient_id"])
 
 
 def cpsc2018() -> Iterator[Labelled]:
@@ -62,7 +68,8 @@ def cpsc2018() -> Iterator[Labelled]:
         age = notes.get("Age", "").strip()
         patient = PatientAsWritten(sex=notes["Sex"].strip()[:1], age_years=float(age) if age.replace(".", "").isdigit() else None)
         recording = replace(load_recording("cpsc2018", header.stem), patient=patient)
-        yield Labelled("cpsc2018", header.stem, recording, frozenset(CPSC[word] for word in words), CPSC_JUDGES, ",".join(words))
+        yield Labelled("cpsc2018", header.stem, recording, frozenset(CPSC[word] for word in words), CPSC_JUDGES, ",".join(words),
+                       patient=header.stem)
 
 
 def ludb() -> Iterator[Labelled]:
