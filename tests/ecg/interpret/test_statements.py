@@ -77,3 +77,52 @@ def test_every_statement_has_both_languages_and_a_rule():
     for rec in (built(), make.fibrillation(), make.ventricular_fibrillation(), make.complete_block()):
         for statement in analyse(rec).statements:
             assert statement.code and statement.zh and statement.en and "/" in statement.rule
+
+
+def test_the_pr_of_single_leads_is_what_a_reader_measures():
+    base = built(p=False, bpm=60)
+    time = make.time_axis(10.0)
+    rows = base.samples_uv.copy()
+    for r in np.arange(0.6, 9.5, 1.0):
+        for row, lead in enumerate(STANDARD_LEADS):
+            rows[row] += 130 * make.projection(lead, 50.0) * make.hump(time - r, -0.22, -0.12)
+    found = analyse(recording(rows, 500.0))
+    assert found.lead_measurements["II"]["pr_interval"].value == pytest.approx(180.0, abs=15.0)
+    assert "1AVB" not in {statement.code for statement in found.statements}
+
+
+def test_fibrillation_at_a_fast_and_little_irregular_rate_is_named():
+    generator = np.random.default_rng(11)
+    times = 0.4 + np.cumsum(60.0 / 150.0 * (1 + 0.16 * generator.uniform(-1, 1, 40)))
+    base = built(seconds=12.0, r_times=times[times < 11.5], p=False, t_uv=150.0)
+    ripple = 40 * np.sin(2 * np.pi * 6.3 * make.time_axis(12.0) + 2 * np.sin(2 * np.pi * 0.7 * make.time_axis(12.0)))
+    assert "AFIB" in codes(recording(base.samples_uv + ripple, 500.0))
+
+
+def with_late_r(height_uv):
+    """Sinus rhythm with a second R in V1 from 30 to 80 ms after R."""
+    base = built(bpm=70)
+    rows = base.samples_uv.copy()
+    for r in np.arange(0.6, 9.5, 60 / 70):
+        rows[STANDARD_LEADS.index("V1")] += height_uv * make.hump(make.time_axis(10.0) - r, 0.03, 0.08)
+        rows[STANDARD_LEADS.index("V1")] += 300 * make.spike(make.time_axis(10.0) - r, -0.04, -0.01)
+    return recording(rows, 500.0)
+
+
+def test_a_second_r_in_v1_of_a_narrow_qrs_is_an_incomplete_right_block():
+    assert "IRBBB" in codes(with_late_r(300.0)) and "IRBBB" not in codes(with_late_r(40.0))
+
+
+def test_st_elevation_at_j_in_the_leads_of_tall_r_is_said_once():
+    found = [statement for statement in analyse(make.with_st({"V4": 115.0, "V5": 60.0})).statements if statement.code == "STE_"]
+    assert len(found) == 1 and "V4" in found[0].leads and not found[0].critical
+
+
+def test_an_elevation_that_a_deep_s_explains_is_not_called_an_infarction():
+    deep = make.with_st({"V1": 220.0, "V2": 260.0, "V3": 240.0})
+    for r in np.arange(0.6, 9.5, 0.8):
+        for lead in ("V1", "V2", "V3"):
+            deep.samples_uv[STANDARD_LEADS.index(lead)] -= 2600 * make.spike(make.time_axis(10.0) - r, -0.02, 0.04)
+        deep.samples_uv[STANDARD_LEADS.index("V5")] += 1500 * make.spike(make.time_axis(10.0) - r, -0.03, 0.03)
+    assert not {"INJAS", "STE_"} & codes(deep)
+    assert "INJAS" in codes(make.with_st({"V1": 180.0, "V2": 400.0, "V3": 450.0, "V4": 300.0, "III": -90.0, "aVF": -80.0}))

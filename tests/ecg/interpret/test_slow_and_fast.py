@@ -1,0 +1,73 @@
+"""The two ways to miss a dying heart: a fast broad rhythm taken for something else, a slow one hidden behind P waves."""
+import numpy as np
+import pytest
+
+from ecg.analysis import analyse
+from ecg.findings import Beat
+from ecg.measure.ectopy import ectopic_beats
+from tests.ecg.built_signals import built
+from tests.ecg.test_broad_rhythms import escape, tachycardia
+
+BROAD = {"WQRST", "VFLT", "VFIB", "VT"}
+BLOCK = {"3AVB", "AVBH"}
+
+
+def critical_codes(rec):
+    return {statement.code for statement in analyse(rec).statements if statement.critical}
+
+
+@pytest.mark.parametrize("bpm, width, form", [(130.0, 0.16, "rounded"), (150.0, 0.20, "notched"), (200.0, 0.16, "pointed"), (220.0, 0.18, "two_phased"),
+                                              (240.0, 0.20, "rounded"), (260.0, 0.16, "notched"), (280.0, 0.18, "rounded"), (300.0, 0.16, "pointed")])
+def test_a_broad_tachycardia_is_critical_at_any_rate_and_shape(bpm, width, form):
+    rec, _ = tachycardia(bpm, width, 1000.0, form)
+    assert critical_codes(rec) & BROAD
+
+
+def test_sharp_broad_complexes_are_not_silenced_as_pacing():
+    rec, _ = tachycardia(200.0, 0.12, 2500.0, "pointed")
+    assert "PACE" not in {statement.code for statement in analyse(rec).statements} and critical_codes(rec) & BROAD
+
+
+@pytest.mark.parametrize("bpm, width, p_rate, p_uv, size_uv", [(36.0, 0.08, 60.0, 150.0, 1500.0), (42.0, 0.12, 70.0, 150.0, 1000.0), (48.0, 0.08, 88.0, 150.0, 1500.0),
+                                                               (36.0, 0.12, 100.0, 400.0, 1500.0), (30.0, 0.16, 88.0, 400.0, 1000.0), (25.0, 0.16, 70.0, 400.0, 1500.0)])
+def test_a_slow_escape_rhythm_is_critical_and_its_block_not_excluded_however_tall_its_p_waves(bpm, width, p_rate, p_uv, size_uv):
+    rec, _ = escape(bpm, width, p_rate, p_uv, size_uv)
+    found = analyse(rec)
+    assert critical_codes(rec), [(one.code, one.zh) for one in found.statements]
+    assert "NORM" not in {one.code for one in found.statements}
+    if bpm > 35.0:
+        assert critical_codes(rec) & BLOCK
+
+
+def test_waves_of_two_sizes_are_said_and_their_shapes_not_judged():
+    rec, _ = escape(36.0, 0.12, 100.0, 400.0, 1500.0)
+    found = {statement.code: statement for statement in analyse(rec).statements}
+    assert "不能除外" in found["AVBH"].zh and "大波频率" in found["AVBH"].evidence
+    assert not {"AFIB", "LVOLT", "AMI", "IMI", "CLBBB"} & set(found)
+    assert "未评估波形" in found["LIMITED"].evidence
+
+
+@pytest.mark.parametrize("bpm", [52.0, 75.0, 120.0])
+def test_a_sinus_rhythm_of_one_size_has_no_second_kind_of_beats(bpm):
+    assert not {"AVBH", "3AVB"} & {statement.code for statement in analyse(built(bpm=bpm)).statements}
+
+
+def beats(intervals_s, shapes, width_s):
+    """Beats at 500 Hz with these intervals, shapes and widths."""
+    at = np.round(np.cumsum(np.r_[0.5, intervals_s]) * 500).astype(int)
+    half = np.round(np.array(width_s) * 250).astype(int)
+    return tuple(Beat(int(r), qrs_on=int(r - h), qrs_off=int(r + h), shape=s) for r, h, s in zip(at, half, shapes))
+
+
+def test_a_run_of_thirty_broad_beats_is_a_run_though_it_is_longer_than_the_rhythm_around_it():
+    shapes = [0] * 20 + [1] * 30 + [0] * 20
+    interval = [1.0] * 19 + [0.7] + [0.33] * 29 + [0.9] + [1.0] * 19
+    found = ectopic_beats(beats(interval, shapes, [0.10 if shape == 0 else 0.15 for shape in shapes]), 500.0)
+    assert found.run == 30 and found.run_rate == pytest.approx(182, abs=2)
+
+
+def test_an_artefact_narrower_than_any_qrs_makes_no_ventricular_beat_of_its_neighbour():
+    shapes = [0] * 8 + [1, 2] + [0] * 6
+    interval = [0.9] * 7 + [0.75, 0.26] + [0.78] + [0.9] * 5
+    found = ectopic_beats(beats(interval, shapes, [0.17] * 8 + [0.05, 0.17] + [0.17] * 6), 500.0)
+    assert found.ventricular == ()
