@@ -23,7 +23,7 @@ def day(minutes, episode=None, at_s=0.0, leads=LEADS):
     return rec
 
 
-@pytest.mark.parametrize("at_s", [400.0, 7 * (WINDOW_S - OVERLAP_S) - 4.0, 7 * (WINDOW_S - OVERLAP_S) + WINDOW_S - 9.0])
+@pytest.mark.parametrize("at_s", [400.0, 7 * (WINDOW_S - OVERLAP_S) - 2.1, 6 * (WINDOW_S - OVERLAP_S) + WINDOW_S - 2.1])
 def test_a_long_pause_is_found_wherever_it_stands(at_s):
     found = search(day(9, np.zeros((3, int(4.2 * RATE))), at_s))
     assert "PAUSE" in {one.code for one in found.statements}, [(one.code, one.evidence) for one in found.statements]
