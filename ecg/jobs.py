@@ -23,11 +23,10 @@ from hub.errors import Permanent
 from hub.flow import preparation
 from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 
-LONGEST_S = 300.0      # of a recording are analysed: beyond it memory grows by 80 bytes a sample and lead
+LONGEST_S = 300.0      # of a recording are measured: beyond it memory grows by 80 bytes a sample and lead
+UNSURE_SHOWN = 5       # times of poor stretches that are named
 QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
 QUALITY_EN = {"good": "good signal", "usable": "usable signal", "repeat": "please repeat"}
-
-UNSURE_SHOWN = 5         # times of poor stretches that are named
 
 log = logging.getLogger("hub.worker")
 
