@@ -2,7 +2,7 @@
 
 Exchanging two electrodes permutes and negates the leads in a known way. Every exchange is undone by
 calculation, and it is asked how much more usual the heart looks then: the P wave, six parts of the QRS and the
-T wave over I, II and V1..V6 are compared with how these vectors lie in many recordings (``Usual``). Needs no P
+T wave over I, II and V1..V6 are compared with how these vectors lie in many recordings (``Usual``). It needs no P
 wave; fibrillation is judged by QRS and T. An electrode changed with the right leg leaves one limb lead flat,
 which is looked for by itself. Confidence grows with the log of the likelihood ratio.
 """
@@ -24,6 +24,7 @@ FLAT_UV = 120.0
 SURE = 0.6                     # findings below this confidence are not reported
 CERTAIN, PER_UNIT = 0.45, 0.05  # confidence of no difference, and what each unit of log likelihood adds
 RARE = {"arm_reversal": 0.0, "right_arm_left_leg": 1.0, "left_arm_left_leg": 4.0, "chest_swap": 1.0}
+WITHOUT_CHEST = 6.0            # limb leads alone say less: asked for in addition where a chest lead is missing
 POSSIBLE = {"left_arm_left_leg": 0.65}         # hardly to be told from a healthy heart: never more than this
 
 SENTENCES = {
@@ -83,7 +84,7 @@ def _exchanged(fiducials: Fiducials, leads: tuple[str, ...], usual: Usual) -> li
     trials = [(code, names, undo[np.ix_(rows, rows)]) for code, names, undo in EXCHANGES if set(names) <= {*there, "III"}]
     turned = np.einsum("ers,ps->epr", np.array([np.eye(len(rows))] + [undo for _, _, undo in trials]), parts)
     fit = _log_likelihood(turned, known, usual, rows)
-    gain = fit[1:] - fit[0] - np.array([RARE[code] for code, _, _ in trials])
+    gain = fit[1:] - fit[0] - np.array([RARE[code] for code, _, _ in trials]) - WITHOUT_CHEST * (len(rows) < len(LEADS))
     code, names, _ = trials[int(gain.argmax())]
     confidence = min(CERTAIN + PER_UNIT * float(gain.max()), POSSIBLE.get(code, 0.97))
     return [_finding(code, names, confidence)] if confidence >= SURE else []
