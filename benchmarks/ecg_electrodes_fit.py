@@ -8,6 +8,7 @@ Fitted on the PTB-XL and CPSC 2018 records under HUB_TEST_DATA, taken as recorde
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def crossed(beats, parts, known) -> list[str]:
                 template = fiducials.template.copy()
                 rows = [leads.index(name) for name in judged.LEADS]
                 template[rows] = matrix @ template[rows]
-                said = judged.electrode_findings(fiducials.__class__(**{**fiducials.__dict__, "template": template}), leads, usual)
+                said = judged.electrode_findings(replace(fiducials, template=template), leads, usual)
                 found.setdefault((code, names), []).append((any(item.code == code for item in said), bool(said)))
     lines = [f"alarms on {len(beats)} as recorded: {len(alarms)} {alarms}"]
     return lines + [f"{code} {' '.join(names)}: named {100 * np.mean([a for a, _ in said]):.1f} %, any alarm {100 * np.mean([b for _, b in said]):.1f} %"
@@ -68,6 +69,7 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def main() -> None:
+    """Reads the records, then judges half by half or writes the table."""
     beats = []
     for source in (ptbxl, cpsc2018):
         for one in source():
