@@ -21,6 +21,7 @@ from .measure.electrodes import electrode_findings
 from .measure.intervals import corrected_qt, intervals, missing, rate_and_rr
 from .measure.quality import no_beats, observe
 from .recording import Recording
+from .rulebook import usual_leads
 from .statements import interpret
 
 ENGINE = "ecg-core 1"
@@ -58,12 +59,23 @@ def _measure(recording: Recording) -> Analysis:
     measurements.update(frontal_axes(fiducials.template, good, fiducials.template_overall, WORK_RATE_HZ))
     per_lead = lead_measurements(fiducials, good, WORK_RATE_HZ, ())
     per_lead = {name: per_lead.get(name) or nothing("lead_off") for name in leads}
-    electrodes = electrode_findings(fiducials, good)
+    electrodes = electrode_findings(fiducials, good, usual_leads())
     if electrodes:
         again = electrodes[0].confidence >= REPEAT_CONFIDENCE
         verdict = "repeat" if again or quality.verdict == "repeat" else "usable"
         quality = Quality(verdict, quality.leads_off, electrodes + quality.findings)
     return Analysis(ENGINE, quality, measurements, per_lead, _beats(fiducials, scale, recording.samples_uv.shape[1]))
+
+
+def dominant_beat(recording: Recording) -> tuple[Fiducials, tuple[str, ...]] | None:
+    """The fiducials at 500 Hz and the names of the usable leads that they are of; None where no beat is found."""
+    observed = observe(recording.samples_uv, recording.leads, recording.rate_hz)
+    filled, rate = observed.filled[observed.usable], recording.rate_hz
+    r = detect_qrs(filled, rate)
+    if len(r) == 0:
+        return None
+    clean = _clean(filled, rate, observed.wander[observed.usable], observed.mains_hz)
+    return _fiducials(clean, rate, r), tuple(name for name, ok in zip(recording.leads, observed.usable) if ok)
 
 
 def delineate_leads(samples_uv: np.ndarray, rate_hz: float) -> Fiducials | None:

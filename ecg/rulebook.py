@@ -5,9 +5,12 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
+import numpy as np
+
 from ecg.interpret.conditions import Condition, parse
 from ecg.interpret.critical import CriticalPack, CriticalRule
 from ecg.interpret.engine import Rule, RuleTable, Score
+from ecg.measure.electrodes import Usual
 
 TABLES = ("rules_rhythm.toml", "rules_conduction.toml", "rules_shape.toml", "rules_summary.toml")
 PACKS = {"national": "critical_national.toml", "shanxi": "critical_shanxi.toml"}
@@ -33,6 +36,18 @@ def pack(name: str = "national") -> CriticalPack:
                         tuple(CriticalRule(row["id"], row["code"], row["tier"], row["zh"], row["en"], *_conditions(row),
                                            tuple(row.get("marks", ())), tuple(row.get("evidence", ())), row["verified"])
                               for row in book["rule"]))
+
+
+@cache
+def usual_leads() -> Usual:
+    """How the leads of a beat usually lie, for finding exchanged electrodes."""
+    book = _toml("electrodes.toml")
+    count = len(book["leads"])
+    covariance = np.zeros((len(book["part"]), count, count))
+    rows, columns = np.tril_indices(count)
+    for part, row in enumerate(book["part"]):
+        covariance[part, rows, columns] = covariance[part, columns, rows] = row["covariance"]
+    return Usual(np.array([row["mean"] for row in book["part"]]), covariance)
 
 
 def _conditions(row: dict) -> tuple[tuple[Condition, ...], ...]:

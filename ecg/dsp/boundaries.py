@@ -16,6 +16,7 @@ FAST_CAP_UV_S = 5000.0
 ON_CAP_UV_S = 1200.0
 GROUND_TIMES = 1.3             # times the slope of the quiet stretches around the QRS
 QRS_CORNER_HZ = 40.0
+FEW_LEADS = 3                  # too few to outvote one of them
 FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
 QRS_SLACK_IN_S = 0.05          # and inside
@@ -30,12 +31,15 @@ T_PEAK_LAST_S = 0.48
 T_EDGE_S = 0.03
 T_NEAR_S = 0.12
 T_OWN_SHARE = 0.3
+T_SECOND_S = 0.16              # a second phase of T peaks within this time after the first
+T_SECOND_SHARE = 0.5           # and is this share of it at least; a U wave is smaller
+T_SECOND_UV = 30.0
 P_FIRST_S = 0.46               # P may begin this long before R (first degree block)
 P_USUAL_S = 0.30               # before this, a P loses weight against a later one
 P_EARLY_LOSS = 0.5
-P_ON_WINDOW_S = 0.080
+P_ON_WINDOW_S = 0.076
 P_OFF_WINDOW_S = 0.055
-P_CORNER_HZ = 30.0
+P_CORNER_HZ = 20.0
 P_NEAR_S = 0.05
 P_EDGE_S = 0.04
 P_OWN_SHARE = 0.6
@@ -211,6 +215,8 @@ def _agree(own: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
 
     Leads with a large wave (``weight`` near one) make the middle; ``share`` is what a lead keeps of its own.
     """
+    if own.shape[1] <= FEW_LEADS:
+        return own
     middle = np.sum(weight * np.nan_to_num(own), axis=1, keepdims=True) / np.maximum(
         np.sum(weight * np.isfinite(own), axis=1, keepdims=True), 1e-9)
     return middle + (own - middle) * share
@@ -234,12 +240,23 @@ def _t_wave(rows, rate_hz, before, on, off, following) -> tuple[np.ndarray, np.n
     peak = _pick(np.abs(bump), np.maximum(start, middle - near)[:, None], np.minimum(stop - 10, middle + near)[:, None])
     height = _value(bump, peak)
     sign = np.sign(height)
-    falling = np.maximum(sign * _area_before(rows, int(T_WINDOW_S * rate_hz)), 0)
     rising = np.maximum(sign * _area_after(rows, int(T_WINDOW_S * rate_hz)), 0)
+    last, sign = _second_phase(bump, peak, height, stop, rate_hz)
+    falling = np.maximum(sign * _area_before(rows, int(T_WINDOW_S * rate_hz)), 0)
     end_all = _pick(falling.sum(axis=1), middle + 0.04 * rate_hz, stop)
-    end = _pick(falling, np.maximum(peak + 0.03 * rate_hz, end_all[:, None] - T_EDGE_S * rate_hz), (end_all + T_EDGE_S * rate_hz)[:, None])
+    end = _pick(falling, np.maximum(last + 0.03 * rate_hz, end_all[:, None] - T_EDGE_S * rate_hz), (end_all + T_EDGE_S * rate_hz)[:, None])
     begin = _pick(rising, off[:, None], peak - 0.03 * rate_hz)
     return np.stack([begin, peak, end], axis=-1), _weight(np.abs(height))
+
+
+def _second_phase(bump, peak, height, stop, rate_hz) -> tuple[np.ndarray, np.ndarray]:
+    """The peak from which the T wave of each lead falls to rest, (groups, leads), and its sign, (groups, leads, 1):
+    where a phase of the other sign follows that is no small part of the first, the peak of that phase."""
+    sign = np.sign(height)
+    other = _pick(-sign * bump, peak + 0.03 * rate_hz, np.minimum(peak + T_SECOND_S * rate_hz, (stop - 0.02 * rate_hz)[:, None]))
+    size = -sign * _value(bump, other)
+    two = (size > T_SECOND_SHARE * np.abs(height)) & (size > T_SECOND_UV) & np.isfinite(other)[..., None]
+    return np.where(two[..., 0], other, peak), np.where(two, -sign, sign)
 
 
 def _p_wave(rows, rate_hz, before, on, room) -> tuple[np.ndarray, np.ndarray]:

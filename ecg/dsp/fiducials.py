@@ -152,12 +152,12 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
 
 def _overall(found: np.ndarray) -> np.ndarray:
     """(groups, 9): onsets near the earliest, offsets near the latest over leads, peaks in the middle."""
-    result = np.full((found.shape[0], len(POINTS)), np.nan)
-    for column, name in enumerate(POINTS):
-        values = found[..., column]
-        beyond = P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS
-        share = beyond if name.endswith("_on") else 1 - beyond if name.endswith("_off") else 0.5
-        some = np.isfinite(values).any(axis=1)
-        if some.any():
-            result[some, column] = np.nanquantile(values[some], share, axis=1)
-    return result
+    ordered = np.sort(found, axis=1)                       # NaN come last
+    last = np.sum(np.isfinite(found), axis=1) - 1
+    beyond = np.array([P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS for name in POINTS])
+    share = np.array([0.0 if name.endswith("_on") else 1.0 if name.endswith("_off") else 0.5 for name in POINTS])
+    rank = np.maximum(last, 0) * np.abs(share - beyond * (share != 0.5))
+    low = rank.astype(int)
+    high = np.minimum(low + 1, np.maximum(last, 0))
+    value = [np.take_along_axis(ordered, place[:, None], axis=1)[:, 0] for place in (low, high)]
+    return np.where(last >= 0, value[0] + (value[1] - value[0]) * (rank - low), np.nan)

@@ -101,8 +101,7 @@ def _band_gain(frequency: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _combine(envelope: np.ndarray) -> np.ndarray:
     """Root mean square over leads, each weighted by how clearly its peaks stand over its ground."""
-    top = np.percentile(envelope, 97, axis=1, keepdims=True)
-    ground = np.percentile(envelope, 40, axis=1, keepdims=True)
+    top, ground = np.percentile(envelope, (97, 40), axis=1, keepdims=True)
     clarity = np.clip(top / np.maximum(ground, 1.0) - 3.0, 0.0, 10.0) * (top > FLOOR_UV)
     if not clarity.any():
         clarity = np.ones_like(clarity)

@@ -7,10 +7,12 @@ start in a fraction of a second.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 
+@lru_cache(maxsize=256)
 def fast_length(minimum: int) -> int:
     """The smallest product of powers of 2, 3 and 5 that is at least ``minimum`` (transforms are fast there)."""
     best = 1 << max(minimum - 1, 0).bit_length()

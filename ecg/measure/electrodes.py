@@ -1,24 +1,31 @@
-"""Electrodes at the wrong place, recognised in the median beat of twelve leads.
+"""Electrodes at the wrong place, recognised in the median beat.
 
-Limb: exchanging two electrodes permutes and negates the limb leads in a known way, and the lead that then
-measures against the right leg is almost flat. Chest: neighbouring leads look alike, so an exchange makes
-the sequence V1..V6 rough, and undoing it makes it smooth again. Confidence grows with the agreement of
-independent signs (P, QRS and the comparison with V6).
+Exchanging two electrodes permutes and negates the leads in a known way. Every exchange is undone by
+calculation, and it is asked how much more usual the heart looks then: the P wave, six parts of the QRS and the
+T wave over I, II and V1..V6 are compared with how these vectors lie in many recordings (``Usual``). It needs no P
+wave; fibrillation is judged by QRS and T. An electrode changed with the right leg leaves one limb lead flat,
+which is looked for by itself. Confidence grows with the log of the likelihood ratio.
 """
 from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from ..dsp.fiducials import Fiducials
 from ..findings import Finding
 
+LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+QRS_PARTS = 6
+FREEDOM = 8.0                  # of the t distribution: an odd heart is no proof of anything
 FLAT_SHARE = 0.12              # a limb lead against the right leg: this share of the others at most
 FLAT_UV = 120.0
 SURE = 0.6                     # findings below this confidence are not reported
-CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
-SMOOTHER = 0.50                # roughness left after undoing an exchange, to believe in it
-SMOOTHER_V1_V2 = 0.33          # the same for V1 and V2, whose order is often not smooth in health
-P_CLEAR = 0.25                 # an inverted P must be this share of the largest limb P
+CERTAIN, PER_UNIT = 0.45, 0.05  # confidence of no difference, and what each unit of log likelihood adds
+RARE = {"arm_reversal": 0.0, "right_arm_left_leg": 1.0, "left_arm_left_leg": 4.0, "chest_swap": 1.0}
+WITHOUT_CHEST = 6.0            # limb leads alone say less: asked for in addition where a chest lead is missing
+POSSIBLE = {"left_arm_left_leg": 0.65}         # hardly to be told from a healthy heart: never more than this
 
 SENTENCES = {
     "arm_reversal": ("左右手电极可能接反，请检查后重做",
@@ -31,95 +38,116 @@ SENTENCES = {
                   "Arm and leg electrodes are probably exchanged on both sides: check and record again"),
     "right_arm_left_leg": ("右手与左腿电极可能接反，请检查后重做",
                            "Right arm and left leg electrodes are probably exchanged: check and record again"),
+    "left_arm_left_leg": ("左手与左腿电极有接反的可能，请核对电极位置",
+                          "Left arm and left leg electrodes may be exchanged: check where they are"),
     "chest_swap": ("胸导联 {leads} 可能接反，请检查后重做",
                    "Chest electrodes {leads} are probably exchanged: check and record again"),
 }
 
 
-def electrode_findings(fiducials: Fiducials, leads: tuple[str, ...]) -> tuple[Finding, ...]:
-    """What looks exchanged, most certain first; empty where leads are missing or nothing does.
+@dataclass(frozen=True)
+class Usual:
+    """How the vectors of a beat lie over ``LEADS`` in many recordings: ``mean`` (parts, 8) and ``covariance``
+    (parts, 8, 8) of P, the parts of QRS and T; P and T of length one, the parts of QRS together of length one."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def electrode_findings(fiducials: Fiducials, leads: tuple[str, ...], usual: Usual) -> tuple[Finding, ...]:
+    """What looks exchanged, most certain first; empty where I or II is missing or nothing does.
 
     ``leads``: names of the rows of the template; only usable leads are to be passed.
     """
     on, off = fiducials.template_overall[[3, 5]]
-    if not (np.isfinite(on) and np.isfinite(off)) or off - on < 4:
+    if not (np.isfinite(on) and np.isfinite(off)) or off - on < 4 or "I" not in leads or "II" not in leads:
         return ()
-    found = []
-    if all(name in leads for name in ("I", "II", "III")):
-        found += _limb(fiducials, leads, int(on), int(off))
-    if all(name in leads for name in CHEST):
-        found += _chest(fiducials, leads, int(on), int(off))
+    found = _flat(fiducials.template, leads, int(on), int(off)) or _exchanged(fiducials, leads, usual)
     return tuple(sorted((item for item in found if item.confidence >= SURE), key=lambda item: -item.confidence))
 
 
-def _limb(fiducials: Fiducials, leads: tuple[str, ...], on: int, off: int) -> list[Finding]:
-    beat = fiducials.template
-    rows = {name: beat[leads.index(name)] for name in leads}
-    span = {name: float(np.ptp(rows[name][on:off + 1])) for name in ("I", "II", "III")}
+def _flat(beat: np.ndarray, leads: tuple[str, ...], on: int, off: int) -> list[Finding]:
+    first, second = (beat[leads.index(name), on:off + 1] for name in ("I", "II"))
+    span = {"I": np.ptp(first), "II": np.ptp(second), "III": np.ptp(second - first)}
     for flat, code in (("II", "right_arm_right_leg"), ("III", "left_arm_right_leg"), ("I", "arms_legs")):
         others = [span[name] for name in span if name != flat]
         if span[flat] < FLAT_SHARE * min(others) and span[flat] < FLAT_UV:
             return [_finding(code, (flat,), 0.9)]
-    qrs = {name: float(np.sum(rows[name][on:off + 1] - rows[name][on])) for name in ("I", "II", "III")}
-    size = sum(abs(value) for value in qrs.values()) + 1e-9
-    p = _p_heights(fiducials, leads)
-    if p is None:                       # without P (fibrillation, pacing) an odd QRS axis proves nothing
-        return []
-    scale = max(abs(value) for value in p.values()) + 1e-9
-    lowest = {"arm_reversal": -p["I"] / scale, "right_arm_left_leg": -p["II"] / scale}
-    signs = {code: [np.clip(1.5 * value, -1, 1)] for code, value in lowest.items()}
-    signs["arm_reversal"].append(np.clip(-qrs["I"] / size * 3, -1, 1))
-    signs["right_arm_left_leg"].append(np.clip(-qrs["II"] / size * 3, -1, 1))
-    if "V6" in rows:
-        chest = rows["V6"][on:off + 40] - rows["V6"][on]
-        for code, name in (("arm_reversal", "I"), ("right_arm_left_leg", "II")):
-            limb = rows[name][on:off + 40] - rows[name][on]
-            like = float(limb @ chest / (np.linalg.norm(limb) * np.linalg.norm(chest) + 1e-9))
-            signs[code].append(np.clip(-like * 1.3, -1, 1))
+    return []
+
+
+def _exchanged(fiducials: Fiducials, leads: tuple[str, ...], usual: Usual) -> list[Finding]:
+    """The exchange that explains the beat best, if it does so better than none."""
+    there = [name for name in LEADS if name in leads]
+    rows = [LEADS.index(name) for name in there]
+    parts, known = beat_parts(fiducials, [leads.index(name) for name in there])
+    trials = [(code, names, undo[np.ix_(rows, rows)]) for code, names, undo in EXCHANGES if set(names) <= {*there, "III"}]
+    turned = np.einsum("ers,ps->epr", np.array([np.eye(len(rows))] + [undo for _, _, undo in trials]), parts)
+    fit = _log_likelihood(turned, known, usual, rows)
+    gain = fit[1:] - fit[0] - np.array([RARE[code] for code, _, _ in trials]) - WITHOUT_CHEST * (len(rows) < len(LEADS))
+    code, names, _ = trials[int(gain.argmax())]
+    confidence = min(CERTAIN + PER_UNIT * float(gain.max()), POSSIBLE.get(code, 0.97))
+    return [_finding(code, names, confidence)] if confidence >= SURE else []
+
+
+def beat_parts(fiducials: Fiducials, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(8, rows) mean microvolts of P, six parts of the QRS and T of the dominant beat, and which of them are known."""
+    beat, overall = fiducials.template[rows], fiducials.template_overall
+    on, off = int(overall[3]), int(overall[5])
+    level = np.median(beat[:, max(on - 6, 0):on + 1], axis=1, keepdims=True)
+    parts = np.zeros((QRS_PARTS + 2, len(rows)))
+    known = np.ones(QRS_PARTS + 2, dtype=bool)
+    edges = np.linspace(on, off, QRS_PARTS + 1).astype(int)
+    for part in range(QRS_PARTS):
+        parts[1 + part] = np.mean(beat[:, edges[part]:edges[part + 1] + 1] - level, axis=1)
+    first, last = overall[0], overall[2]
+    known[0] = np.isfinite(first + last) and last - first >= 8
+    if known[0]:
+        wave = beat[:, int(first):int(last) + 1]
+        parts[0] = np.mean(wave - np.linspace(wave[:, 0], wave[:, -1], wave.shape[1], axis=1), axis=1)
+    end = overall[8]
+    known[-1] = np.isfinite(end) and end - off > 20
+    if known[-1]:
+        parts[-1] = np.mean(beat[:, off + int(0.25 * (end - off)):int(end)] - level, axis=1)
+    return parts, known
+
+
+def unit_parts(parts: np.ndarray) -> np.ndarray:
+    """The same (..., 8, leads) with P and T of length one, and the QRS parts of length one together."""
+    size = np.linalg.norm(parts, axis=-1)
+    size[..., 1:-1] = np.linalg.norm(size[..., 1:-1], axis=-1, keepdims=True)
+    return parts / np.maximum(size, 1e-9)[..., None]
+
+
+def _log_likelihood(turned: np.ndarray, known: np.ndarray, usual: Usual, rows: list[int]) -> np.ndarray:
+    """Of each (exchanges, 8, rows) beat, up to a constant: t distributions over the leads that are there."""
+    mean, covariance = usual.mean[:, rows], usual.covariance[:, rows][:, :, rows]
+    share = np.sum(mean ** 2, axis=1) + np.trace(covariance, axis1=1, axis2=2)     # of the length in these leads
+    share[1:-1] = share[1:-1].sum()
+    away = unit_parts(turned) * np.sqrt(share)[:, None] - mean
+    square = np.einsum("epr,prs,eps->ep", away, np.linalg.inv(covariance), away)
+    return -0.5 * (FREEDOM + len(rows)) * np.sum(np.log1p(square / FREEDOM) * known, axis=1)
+
+
+def _exchanges() -> tuple[tuple[str, tuple[str, ...], np.ndarray], ...]:
+    """Code, leads and matrix over ``LEADS`` of each exchange. Each is its own inverse."""
+    limb = {("arm_reversal", ("I",)): ((-1, 0), (-1, 1)), ("right_arm_left_leg", ("II",)): ((1, -1), (0, -1)),
+            ("left_arm_left_leg", ("III",)): ((0, 1), (1, 0))}
     found = []
-    for code, lead in (("arm_reversal", "I"), ("right_arm_left_leg", "II")):
-        values = np.array(signs[code])
-        if lowest[code] > P_CLEAR and values.min() > -0.1:
-            found.append(_finding(code, (lead,), float(np.clip(0.35 + 0.6 * values.mean(), 0, 0.97))))
-    return found
+    for (code, names), block in limb.items():
+        matrix = np.eye(len(LEADS))
+        matrix[:2, :2] = block
+        found.append((code, names, matrix))
+    orders = {pair: pair[::-1] for pair in combinations(range(2, 8), 2)}
+    orders[tuple(range(2, 8))] = tuple(range(7, 1, -1))
+    for places, instead in orders.items():
+        matrix = np.eye(len(LEADS))
+        matrix[list(places)] = np.eye(len(LEADS))[list(instead)]
+        found.append(("chest_swap", tuple(LEADS[place] for place in places), matrix))
+    return tuple(found)
 
 
-def _p_heights(fiducials: Fiducials, leads: tuple[str, ...]) -> dict[str, float] | None:
-    on, off = fiducials.template_overall[[0, 2]]
-    if not (np.isfinite(on) and np.isfinite(off)) or off - on < 8:
-        return None
-    on, off = int(on), int(off)
-    found = {}
-    for name in ("I", "II", "III"):
-        wave = fiducials.template[leads.index(name), on:off + 1]
-        found[name] = float(np.sum(wave - np.linspace(wave[0], wave[-1], len(wave)))) / (off - on)
-    return found
-
-
-def _chest(fiducials: Fiducials, leads: tuple[str, ...], on: int, off: int) -> list[Finding]:
-    rows = fiducials.template[[leads.index(name) for name in CHEST], on:off + 1]
-    rows = rows - rows[:, :1]
-    order = list(range(6))
-    rough = _roughness(rows, order)
-    best, pair = rough, None
-    for first in range(6):
-        for second in range(first + 1, 6):
-            trial = order.copy()
-            trial[first], trial[second] = trial[second], trial[first]
-            value = _roughness(rows, trial)
-            if value < best:
-                best, pair = value, (CHEST[first], CHEST[second])
-    limit = SMOOTHER_V1_V2 if pair == ("V1", "V2") else SMOOTHER
-    if pair is None or rough <= 0 or best / rough > limit:
-        return []
-    confidence = float(np.clip(0.62 + (limit - best / rough) * 1.2, 0, 0.95))
-    return [_finding("chest_swap", pair, confidence)]
-
-
-def _roughness(rows: np.ndarray, order: list[int]) -> float:
-    """How much neighbouring chest leads differ, relative to their size."""
-    placed = rows[order]
-    return float(np.sum((placed[1:] - placed[:-1]) ** 2))
+EXCHANGES = _exchanges()
 
 
 def _finding(code: str, leads: tuple[str, ...], confidence: float) -> Finding:

@@ -52,7 +52,8 @@ def observe(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> O
     middle = filled - fast
     wander = baseline(filled, rate_hz)
     heart = middle - wander
-    span = np.percentile(heart, 99, axis=1) - np.percentile(heart, 1, axis=1)
+    low, high = np.percentile(heart, (1, 99), axis=1)
+    span = high - low
     gap = missing.mean(axis=1)
     flat = span < FLAT_UV
     clipped = _clipped(filled, missing)
@@ -104,6 +105,8 @@ def _clipped(filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
         held = 0
         for limit in (low, high):
             at = (samples == limit) & ~missing[row]
+            if np.count_nonzero(at) < 3:
+                continue
             run = at[2:] & at[1:-1] & at[:-2]
             if abs(limit - np.median(samples)) > 0.25 * (high - low):
                 held += int(run.sum())

@@ -4,6 +4,7 @@ import pytest
 
 from ecg.analysis import analyse
 from ecg.recording import STANDARD_LEADS
+from ecg.rulebook import usual_leads
 from tests.ecg.built_signals import built, recording
 
 wfdb = pytest.importorskip("wfdb")
@@ -76,7 +77,44 @@ def test_exchanged_arms_are_recognised_on_real_recordings_and_rarely_suspected_o
         suspected += "arm_reversal" in codes(analyse(recording(rows, rate)))
         found = codes(analyse(recording(exchanged_arms(rows), rate))).get("arm_reversal")
         caught += found is not None and found.zh == "左右手电极可能接反，请检查后重做"
-    assert caught >= 8 and suspected == 0
+    assert caught == 10 and suspected == 0
+
+
+def test_exchanged_arms_are_recognised_in_fibrillation_without_p_waves(real_data):
+    for number in (35, 52, 90, 101, 105):
+        rows, rate = ludb(real_data, number)
+        found = analyse(recording(exchanged_arms(rows), rate))
+        assert found.measurements["pr"].value is None and "arm_reversal" in codes(found)
+
+
+def test_right_arm_and_left_leg_exchanged_are_named(real_data):
+    for number in (2, 14, 29, 40):
+        i, ii, iii, avr, avl, avf = (rows := ludb(real_data, number)[0])[:6]
+        wrong = np.vstack([[-iii, -ii, -i, avf, avl, avr], rows[6:]])
+        found = analyse(recording(wrong, 500.0))
+        assert "right_arm_left_leg" in codes(found) and found.quality.verdict == "repeat"
+
+
+def test_left_arm_and_left_leg_are_only_said_to_be_possibly_exchanged(real_data):
+    i, ii, iii, avr, avl, avf = (rows := ludb(real_data, 104)[0])[:6]
+    found = analyse(recording(np.vstack([[ii, i, -iii, avr, avf, avl], rows[6:]]), 500.0))
+    assert codes(found)["left_arm_left_leg"].confidence < 0.7
+    assert codes(found)["left_arm_left_leg"].zh == "左手与左腿电极有接反的可能，请核对电极位置"
+    assert found.quality.verdict != "repeat"
+
+
+def test_limb_leads_alone_are_judged_more_cautiously(real_data):
+    odd = [ludb(real_data, number)[0] for number in (8, 35, 44)]
+    usual = [ludb(real_data, number)[0] for number in (2, 14, 16)]
+    assert not any("arm_reversal" in codes(analyse(recording(rows[:6], 500.0, STANDARD_LEADS[:6]))) for rows in odd + usual)
+    assert all("arm_reversal" in codes(analyse(recording(exchanged_arms(rows)[:6], 500.0, STANDARD_LEADS[:6]))) for rows in usual)
+
+
+def test_the_table_of_usual_leads_can_be_used():
+    usual = usual_leads()
+    assert usual.mean.shape == (8, 8) and usual.covariance.shape == (8, 8, 8)
+    assert all(np.linalg.eigvalsh(part).min() > 0 for part in usual.covariance)
+    assert np.all(usual.mean[0][[0, 1]] > 0.2)                # P is upright in I and II
 
 
 def test_an_arm_on_the_right_leg_makes_one_limb_lead_flat(real_data):
