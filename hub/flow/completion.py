@@ -72,7 +72,7 @@ def prove_again(hub: Hub, connection: Connection, study_uid: str, site_id: int) 
         connection.execute(update(study).where(study.c.id == row.id).values(proof=proof))
         connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
         audit.append(connection, hub.now(), SYSTEM, "study.proved_again", "study", row.id, row.site_id, row.patient_id,
-                     before=row.proof.get("zh", ""), now=proof["zh"])
+                     before=row.proof.get("zh", ""), after=proof["zh"])
 
 
 def _reported(connection: Connection, of) -> tuple[str, dict[str, tuple[str, set[str]]]]:

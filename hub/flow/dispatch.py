@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
-from hub.delivery.channels import deliverer
+from hub.delivery.channels import ANNOUNCING, deliverer
 from hub.delivery.parcel import Parcel
 from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
 from hub.flow.lettering import compose_pdf
@@ -215,7 +215,8 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
     now = hub.now()
     targets = [("portal", None)] + [(d.channel, d.id) for d in connection.execute(
-        select(destination).where(destination.c.site_id == row.site_id, destination.c.active).order_by(destination.c.id))]
+        select(destination).where(destination.c.site_id == row.site_id, destination.c.active, destination.c.channel.not_in(ANNOUNCING))
+        .order_by(destination.c.id))]
     for channel, destination_id in targets:
         known = connection.scalar(select(delivery.c.id).where(
             delivery.c.report_id == row.id, delivery.c.channel == channel, delivery.c.destination_id == destination_id,
