@@ -57,8 +57,7 @@ def join(hub: Hub, actor: Actor, match_id: int) -> int:
     actor.require("order.match")
     with hub.writing() as connection:
         match, order, of = _match(connection, actor, match_id)
-        link = next((link for row, link in _linked(connection, of) if row.id == order.id), "")
-        if weigh(_asked(hub, order), _done(of), hub.rules.matching, link).outcome == "object":
+        if _contradicts(hub, connection, order, of):
             raise Refused("other_patient", "申请单与检查的患者不符，不能关联。请先核对并更正患者信息。",
                           "order and study name different patients and cannot be joined; check and correct the patient first.")
         if _joined_order(connection, of.id) is not None:
@@ -78,7 +77,7 @@ def part(hub: Hub, actor: Actor, match_id: int) -> int:
 
 
 def restore(hub: Hub, actor: Actor, match_id: int) -> int:
-    """Takes a dismissal back: the match is a suggestion again. Returns the study."""
+    """Takes a dismissal back: the match is a suggestion again, or a contradiction that nobody can join. Returns the study."""
     return _decide(hub, actor, match_id, "restore")
 
 
@@ -87,6 +86,8 @@ def _decide(hub: Hub, actor: Actor, match_id: int, event: str) -> int:
     with hub.writing() as connection:
         match, order, of = _match(connection, actor, match_id)
         advance(connection, MATCH, match.id, event, decided_by=actor.name, decided_at=hub.now())
+        if event == "restore" and _contradicts(hub, connection, order, of):
+            advance(connection, MATCH, match.id, "object")
         _touch(hub, connection, of.id)
         audit.append(connection, hub.now(), actor, f"order.{event}", "order", order.id, of.site_id, of.patient_id, study_id=of.id,
                      accession_number=order.accession_number)
@@ -150,6 +151,12 @@ def _linked(connection: Connection, of) -> list[tuple]:
     by_step = set(connection.scalars(steps))
     return [(row, "accession_number" if row.accession_number == of.accession_number else "study_uid" if row.study_uid == of.study_uid
              else "procedure_step") for row in found if row.accession_number == of.accession_number or row.study_uid == of.study_uid or row.id in by_step]
+
+
+def _contradicts(hub: Hub, connection: Connection, order, of) -> bool:
+    """Whether order and study, as they stand now, name two patients. Asked as if the device had carried a number over: then
+    nothing but the persons is weighed."""
+    return weigh(_asked(hub, order), _done(of), hub.rules.matching, "accession_number").outcome == "object"
 
 
 def _candidates(hub: Hub, connection: Connection, of) -> list:

@@ -104,6 +104,14 @@ def steps_of(hub: Hub, order_id: int) -> list:
         return list(connection.execute(select(procedure_step).where(procedure_step.c.order_id == order_id).order_by(procedure_step.c.id)))
 
 
+def devices_of(hub: Hub, actor: Actor) -> list:
+    """The devices in use that an order of the actor's own site may name."""
+    actor.require("order.place")
+    with hub.reading() as connection:
+        return list(connection.execute(select(device.c.id, device.c.name, device.c.kind, device.c.ae_title).where(
+            device.c.site_id == actor.site_id, device.c.active).order_by(device.c.name)))
+
+
 def beside(hub: Hub, actor: Actor, of_study) -> Beside:
     """The order of a study and what is said about it. ``of_study``: a row that ``studies.find`` gave this person."""
     actor.require("order.view")
