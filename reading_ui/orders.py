@@ -134,7 +134,7 @@ def _one(order_id: int, trouble: str = "") -> str:
     hub = the_hub()
     row = orders.find(hub, the_actor(), order_id)
     return render_template("order.html", order=row, matches=orders.studies_of(hub, [order_id]).get(order_id, []), steps=orders.steps_of(hub, order_id),
-                           trouble=trouble, qr=Markup(segno.make(row.accession_number, error="m", micro=False).svg_inline(scale=3, border=0)),
+                           trouble=trouble, qr=Markup(segno.make(row.accession_number, error="m", micro=False).svg_inline(border=0, omitsize=True)),
                            may={event for event in ("change", "cancel", "reschedule") if row.state in ORDER.sources(event)},
                            decisions={event: MATCH.sources(event) for event in DECISIONS})
 

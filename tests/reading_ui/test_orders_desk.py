@@ -115,7 +115,7 @@ def test_another_patients_order_under_the_same_number_is_a_warning_and_cannot_be
     assert people["chen"].post(f"/orders/matches/{match.id}/restore").status_code == 302
     page = people["chen"].get(f"/studies/{study_id}").text
     assert "申请单患者不符" in page and "孕前检查" not in page
-    assert people["chen"].post(f"/orders/matches/{match.id}/join").status_code == 409
+    assert people["chen"].post(f"/orders/matches/{match.id}/join").status_code == 403
 
 
 def test_a_study_without_an_order_has_no_box(county, people):
