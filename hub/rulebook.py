@@ -64,8 +64,7 @@ def readings() -> Readings:
     """How Chinese is read aloud; loaded when it is first needed."""
     characters, surnames = _toml("readings.toml"), _toml("surnames.toml")
     return Readings({ch: reading for reading, group in characters["reading"].items() for ch in group},
-                    {name: reading for reading, names in surnames["reading"].items() for name in names.split()},
-                    frozenset(surnames["compound"]["names"].split()))
+                    {name: said[0] for name, said in surnames["surname"].items()}, frozenset(surnames["compound"]["surnames"].split()))
 
 
 def _toml(name: str) -> dict:

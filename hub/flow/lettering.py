@@ -45,7 +45,7 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
                site.c.name.label("site_name"), device.c.name.label("device_name"))
         .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
         .outerjoin(device, device.c.id == study.c.device_id).where(study.c.id == row.study_id)).one()
-    asked = _order(connection, row.study_id)
+    asked = order_of(connection, row.study_id)
     words = row.content
     single = row.reviewer_id is None
     return Letter(
@@ -68,7 +68,7 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
         verification_text="本报告经电子签名，任何改动均可验出。", qr_content=f"{hub.settings.address}/verify/{row.check_code}"), row
 
 
-def _order(connection: Connection, study_id: int):
+def order_of(connection: Connection, study_id: int):
     """The order that the study answers, or None."""
     return connection.execute(select(exam_order.c.accession_number, exam_order.c.clinical_question)
                               .join(order_match, order_match.c.order_id == exam_order.c.id)

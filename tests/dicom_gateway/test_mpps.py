@@ -241,6 +241,17 @@ def test_a_study_whose_device_named_all_its_images_closes_at_once(gateway):
     assert state_of(gateway, order) == "completed"
 
 
+def test_a_series_that_the_device_did_not_name_keeps_the_study_open_for_the_usual_time(gateway):
+    modality = Modality(gateway)
+    modality.begin()
+    modality.send(1, 2, 3)
+    gateway.send(slice_of_ct(1, modality.study_uid, SpecificCharacterSet="ISO_IR 192", **modality.patient))
+    modality.end()
+    assert completion.close_quiet_studies(gateway.hub) == 0
+    with gateway.hub.reading() as connection:
+        assert completion.proof_of(connection, gateway.study(modality.study_uid).id).verdict == "likely"
+
+
 @pytest.mark.parametrize("here, lacking", [((1, 2), [3]), ((1, 3), [2]), ((2, 3), [1]), ((1,), [2, 3])], ids=str)
 def test_a_study_that_lacks_images_its_device_named_does_not_close_at_once_and_says_which(gateway, here, lacking):
     modality = Modality(gateway)
