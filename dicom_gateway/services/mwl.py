@@ -78,6 +78,7 @@ def answer_charset(device: Device, asked: Dataset) -> str:
 def scheduled(hub: Hub, row, device: Device, charset: str) -> Dataset:
     """One order as a worklist item with every attribute that the hub knows (PS3.4 Table K.6-1). Texts are cut to their VR."""
     text = _latin if charset == LATIN else str
+    question = text(row.clinical_question).replace("\\", "/")       # a backslash parts values (PS3.5 6.4)
     local = row.scheduled_at.astimezone(hub.settings.zone)
     what = text(row.procedure or f"{row.modality} {row.body_part if charset == LATIN else body_part_zh(row.body_part)}".strip())[:LONGEST_LO]
     step = Dataset()
@@ -94,12 +95,12 @@ def scheduled(hub: Hub, row, device: Device, charset: str) -> Dataset:
     item.AccessionNumber = item.RequestedProcedureID = row.accession_number
     item.PatientName, item.PatientID = _name(row.patient_name, charset), row.patient_number
     item.PatientBirthDate, item.PatientSex = row.birth_date.replace("-", ""), row.sex
-    item.PatientTelephoneNumbers = row.phone[:16]
+    item.PatientTelephoneNumbers = text(row.phone)[:16]
     item.StudyInstanceUID = row.study_uid
     item.RequestedProcedureDescription = what
     item.RequestedProcedurePriority = PRIORITY[row.urgency]
-    item.ReasonForTheRequestedProcedure = text(row.clinical_question.replace("\n", " "))[:LONGEST_LO]
-    item.RequestedProcedureComments = item.ImagingServiceRequestComments = text(row.clinical_question)
+    item.ReasonForTheRequestedProcedure = question.replace("\n", " ")[:LONGEST_LO]
+    item.RequestedProcedureComments = item.ImagingServiceRequestComments = question
     item.ReferringPhysicianName = item.RequestingPhysician = _name(row.physician, charset)
     item.RequestingService = item.InstitutionName = text(row.site_name)[:LONGEST_LO]
     item.ScheduledProcedureStepSequence = [step]

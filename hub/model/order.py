@@ -53,8 +53,10 @@ def checked(wish: Wish, today: date) -> Wish:
         values[name] = text if name == "clinical_question" else " ".join(text.split())
         if len(values[name]) > most:
             raise Invalid("too_long", f"{WORDS[name]}最多 {most} 个字，请缩短。", f"{name} has at most {most} characters; shorten it.")
-        if "\\" in text or (name == "patient_name" and set(text) & set("^=")):
+        if (name != "clinical_question" and "\\" in text) or (name in ("patient_name", "physician") and set(text) & set("^=")):
             raise Invalid("bad_text", f"{WORDS[name]}不能含有 \\ 等符号，请改写。", f"{name} holds a sign that devices take for a separator; write it otherwise.")
+    if not values["patient_number"].isascii():
+        raise Invalid("bad_text", "患者编号只能用字母、数字和符号，许多设备不认识其他字符。", "a patient number has letters, digits and signs only: many devices know nothing else.")
     for name, zh in (("patient_name", "患者姓名"), ("clinical_question", "临床问题")):
         if not values[name]:
             raise Invalid("missing", f"请填写{zh}。", f"{name} is missing.")

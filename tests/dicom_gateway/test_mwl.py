@@ -165,6 +165,17 @@ def test_findscu_in_gb18030_gets_gb18030(county, tmp_path):
     assert answer.SpecificCharacterSet == "GB18030" and answer.get_item("PatientName").value.rstrip(b" ") == "OUYANG^NA=欧阳^娜".encode("gb18030")
 
 
+@pytest.mark.parametrize("calling", [SENDER, "GBK_CT", "LATIN_CT"])
+def test_whatever_a_clinic_writes_can_be_told_to_every_device(county, calling):
+    order = ordering.place(county.hub, CLINIC, wish(DAY + timedelta(days=30), patient_name="𠮷田·é", patient_number="P-9/ #", phone="总机转 8012", body_part="其他",
+                                                    procedure="", physician="Ørsted 医生", clinical_question="血压 170\\100，“胸痛”…\n左＞右😀"))
+    asked = keys(AccessionNumber=order_row(county.hub, order).accession_number, RequestedProcedureComments="", ReasonForTheRequestedProcedure="",
+                 PatientTelephoneNumbers="", ReferringPhysicianName="", RequestedProcedureDescription="")
+    (answer,), status = ask(county, MWL, asked, calling)
+    assert status == 0x0000 and "170/100" in answer.RequestedProcedureComments and answer.PatientID == "P-9/ #"
+    ordering.cancel(county.hub, CLINIC, order, "试验")
+
+
 def test_an_order_in_progress_leaves_the_list_and_is_found_by_its_status(county):
     order = county.orders["latin"]
     with county.hub.writing() as connection:

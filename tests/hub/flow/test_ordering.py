@@ -54,7 +54,7 @@ def test_without_any_number_the_order_lends_its_own(hub, county):
 @pytest.mark.parametrize("more, code", [
     ({"patient_name": " "}, "missing"), ({"clinical_question": ""}, "missing"), ({"modality": "XX"}, "missing"), ({"sex": ""}, "missing"),
     ({"body_part": "", "procedure": ""}, "missing"), ({"urgency": "now"}, "missing"), ({"patient_name": "张^三"}, "bad_text"),
-    ({"procedure": "胸\\部"}, "bad_text"), ({"clinical_question": "问" * 1001}, "too_long"), ({"birth_date": "2026-13-01"}, "bad_birth_date"),
+    ({"procedure": "胸\\部"}, "bad_text"), ({"physician": "李=全科"}, "bad_text"), ({"patient_number": "门诊 12"}, "bad_text"), ({"clinical_question": "问" * 1001}, "too_long"), ({"birth_date": "2026-13-01"}, "bad_birth_date"),
     ({"birth_date": "2026-05-05"}, "bad_birth_date"), ({"birth_date": "1850-01-01"}, "bad_birth_date"), ({"resident_id": RESIDENT[:-1] + "1"}, "bad_resident_id"),
     ({"resident_id": RESIDENT, "sex": "F", "birth_date": ""}, "resident_id_differs"), ({"resident_id": RESIDENT}, "resident_id_differs"),
     ({"device_id": 987654}, "no_device")], ids=str)
