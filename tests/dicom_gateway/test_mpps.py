@@ -5,8 +5,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from pynetdicom.sop_class import ModalityPerformedProcedureStep as MPPS
 from sqlalchemy import select
 
-from hub.flow import completion, ordering, preparation
-from hub.flow import devices, administration
+from hub.flow import administration, completion, devices, ordering, preparation
 from hub.model.access import SYSTEM, Actor
 from hub.storage import tables
 from tests.dicom_gateway.county import NEIGHBOUR
@@ -180,7 +179,7 @@ def test_a_step_that_lacks_what_it_needs_is_refused_and_not_kept(gateway, more, 
 
 
 @pytest.mark.parametrize("more, status", [
-    ({"PerformedSeriesSequence": None}, 0x0000 + 0x0121), ({"PerformedSeriesSequence": []}, 0x0121), ({"PerformedProcedureStepEndDate": ""}, 0x0121),
+    ({"PerformedSeriesSequence": None}, 0x0121), ({"PerformedSeriesSequence": []}, 0x0121), ({"PerformedProcedureStepEndDate": ""}, 0x0121),
     ({"PerformedProcedureStepStatus": "DONE"}, 0x0106)], ids=str)
 def test_an_end_that_lacks_what_it_needs_is_refused_and_the_step_stays_open(gateway, more, status):
     modality = Modality(gateway)

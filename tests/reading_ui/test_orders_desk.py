@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from hub.flow import completion, dispatch, ordering, orders, preparation
+from hub.flow import completion, dispatch, intake, ordering, orders, preparation
+from hub.flow.lettering import _letter
 from hub.model.arrival import InstanceFacts, PatientFacts
-from hub.flow import intake
 from tests.hub.orders import RESIDENT, matches, wish
 
 FORM = dict(patient_name="曾小明", patient_number="", resident_id=RESIDENT, sex="", birth_date="", phone="13800000000", modality="CT", body_part="CHEST",
@@ -86,7 +86,6 @@ def test_the_clinical_question_is_printed_in_the_letter(county):
     report_id = county.signed(arrived(county, order))
     _, pdf = dispatch.signed_pdf(county.hub, county.actor("qs"), report_id)
     assert pypdf.PdfFileReader(io.BytesIO(pdf)).root["/Type"] == "/Catalog"
-    from hub.flow.lettering import _letter
     with county.hub.reading() as connection:
         letter, _ = _letter(county.hub, connection, report_id)
     assert letter.clinical_information == "咯血待查，长期吸烟" and letter.accession_number == order.accession_number
