@@ -12,12 +12,13 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.services import commitment, echo, find, get, move
+from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
-SERVICES = (echo, find, get, move, commitment)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+SERVICES = (echo, get, move, commitment, mpps)       # each: CLASSES, the SOP classes that it serves, and handlers(hub, callers)
+FINDERS = (find, mwl)                                # each: CLASSES and found(event, hub, callers), the answers to a C-FIND
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)     # of messages other than storage, the preferred first
 
 ACSE_TIMEOUT_S = 30
@@ -61,10 +62,12 @@ def start(hub: Hub) -> GatewayServer:
     entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
     handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
+    finders = {sop_class: service.found for service in FINDERS for sop_class in service.CLASSES}
+    handlers.append((evt.EVT_C_FIND, lambda event: finders[event.request.AffectedSOPClassUID](event, hub, callers)))
     for service in SERVICES:
-        for sop_class in service.CLASSES:
-            entity.add_supported_context(sop_class, SYNTAXES)
         handlers += service.handlers(hub, callers)
+    for sop_class in (sop_class for service in (*SERVICES, *FINDERS) for sop_class in service.CLASSES):
+        entity.add_supported_context(sop_class, SYNTAXES)
     server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
     entity._servers.append(server)       # what AE.start_server does with its own
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()

@@ -4,11 +4,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 
 from hub import accounts
 from hub.context import Hub
-from hub.flow import administration, devices
-from hub.model.access import SYSTEM
+from hub.flow import administration, devices, ordering
+from hub.model.access import SYSTEM, Actor
+from hub.model.order import Wish
 
 AE_TITLE = "QINGSHAN_CT"
 _FILE = "demo.json"
@@ -51,6 +53,17 @@ def make_county(hub: Hub) -> County | None:
     for username, password, name, title, role, code, _ in PEOPLE:
         accounts.create(hub, SYSTEM, username=username, password=password, display_name=name, title=title, role=role,
                         site_id=ids.get(code))
+    _place_orders(hub, ids["QS"])
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         json.dump({"ecg_token": token}, output)
     return County(AE_TITLE, token, people)
+
+
+def _place_orders(hub: Hub, site_id: int) -> None:
+    """One order that the demo CT answers (sample_data/make_ct.py) and one that waits on the worklist of the demo device."""
+    clinic = Actor(None, "青山卫生院", "clinic", site_id)
+    done_at = datetime(2026, 3, 14, 9, 15, tzinfo=hub.settings.zone)
+    ordering.place(hub, clinic, Wish("演示患者甲", "DEMO-0002", "", "M", "1968-05-12", "", "CT", "CHEST", "胸部 CT 平扫",
+                                     "咳嗽 3 周，痰中带血丝，吸烟 30 年，除外肺部占位", "王全科", "routine", done_at))
+    ordering.place(hub, clinic, Wish("演示患者丙", "DEMO-0003", "", "F", "1957-09-03", "", "CT", "HEAD", "颅脑 CT 平扫",
+                                     "跌倒后头痛 2 小时，口服华法林，除外颅内出血", "王全科", "urgent", hub.now()))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from hub.model.latin import Readings
+from hub.model.order_match import Rules as MatchRules
 from hub.model.urgency import DeadlineRules
 
 
@@ -30,6 +32,7 @@ class Rulebook:
     templates: tuple[Template, ...]
     phrases: tuple[tuple[str, str], ...]
     templates_version: str
+    matching: MatchRules
 
     def templates_for(self, modality: str, body_part: str) -> tuple[Template, ...]:
         """The templates of a study, the best fitting first; the general one is always among them."""
@@ -53,7 +56,15 @@ def load() -> Rulebook:
         DeadlineRules(deadlines["version"], deadlines["source"], deadlines["minutes"]),
         tuple(Template(t["id"], t["name"], t["modality"], tuple(t["body_parts"]), t["findings"], t["impression"],
                        t["recommendation"]) for t in texts["template"]),
-        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"])
+        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], MatchRules(**_toml("order_matching.toml")))
+
+
+@cache
+def readings() -> Readings:
+    """How Chinese is read aloud; loaded when it is first needed."""
+    characters, surnames = _toml("readings.toml"), _toml("surnames.toml")
+    return Readings({ch: reading for reading, group in characters["reading"].items() for ch in group},
+                    {name: said[0] for name, said in surnames["surname"].items()}, frozenset(surnames["compound"]["surnames"].split()))
 
 
 def _toml(name: str) -> dict:

@@ -4,8 +4,8 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from hub.errors import HubError
-from hub.flow import administration, dispatch
-from hub.model.lifecycle import DELIVERY
+from hub.flow import administration, availability, dispatch
+from hub.model.lifecycle import DELIVERY, NOTICE
 from reading_ui import wording
 from reading_ui.errors import status_of
 from reading_ui.gate import needs, the_actor, the_hub
@@ -23,7 +23,15 @@ def page():
     state = request.args.get("state", "") if request.args.get("state") in DELIVERY.states else ""
     rows = dispatch.deliveries(hub, actor, state)
     return render_template("deliveries.html", rows=rows, state=state, states=SHOWN_STATES, counts=administration.overview(hub, actor)["deliveries"],
-                           cut=len(rows) == SHOWN_MOST, again=DELIVERY.sources("resend"), w=wording)
+                           cut=len(rows) == SHOWN_MOST, again=DELIVERY.sources("resend"), w=wording,
+                           notices=availability.listed(hub, actor) if not state else [], notice_again=NOTICE.sources("resend"))
+
+
+@desk.post("/deliveries/notices/<int:notice_id>/resend")
+@needs("delivery.resend")
+def resend_notice(notice_id: int):
+    availability.resend(the_hub(), the_actor(), notice_id)
+    return redirect(url_for("deliveries.page"))
 
 
 @desk.get("/deliveries/<int:delivery_id>")

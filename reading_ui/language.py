@@ -17,12 +17,16 @@ from flask_babel import Babel, get_locale, gettext
 from hub.model.access import ROLE_EN, ROLE_ZH
 from hub.model.body_part import body_part_zh
 from hub.model.lifecycle import STATE_EN, STATE_ZH
+from hub.model.order_match import WORDS as REASONS
 from hub.model.urgency import URGENCY_EN, URGENCY_ZH
 
 LANGUAGES = ("zh", "en")
 STATIC = Path(__file__).parent / "static"
 SEX = {"M": ("男", "M"), "F": ("女", "F"), "O": ("其他", "other")}
 MODALITIES = {"ECG": ("心电", "ECG")}
+MODALITY_NAMES = {"CT": ("CT", "CT"), "DX": ("DX 数字 X 线", "DX digital X-ray"), "CR": ("CR X 线", "CR X-ray"), "MR": ("MR 磁共振", "MR"), "US": ("US 超声", "US ultrasound"),
+                  "MG": ("MG 乳腺 X 线", "MG mammography"), "RF": ("RF 透视造影", "RF fluoroscopy"), "XA": ("XA 血管造影", "XA angiography"),
+                  "ES": ("ES 内镜", "ES endoscopy"), "ECG": ("心电图", "ECG")}
 
 
 def speak(app: Flask) -> None:
@@ -35,7 +39,8 @@ def speak(app: Flask) -> None:
 
     app.jinja_env.filters.update(
         local=local, state=_two(STATE_ZH, STATE_EN), role=_two(ROLE_ZH, ROLE_EN), urgency=_two(URGENCY_ZH, URGENCY_EN),
-        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size, summary=summary)
+        sex=sex, age=age, body_part=body_part, modality=modality, study_time=study_time, both=both, iso=_iso, size=size, summary=summary,
+        modality_name=lambda code: sentence(*MODALITY_NAMES[code]) if code in MODALITY_NAMES else code, reason=lambda code: sentence(*REASONS[code]) if code in REASONS else code)
     app.jinja_env.globals.update(language=language, sentence=sentence, script_words=script_words)
 
 

@@ -10,9 +10,11 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 import ecg.jobs
 import ecg.web
-from dicom_gateway import callers, charset, command, direct, facts, sender, server, status
+from dicom_gateway import availability, callers, charset, command, direct, facts, sender, server, status
 from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
+from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
+from dicom_gateway.status import PROCESSING_FAILURE
 from dicom_gateway.web import frames, query, replies, routes, storing
 from ecg import files
 from ecg.readers import READERS, given
@@ -26,6 +28,11 @@ OUTCOMES = {
     "quarantined": "cannot be parsed or lacks a UID: kept with its bytes and the reason",
 }
 
+SERVICES_OF = {
+    echo.CLASSES[0]: "C-ECHO", **dict.fromkeys(find.CLASSES, "C-FIND"), **dict.fromkeys(get.CLASSES, "C-GET"), **dict.fromkeys(move.CLASSES, "C-MOVE"),
+    **dict.fromkeys(commitment.CLASSES, "N-ACTION, N-EVENT-REPORT"), **dict.fromkeys(mpps.CLASSES, "N-CREATE, N-SET"), **dict.fromkeys(mwl.CLASSES, "C-FIND"),
+}
+
 HEAD = """# Conformance: DICOM, DICOMweb, ECG
 
 Printed from the tables of `dicom_gateway/` and `ecg/` by `python -m reading_ui.print_conformance`; a test compares them.
@@ -34,12 +41,12 @@ Printed from the tables of `dicom_gateway/` and `ecg/` by `python -m reading_ui.
 
 def page() -> str:
     """The whole page in Markdown."""
-    return "\n".join([HEAD, *_dimse(), *_texts(), *_dicomweb(), *_ecg()])
+    return "\n".join([HEAD, *_dimse(), *_orders(), *_texts(), *_dicomweb(), *_ecg()])
 
 
 def _dimse() -> list[str]:
     limits = Settings()
-    services = [service.__name__.rpartition(".")[2] for service in server.SERVICES]
+    served = [sop_class for service in (*server.SERVICES, *server.FINDERS) for sop_class in service.CLASSES]
     codes = [(f"{code:04X}", OUTCOMES[outcome], words) for outcome, (code, words) in status.BY_OUTCOME.items()]
     codes += [(f"{status.OUT_OF_RESOURCES:04X}", "disk full, database busy, or larger than allowed: nothing was kept, send again", ""),
               (f"{status.PROCESSING_FAILURE:04X}", "an unexpected fault: nothing is acknowledged", "")]
@@ -48,8 +55,7 @@ def _dimse() -> list[str]:
         *_table(("what", "value"), (
             ("implementation class UID", f"`{command.IMPLEMENTATION_UID}`"), ("implementation version", f"`{command.IMPLEMENTATION_VERSION}`"),
             ("AE title and port", f"`{limits.dicom_ae_title}`, {limits.dicom_port} by default; settings `dicom_ae_title`, `dicom_port`"),
-            ("services as SCP", ", ".join(f"C-{name.upper()}" for name in (*services, "store"))),
-            ("services as SCU", "C-STORE (reports as Encapsulated PDF; `hub send`)"),
+            ("services as SCU", "C-STORE (reports as Encapsulated PDF; `hub send`), storage commitment reports, Instance Availability Notification"),
             ("callers", "registered AE titles, where registered with an address from that address only; others are rejected and shown to the administrator"),
             ("largest PDU received", f"{server.MAXIMUM_PDU} bytes"),
             ("largest object", f"{limits.largest_object_mb} MB by default (`largest_object_mb`)"),
@@ -60,6 +66,8 @@ def _dimse() -> list[str]:
         *_table(("when", "answer"), (("the calling AE title is not registered", _triple(callers.NOT_RECOGNISED)),
                                      ("too many associations", _triple(callers.LIMIT_EXCEEDED)),
                                      ("the hub cannot look the caller up at this moment", _triple(callers.TEMPORARY_FAILURE)))),
+        "", "SOP classes as SCP besides storage, in Explicit and Implicit VR Little Endian:", "",
+        *_table(("SOP class", "name", "services"), ((f"`{uid}`", UID(uid).name, SERVICES_OF[uid]) for uid in served)),
         "", "### Storage", "",
         "Every storage SOP class, private ones too, is accepted in every transfer syntax that the sender proposes; the one it",
         "names first is taken. Data sets are kept byte for byte; nothing is coerced or converted on receipt. Level 2 (full).",
@@ -68,6 +76,29 @@ def _dimse() -> list[str]:
         "", *_table(("status", "meaning", "comment"), codes),
         "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
         *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
+
+
+def _orders() -> list[str]:
+    words = {mpps.INVALID_VALUE: "a value is none of its kind, or a step does not begin IN PROGRESS", mpps.SOME_IGNORED: "warning: attributes that N-SET may not change were left as they were",
+             PROCESSING_FAILURE: f"completed or discontinued: may no longer be updated (error ID {mpps.MAY_NOT_BE_UPDATED:04X}); or an unexpected fault",
+             mpps.DUPLICATE: "the step exists already", mpps.NO_SUCH_INSTANCE: "no such step at the device's site", mpps.INVALID_INSTANCE: "the SOP Instance UID is none",
+             mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
+    return [
+        "### Modality worklist (PS3.4 K)", "",
+        "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "
+        + ", ".join(f"`{name}`" for name in mwl.MATCHED) + ".",
+        "Names match with wildcards in Chinese or in Latin letters. A date range with a time range is one span of time (K.6.1.2.2). Without a status key the steps",
+        "with status SCHEDULED are given. An order for no particular device is given to every device of the site under its own AE title.",
+        f"Answers come in the character set registered for the device, else in the one asked in: {', '.join(f'`{one}`' for one in (mwl.UTF8, mwl.GB))} with Latin and ideographic",
+        f"component groups; any other set gets Latin letters in `{mwl.LATIN}`. Accession number, requested procedure ID and step ID are the same 13 characters.", "",
+        "### Modality performed procedure step (PS3.4 F.7)", "",
+        f"N-CREATE needs {', '.join(mpps.NEEDED)}; the end needs {', '.join(mpps.NEEDED_AT_END)}. The instances that a completed step names must arrive: what is",
+        "lacking is named on the study's proof sheet, and a study of which all are here closes at once.", "",
+        *_table(("status", "meaning"), ((f"{code:04X}", words[code]) for code in sorted(words))), "",
+        "### Instance availability notification (PS3.4 R)", "",
+        "Sent by N-CREATE when a study is ready, to the destinations of its site that are registered for it, with every instance, "
+        f"`InstanceAvailability` {availability.ONLINE} and the hub's AE title. Tried again after no answer or " + ", ".join(f"{code:04X}" for code in availability.TRY_AGAIN)
+        + f", for {Settings().delivery_give_up_hours} hours by default; other failures are shown to the administrator.", ""]
 
 
 def _texts() -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Invalid, NotFound
-from hub.flow import fixity, studies
+from hub.flow import fixity, orders, studies
 from hub.flow.preparation import NewArtifact
 from hub.model.arrival import StoredFile
 from reading_ui import key_image as drawing
@@ -27,7 +27,7 @@ def page(study_id: int):
         return redirect(url_for("ecgs.page", study_id=study_id))
     studies.opened(hub, actor, row, "images")
     return render_template("study.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row), now=hub.now(),
-                           earlier=studies.earlier_of_patient(hub, actor, row),
+                           earlier=studies.earlier_of_patient(hub, actor, row), beside=orders.beside(hub, actor, row),
                            viewer_built=(VIEWER / "viewer.js").is_file(), viewer_styled=(VIEWER / "viewer.css").is_file())
 
 

@@ -11,13 +11,14 @@ Words = dict[str, tuple[str, str]]
 JOBS: Words = {
     "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
+    "announce": ("到片通知", "availability notice"),
 }
 JOB_STATES: Words = {
     "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),
     "failed": ("失败", "failed"),
 }
 JOB_ARGS: Words = {
-    "study_id": ("检查", "study"), "report_id": ("报告", "report"), "delivery_id": ("发送", "delivery"),
+    "study_id": ("检查", "study"), "report_id": ("报告", "report"), "delivery_id": ("发送", "delivery"), "notice_id": ("通知", "notice"),
     "generation": ("第几次处理", "generation"),
 }
 HELD_REASONS: Words = {
@@ -35,7 +36,8 @@ DIFFERENCES: Words = {
 }
 DOORS: Words = {"dicom": ("DICOM 接口", "DICOM door"), "ecg": ("心电接口", "ECG door")}
 KINDS: Words = {"dicom": ("影像设备", "DICOM device"), "ecg": ("心电图机", "ECG cart")}
-CHANNELS: Words = {"portal": ("申请机构页面", "clinic's page"), "dicom": ("DICOM 节点", "DICOM node"), "webhook": ("网络通知", "webhook")}
+CHANNELS: Words = {"portal": ("申请机构页面", "clinic's page"), "dicom": ("DICOM 节点", "DICOM node"), "webhook": ("网络通知", "webhook"),
+                   "availability": ("到片通知", "availability notice")}
 OUTCOMES: Words = {
     "delivered": ("送达", "delivered"), "failed": ("失败，自动重试", "failed, tried again"), "refused": ("被拒收", "refused"),
     "unknown": ("结果未知", "outcome unknown"),
@@ -55,12 +57,14 @@ OBJECTS: Words = {
     "study": ("检查", "study"), "reading": ("阅片", "reading"), "report": ("报告", "report"), "delivery": ("发送", "delivery"),
     "critical": ("危急值", "critical value"), "held": ("隔离对象", "held object"), "job": ("任务", "job"), "account": ("账号", "account"),
     "device": ("设备", "device"), "site": ("机构", "site"), "destination": ("去向", "destination"), "unknown_caller": ("来访设备", "caller"),
+    "order": ("申请单", "order"), "procedure_step": ("检查步骤", "procedure step"), "availability": ("到片通知", "availability notice"),
     "instance": ("图像", "instance"), "series": ("序列", "series"), "patient": ("患者", "patient"),
 }
 AREAS: Words = {     # what an auditor filters by: the first word of an action
     "session": ("登录", "sessions"), "account": ("账号", "accounts"), "study": ("检查", "studies"), "reading": ("领取与阅片", "readings"),
     "report": ("报告", "reports"), "critical": ("危急值", "critical values"), "delivery": ("发送", "deliveries"), "held": ("隔离与冲突", "held objects"),
     "device": ("设备", "devices"), "site": ("机构", "sites"), "destination": ("去向", "destinations"), "job": ("任务", "jobs"),
+    "order": ("申请单", "orders"),
 }
 ACTIONS: Words = {
     "session.begin": ("登录", "signed in"), "session.end": ("退出登录", "signed out"), "session.refused": ("密码错误", "wrong password"),
@@ -71,7 +75,12 @@ ACTIONS: Words = {
     "study.arrived": ("检查到达", "study arrived"), "study.reopened": ("补传，重新接收", "study reopened"), "study.ready": ("处理完成", "study ready"),
     "study.view": ("查看检查", "study viewed"), "study.images": ("调阅图像", "images viewed"), "study.urgency": ("更改紧急程度", "urgency changed"),
     "study.key_image": ("保存关键图像", "key image kept"), "study.query": ("设备查询", "device query"),
-    "study.committed": ("存储确认", "storage commitment"),
+    "study.committed": ("存储确认", "storage commitment"), "study.proved_again": ("按设备报告更新完整性", "proof renewed by the device's report"),
+    "order.place": ("开申请单", "order placed"), "order.change": ("修改申请单", "order changed"), "order.cancel": ("取消申请单", "order cancelled"),
+    "order.reschedule": ("重新预约", "order rescheduled"), "order.view": ("查看申请单", "order viewed"), "order.worklist": ("设备查询工作列表", "worklist query"),
+    "order.join": ("关联检查", "order joined to study"), "order.suggest": ("提示可能的关联", "match suggested"), "order.object": ("检查号相同但患者不符", "other patient under the number"),
+    "order.dismiss": ("排除关联", "match dismissed"), "order.part": ("解除关联", "order parted from study"), "order.restore": ("恢复提示", "match restored"),
+    "order.step_begun": ("设备开始检查", "device began"), "order.step_changed": ("设备报告进展", "device reported"),
     "reading.claim": ("领取", "claimed"), "reading.release": ("放回", "released"), "reading.lapse": ("领取超时收回", "claim lapsed"),
     "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),
     "report.submit": ("提交报告", "report submitted"), "report.send_back": ("退回修改", "report sent back"), "report.sign": ("审核签发", "report signed"),

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from time import sleep
 
 from pydicom.dataset import Dataset
-from pynetdicom import evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind
 
@@ -35,11 +34,8 @@ _ONLY_FOR_THE_WEB = ("00081190", "00080005")
 log = logging.getLogger("hub.gateway")
 
 
-def handlers(hub: Hub, callers: Callers) -> list:
-    return [(evt.EVT_C_FIND, lambda event: _found(event, hub, callers))]
-
-
-def _found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
+def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
+    """The answers to one C-FIND of the query/retrieve information models."""
     device = callers.device_of(event.assoc)
     try:
         asking = inquiry(event)

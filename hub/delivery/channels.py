@@ -1,7 +1,7 @@
-"""How a report leaves: one line per channel, each a module with ``deliver(hub, parcel) -> str``.
+"""How a report leaves, or the word that a study is ready: one line per channel, each a module with ``deliver(hub, parcel) -> str``.
 
 The portal is the clinic's own page: its report is delivered when it can be opened there.
-The DICOM channel lives in the room that speaks DICOM and is found by name (docs/decisions/0002).
+The DICOM channels live in the room that speaks DICOM and are found by name (docs/decisions/0002).
 """
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ CHANNELS = {
     "portal": "hub.delivery.portal",
     "webhook": "hub.delivery.webhook",
     "dicom": "dicom_gateway.returns",
+    "availability": "dicom_gateway.availability",
 }
+
+ANNOUNCING = ("availability",)      # they carry the word that a study is ready, and no report
 
 
 def deliverer(channel: str) -> Callable:

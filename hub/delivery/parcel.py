@@ -1,4 +1,4 @@
-"""What a channel is handed: one signed report, its PDF, and where it goes. A channel changes no row."""
+"""What a channel is handed: one signed report or one announcement, and where it goes. A channel changes no row."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -35,3 +35,14 @@ class Parcel:
     critical: bool
     reader_name: str
     reviewer_name: str
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """That a study can be fetched. ``series``: pairs of series UID and the (class, UID) of its instances, in order;
+    ``steps``: UIDs of the procedure steps that made them."""
+
+    address: dict
+    study_uid: str
+    series: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    steps: tuple[str, ...] = ()

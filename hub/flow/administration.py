@@ -18,7 +18,7 @@ from hub.storage.tables import audit as audit_table
 from hub.storage.tables import delivery, destination, device, held, job, site, study, unknown_caller
 
 AUDIT_PAGE = 100
-CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret")}
+CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret"), "availability": ("ae_title", "host", "port")}
 
 
 def create_site(hub: Hub, actor: Actor, *, code: str, name: str, level: str = "", phone: str = "") -> int:
@@ -189,11 +189,11 @@ def _held(connection: Connection, held_id: int):
 
 def _checked_address(channel: str, address: dict) -> dict:
     if channel not in CHANNEL_FIELDS:
-        raise Invalid("bad_channel", "去向类型只能是 dicom 或 webhook。", "a destination is of channel dicom or webhook.")
+        raise Invalid("bad_channel", "去向类型只能是 dicom、webhook 或 availability。", "a destination is of channel dicom, webhook or availability.")
     values = {name: str(address.get(name, "")).strip() for name in CHANNEL_FIELDS[channel]}
     if not all(values.values()):
         raise Invalid("bad_address", "请把去向填写完整。", f"a {channel} destination needs {', '.join(values)}.")
-    if channel == "dicom":
+    if channel in ("dicom", "availability"):
         if not values["port"].isdigit() or not 1 <= int(values["port"]) <= 65535:
             raise Invalid("bad_address", "端口应为 1 至 65535。", "the port lies between 1 and 65535.")
         return values | {"port": int(values["port"])}

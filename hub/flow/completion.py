@@ -1,21 +1,25 @@
 """Closing studies by evidence: what arrived, what is missing, how long it has been quiet.
 
 Run by the scheduler every second. A study closes when its sender has gone and it stays quiet for a moment;
-while the sender is connected, or while something is known to be missing, it is given longer.
+while the sender is connected, or while something is known to be missing, it is given longer. Where the device reported
+what it made (a performed procedure step) and all of it is here, it closes at once.
 """
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, exists, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
+from hub.flow import matching
+from hub.model.access import SYSTEM
 from hub.model.completeness import Proof, SeriesEvidence, prove
 from hub.model.lifecycle import STUDY
 from hub.queue import outbox
+from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import instance, series, study
+from hub.storage.tables import instance, procedure_step, reading, series, study
 
 PREPARE = {"image": "prepare_images", "ecg": "prepare_ecg"}
 
@@ -27,7 +31,9 @@ def close_quiet_studies(hub: Hub) -> int:
     with hub.reading() as connection:
         waiting = connection.execute(select(study.c.id).where(
             study.c.state.in_(STUDY.sources("close")),
-            or_(study.c.kind == "ecg", study.c.last_received_at <= soonest)).order_by(study.c.last_received_at).limit(200)).scalars().all()
+            or_(study.c.kind == "ecg", study.c.last_received_at <= soonest,
+                exists().where(procedure_step.c.study_uid == study.c.study_uid, procedure_step.c.state == "completed")))
+            .order_by(study.c.last_received_at).limit(200)).scalars().all()
     for study_id in waiting:
         with hub.writing() as connection:
             closed += _close_if_quiet(hub, connection, study_id)
@@ -36,18 +42,53 @@ def close_quiet_studies(hub: Hub) -> int:
 
 def proof_of(connection: Connection, study_id: int) -> Proof:
     """The proof sheet of a study as it stands."""
-    late = connection.scalar(select(study.c.late).where(study.c.id == study_id))
+    of = connection.execute(select(study.c.late, study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
     rows = connection.execute(
-        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation)
+        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid)
         .where(instance.c.study_id == study_id)).all()
+    step, made = _reported(connection, of)
+    here = {row.sop_uid for row in rows}
+    unseen = {uid: sum(one not in here for one in uids) for uid, (_, uids) in made.items()}
     evidence = []
     for one in connection.execute(select(series).where(series.c.study_id == study_id).order_by(series.c.number, series.c.id)):
         own = [row for row in rows if row.series_id == one.id]
         evidence.append(SeriesEvidence(
             one.series_uid, one.description, one.modality, len(own),
             tuple(sorted(row.number for row in own if row.number is not None)),
-            tuple((row.orientation, row.position_mm) for row in own if row.position_mm is not None), one.expected))
-    return prove(evidence, late)
+            tuple((row.orientation, row.position_mm) for row in own if row.position_mm is not None), one.expected,
+            unseen.pop(one.series_uid, None)))
+    evidence += [SeriesEvidence(uid, made[uid][0], "", 0, (), (), None, count) for uid, count in unseen.items() if count]
+    return prove(evidence, of.late, step)
+
+
+def prove_again(hub: Hub, connection: Connection, study_uid: str, site_id: int) -> None:
+    """After a device's report: a study that has closed gets its new proof sheet, and its reader is shown it. A study
+    that is still open is judged when it closes."""
+    row = connection.execute(select(study).where(study.c.study_uid == study_uid, study.c.site_id == site_id)).one_or_none()
+    if row is None or row.state in STUDY.sources("close"):
+        return
+    proof = proof_of(connection, row.id).as_json()
+    if proof != row.proof:
+        connection.execute(update(study).where(study.c.id == row.id).values(proof=proof))
+        connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
+        audit.append(connection, hub.now(), SYSTEM, "study.proved_again", "study", row.id, row.site_id, row.patient_id,
+                     before=row.proof.get("zh", ""), after=proof["zh"])
+
+
+def _reported(connection: Connection, of) -> tuple[str, dict[str, tuple[str, set[str]]]]:
+    """What devices reported of a study's making: the state of their work as a whole, and by series UID its description
+    and the instances made."""
+    steps = connection.execute(select(procedure_step.c.state, procedure_step.c.series).where(
+        procedure_step.c.study_uid == of.study_uid, procedure_step.c.site_id == of.site_id).order_by(procedure_step.c.id)).all()
+    made: dict[str, tuple[str, set[str]]] = {}
+    for step in steps:
+        if step.state == "in_progress":
+            continue                         # what it names so far is not all that it will make
+        for one in step.series:
+            words, uids = made.get(one["series_uid"], ("", set()))
+            made[one["series_uid"]] = (one["description"] or words, uids | set(one["instances"]))
+    states = [step.state for step in steps]
+    return "in_progress" if "in_progress" in states else states[-1] if states else "", made
 
 
 def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
@@ -61,6 +102,7 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
                 generation=row.generation + 1)
     except Conflict:
         return False
+    matching.match_study(hub, connection, study_id)
     outbox.enqueue(connection, hub.now(), PREPARE[row.kind], f"{study_id}:{row.generation + 1}",
                    study_id=study_id, generation=row.generation + 1)
     return True
@@ -70,8 +112,10 @@ def _patience(hub: Hub, row, proof: Proof) -> float:
     settings = hub.settings
     if row.kind == "ecg":
         return 0.0
-    if proof.verdict == "incomplete":
+    if proof.verdict == "incomplete" or proof.step == "in_progress":
         return settings.incomplete_quiet_s
+    if proof.verdict == "complete" and proof.step == "completed":
+        return 0.0
     if row.association_open:
         return settings.study_quiet_s if proof.verdict != "complete" else settings.released_quiet_s
     return settings.released_quiet_s

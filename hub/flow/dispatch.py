@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
-from hub.delivery.channels import deliverer
+from hub.delivery.channels import ANNOUNCING, deliverer
 from hub.delivery.parcel import Parcel
 from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
-from hub.flow.lettering import compose_pdf
+from hub.flow.lettering import compose_pdf, order_of
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
 from hub.queue import outbox
@@ -215,7 +215,8 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
     now = hub.now()
     targets = [("portal", None)] + [(d.channel, d.id) for d in connection.execute(
-        select(destination).where(destination.c.site_id == row.site_id, destination.c.active).order_by(destination.c.id))]
+        select(destination).where(destination.c.site_id == row.site_id, destination.c.active, destination.c.channel.not_in(ANNOUNCING))
+        .order_by(destination.c.id))]
     for channel, destination_id in targets:
         known = connection.scalar(select(delivery.c.id).where(
             delivery.c.report_id == row.id, delivery.c.channel == channel, delivery.c.destination_id == destination_id,
@@ -260,11 +261,12 @@ def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
                site.c.code, site.c.name.label("site_name"))
         .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
         .where(study.c.id == one.study_id)).one()
+    asked = order_of(connection, one.study_id)
     address = connection.scalar(select(destination.c.address).where(destination.c.id == row.destination_id)) or {}
     return Parcel(
         idempotency_key=f"{one.number}-{row.pdf_sha256[:16]}", pdf=hub.blobs.read(row.pdf_sha256), pdf_sha256=row.pdf_sha256,
         address=address, report_id=one.id, report_number=one.number, version=one.version, signed_at=one.signed_at,
-        study_uid=of_study.study_uid, accession_number=of_study.accession_number, modality=of_study.modality,
+        study_uid=of_study.study_uid, accession_number=of_study.accession_number or (asked.accession_number if asked else ""), modality=of_study.modality,
         study_at=of_study.study_at, patient_id=of_study.patient_number, patient_name=of_study.name, patient_sex=of_study.sex,
         patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
         institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,

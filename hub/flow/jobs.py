@@ -21,6 +21,7 @@ JOBS = {
     "prepare_ecg": "ecg.jobs:prepare_study",
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
+    "announce": "hub.flow.availability:announce",
 }
 
 GIVEN_UP = {       # a study that cannot be prepared reaches its reader all the same, and says so

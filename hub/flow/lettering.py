@@ -11,7 +11,7 @@ from hub.delivery.letter import Amendment, KeyImage, Letter, Measurement, render
 from hub.delivery.signature import sign_pdf
 from hub.errors import NotFound, Refused
 from hub.model.body_part import body_part_zh
-from hub.storage.tables import account, artifact, device, patient, report, site, study
+from hub.storage.tables import account, artifact, device, exam_order, order_match, patient, report, site, study
 
 TITLES = {"CT": "CT 诊断报告单", "MR": "磁共振诊断报告单", "DX": "数字 X 线诊断报告单", "CR": "X 线诊断报告单",
           "ECG": "心电图诊断报告单", "US": "超声诊断报告单"}
@@ -45,6 +45,7 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
                site.c.name.label("site_name"), device.c.name.label("device_name"))
         .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
         .outerjoin(device, device.c.id == study.c.device_id).where(study.c.id == row.study_id)).one()
+    asked = order_of(connection, row.study_id)
     words = row.content
     single = row.reviewer_id is None
     return Letter(
@@ -52,8 +53,9 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
         title=TITLES.get(of.modality, "诊断报告单"), report_number=row.number, issued_at=row.signed_at, version=row.version,
         amendment=_amendment(hub, connection, row), patient_name=of.name or "（未提供姓名）", patient_sex=SEXES.get(of.sex, ""),
         patient_age=_age(of.age), patient_birth_date=of.birth_date, patient_id=of.patient_number, clinic=of.site_name,
-        accession_number=of.accession_number, modality=of.modality, body_part=body_part_zh(of.body_part or of.description),
+        accession_number=of.accession_number or (asked.accession_number if asked else ""), modality=of.modality, body_part=body_part_zh(of.body_part or of.description),
         study_time=of.study_at.replace("T", " ")[:16], device=of.device_model or of.device_name or "",
+        clinical_information=asked.clinical_question if asked else "",
         completeness=f"基于 {row.proof}" if of.kind == "image" else "", findings=words["findings"], impression=words["impression"],
         recommendation=words["recommendation"], positive=row.positive, critical=row.critical,
         measurements=_measurements(hub, connection, of.id) if of.kind == "ecg" else (),
@@ -64,6 +66,13 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
         review_time=_local(hub, row.signed_at) if not single else "",
         emergency_note=f"危急情况由一位医师先行签发，第二签名应于 {_local(hub, row.second_due_at)} 前完成。" if single and row.second_due_at else "",
         verification_text="本报告经电子签名，任何改动均可验出。", qr_content=f"{hub.settings.address}/verify/{row.check_code}"), row
+
+
+def order_of(connection: Connection, study_id: int):
+    """The order that the study answers, or None."""
+    return connection.execute(select(exam_order.c.accession_number, exam_order.c.clinical_question)
+                              .join(order_match, order_match.c.order_id == exam_order.c.id)
+                              .where(order_match.c.study_id == study_id, order_match.c.state == "joined")).one_or_none()
 
 
 def _amendment(hub: Hub, connection: Connection, row) -> Amendment | None:

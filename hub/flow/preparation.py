@@ -10,11 +10,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
+from hub.flow import availability, critical
 from hub.model.access import SYSTEM
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, more_urgent
-from hub.flow import critical
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import artifact, instance, patient, reading, series, site, study
@@ -114,6 +114,7 @@ def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], pr
         except Conflict:
             return False
         _queue(hub, connection, row, pressing)
+        availability.order(connection, now, study_id, row.site_id, generation)
         for one in criticals:
             critical.raise_by_machine(hub, connection, row, one.finding, one.rule)
         audit.append(connection, now, SYSTEM, "study.ready", "study", study_id, row.site_id, row.patient_id,

@@ -8,7 +8,7 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import completion, critical, dispatch, fixity, worklist
+from hub.flow import availability, completion, critical, dispatch, fixity, worklist
 from hub.queue.runner import Dispatcher
 
 log = logging.getLogger("hub.scheduler")
@@ -27,6 +27,7 @@ def sweeps(hub: Hub) -> list:
         (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),
+        (60, "mark overdue notices", lambda: availability.mark_overdue(hub)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
     ]
 

@@ -1,8 +1,8 @@
 """Who may do what: one table of permissions by role, and the scope of a site.
 
 A permission that is not in the table is given to nobody. A clinic's people see their own site's patients;
-county readers and reviewers see every site that the centre reads for; administrators run the house without
-reading patients; auditors read the audit. A registered device may ask for what its own site may see.
+county readers and reviewers see every site that the centre reads for; administrators run the house and see
+orders, but no images and no reports; auditors read the audit. A registered device may ask for what its own site may see.
 """
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "report.view":       "reader reviewer clinic",
     "report.acknowledge": "clinic",
     "clinic.view":       "clinic",
+    "order.place":       "clinic",
+    "order.view":        "clinic reader reviewer administrator device",
+    "order.match":       "clinic reader reviewer",
     "critical.read_back": "clinic",
     "critical.close":    "reader reviewer",
     "delivery.view":     "administrator",

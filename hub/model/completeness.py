@@ -6,12 +6,15 @@ from dataclasses import dataclass
 GAP_FACTOR = 1.5      # a step longer than this many usual steps is a gap (one missing slice doubles the step)
 NEIGHBOURS = 2        # steps on either side that say what is usual
 SAME_PLACE_MM = 1e-3
+STEP_ZH = {"in_progress": "，设备仍在检查", "discontinued": "，设备报告检查已中止"}
+STEP_EN = {"in_progress": ", the device is still at work", "discontinued": ", the device broke the examination off"}
 
 
 @dataclass(frozen=True)
 class SeriesEvidence:
     """What is known of one series. ``numbers``: instance numbers seen; ``positions``: (orientation, mm) of the
-    slices that have one; ``expected``: how many the sender said there are, None if it is silent."""
+    slices that have one; ``expected``: how many the sender said there are, None if it is silent. ``unseen``: how many of
+    the instances that the device reported to have made (performed procedure step) are not here, None if it is silent."""
 
     series_uid: str
     description: str
@@ -20,6 +23,13 @@ class SeriesEvidence:
     numbers: tuple[int, ...]
     positions: tuple[tuple[str, float], ...]
     expected: int | None
+    unseen: int | None = None
+
+    @property
+    def stated(self) -> int | None:
+        """How many there are by what the sender and the device said."""
+        told = [count for count in (self.expected, self.received + self.unseen if self.unseen is not None else None) if count is not None]
+        return max(told, default=None)
 
 
 @dataclass(frozen=True)
@@ -45,14 +55,15 @@ class Proof:
     gaps: int
     series: tuple[SeriesProof, ...]
     late: int = 0
+    step: str = ""                  # what the device reported of its work: in_progress, completed, discontinued, "" nothing
 
     @property
     def zh(self) -> str:
-        return self._say("{}/{} 幅", "{} 幅", "，无间断", "，缺 {} 幅", "，有 {} 处间断", "，{} 幅为补传")
+        return self._say("{}/{} 幅", "{} 幅", "，无间断", "，缺 {} 幅", "，有 {} 处间断", "，{} 幅为补传") + STEP_ZH.get(self.step, "")
 
     @property
     def en(self) -> str:
-        return self._say("{} of {}", "{} received", ", no gap", ", {} missing", ", {} gaps", ", {} came late")
+        return self._say("{} of {}", "{} received", ", no gap", ", {} missing", ", {} gaps", ", {} came late") + STEP_EN.get(self.step, "")
 
     def _say(self, of, alone, no_gap, missing, gaps, late) -> str:
         text = of.format(self.received, self.expected) if self.expected else alone.format(self.received)
@@ -67,15 +78,15 @@ class Proof:
     def as_json(self) -> dict:
         """Plain types for the study's row and the page."""
         return {"verdict": self.verdict, "received": self.received, "expected": self.expected,
-                "missing": self.missing, "gaps": self.gaps, "late": self.late, "zh": self.zh, "en": self.en,
+                "missing": self.missing, "gaps": self.gaps, "late": self.late, "step": self.step, "zh": self.zh, "en": self.en,
                 "series": [{"series_uid": s.series_uid, "description": s.description, "received": s.received,
                             "expected": s.expected, "missing_numbers": list(s.missing_numbers),
                             "gaps_mm": [list(g) for g in s.gaps_mm], "verdict": s.verdict}
                            for s in self.series]}
 
 
-def prove(series: list[SeriesEvidence], late: int = 0) -> Proof:
-    """The proof sheet of a study from the evidence of its series."""
+def prove(series: list[SeriesEvidence], late: int = 0, step: str = "") -> Proof:
+    """The proof sheet of a study from the evidence of its series. ``step``: the state of the device's performed procedure step."""
     proofs = tuple(_prove_series(one) for one in series)
     received = sum(p.received for p in proofs)
     told = bool(proofs) and all(p.expected is not None for p in proofs)
@@ -89,7 +100,7 @@ def prove(series: list[SeriesEvidence], late: int = 0) -> Proof:
     else:
         verdict = "likely"
     expected = sum(p.expected for p in proofs) if told else expected_from_numbers
-    return Proof(verdict, received, expected, missing, gaps, proofs, late)
+    return Proof(verdict, received, expected, missing, gaps, proofs, late, step)
 
 
 def _missing(proof: SeriesProof) -> int:
@@ -109,14 +120,26 @@ def _expected_by_numbers(series: list[SeriesEvidence]) -> int | None:
 
 
 def _prove_series(one: SeriesEvidence) -> SeriesProof:
+    expected = one.stated
     missing = _missing_numbers(one.numbers)
+    if expected is not None:
+        missing += _missing_at_the_end(one, missing, expected - one.received - len(missing))
     gaps = _gaps(one.positions)
-    short = one.expected is not None and one.received < one.expected
+    short = expected is not None and one.received < expected
     if missing or gaps or short:
         verdict = "incomplete"
     else:
-        verdict = "complete" if one.expected is not None else "likely"
-    return SeriesProof(one.series_uid, one.description, one.received, one.expected, missing, gaps, verdict)
+        verdict = "complete" if expected is not None else "likely"
+    return SeriesProof(one.series_uid, one.description, one.received, expected, missing, gaps, verdict)
+
+
+def _missing_at_the_end(one: SeriesEvidence, missing: tuple[int, ...], lacking: int, most: int = 200) -> tuple[int, ...]:
+    """The numbers after the last seen, where so many more are known to be lacking and the numbers run from 1 without
+    repetition: only then is it known which they are, and not merely how many."""
+    if lacking <= 0 or not one.numbers or len(set(one.numbers)) != one.received or max(one.numbers) != one.received + len(missing):
+        return ()
+    last = max(one.numbers)
+    return tuple(range(last + 1, last + 1 + lacking))[:most]
 
 
 def _missing_numbers(numbers: tuple[int, ...], most: int = 200) -> tuple[int, ...]:

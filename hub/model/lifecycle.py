@@ -97,6 +97,62 @@ CRITICAL = Lifecycle("critical value", "raised", {
     ("close", "read_back"): "closed",
 })
 
+# A device is the truth about what was done: what it begins on a cancelled order was done all the same.
+ORDER = Lifecycle("order", "scheduled", {
+    ("change", "scheduled"): "scheduled",
+    ("begin", "scheduled"): "in_progress",
+    ("begin", "in_progress"): "in_progress",
+    ("begin", "discontinued"): "in_progress",
+    ("begin", "completed"): "in_progress",
+    ("begin", "cancelled"): "in_progress",
+    ("complete", "scheduled"): "completed",
+    ("complete", "in_progress"): "completed",
+    ("complete", "discontinued"): "completed",
+    ("complete", "cancelled"): "completed",
+    ("complete", "completed"): "completed",
+    ("discontinue", "in_progress"): "discontinued",
+    ("reschedule", "in_progress"): "scheduled",
+    ("reschedule", "discontinued"): "scheduled",
+    ("reschedule", "completed"): "scheduled",
+    ("cancel", "scheduled"): "cancelled",
+    ("cancel", "discontinued"): "cancelled",
+})
+
+# Modality performed procedure step (PS3.4 F.7.2.2): what is completed or discontinued is final.
+STEP = Lifecycle("procedure step", "in_progress", {
+    ("set", "in_progress"): "in_progress",
+    ("complete", "in_progress"): "completed",
+    ("discontinue", "in_progress"): "discontinued",
+})
+
+# Whether a study is the answer to an order. What is contradicted is never joined.
+MATCH = Lifecycle("order match", "suggested", {
+    ("suggest", "suggested"): "suggested",
+    ("suggest", "contradicted"): "suggested",
+    ("object", "suggested"): "contradicted",
+    ("object", "contradicted"): "contradicted",
+    ("join", "suggested"): "joined",
+    ("dismiss", "suggested"): "dismissed",
+    ("dismiss", "contradicted"): "dismissed",
+    ("part", "joined"): "dismissed",
+    ("restore", "dismissed"): "suggested",
+})
+
+# Instance availability notification (PS3.4 R) to one destination.
+NOTICE = Lifecycle("availability notice", "due", {
+    ("send", "due"): "sending",
+    ("send", "overdue"): "sending",
+    ("send", "sending"): "sending",
+    ("retry", "sending"): "due",
+    ("miss", "due"): "overdue",
+    ("deliver", "sending"): "delivered",
+    ("refuse", "sending"): "refused",
+    ("resend", "refused"): "due",
+    ("resend", "overdue"): "due",
+    ("withdraw", "due"): "withdrawn",
+    ("withdraw", "overdue"): "withdrawn",
+})
+
 HELD = Lifecycle("held object", "open", {
     ("resolve", "open"): "resolved",
 })
@@ -113,7 +169,7 @@ JOB = Lifecycle("job", "due", {
     ("redo", "failed"): "due",
 })
 
-LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, HELD, JOB)
+LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, ORDER, STEP, MATCH, NOTICE, HELD, JOB)
 
 STATE_ZH = {
     "receiving": "接收中", "reopened": "补传中", "complete": "已收全", "preparing": "处理中", "ready": "就绪",
@@ -122,6 +178,8 @@ STATE_ZH = {
     "due": "待发送", "sending": "发送中", "delivered": "已送达", "acknowledged": "已签收", "refused": "被拒收",
     "overdue": "逾期未送达", "withdrawn": "已由新版取代",
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
+    "scheduled": "待检查", "in_progress": "检查中", "completed": "已检查", "discontinued": "已中止",
+    "suggested": "待确认", "contradicted": "患者不符", "joined": "已关联", "dismissed": "已排除",
     "open": "待处理", "resolved": "已处理",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
 }
@@ -133,5 +191,7 @@ STATE_EN = {
     "due": "Due", "sending": "Sending", "delivered": "Delivered", "acknowledged": "Acknowledged",
     "refused": "Refused", "overdue": "Overdue", "withdrawn": "Replaced by a newer one", "raised": "Raised", "notified": "Notified",
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
+    "scheduled": "Scheduled", "in_progress": "In progress", "completed": "Performed", "discontinued": "Discontinued",
+    "suggested": "To confirm", "contradicted": "Other patient", "joined": "Joined", "dismissed": "Dismissed",
     "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
 }

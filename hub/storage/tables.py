@@ -191,6 +191,35 @@ damage = Table(
     Column("source_id", BigInteger, nullable=False), _ref("study_id", "study", index=True), _text("what", 16),
     _when("found_at"), _when("mended_at", nullable=True))
 
+exam_order = Table(
+    "exam_order", metadata, _id(), _ref("site_id", "site", nullable=False), _text("accession_number", 16, unique=True),
+    _text("study_uid", 64, index=True), _text("state", 16), _text("urgency", 16, "routine"), _text("patient_name", 64),
+    _text("name_latin", 256), _text("patient_number", 64), _text("resident_id", 18), _text("sex", 8), _text("birth_date", 10), _text("phone", 32),
+    _text("modality", 16), _text("body_part", 64), _text("procedure", 64), _text("clinical_question", 1000), _text("physician", 64),
+    _ref("device_id", "device"), _when("scheduled_at"), _text("reason", 256),
+    _text("placed_by", 64), _when("placed_at"), _when("changed_at"),
+    Index("ix_exam_order_site_id_scheduled_at", "site_id", "scheduled_at"))
+
+procedure_step = Table(
+    "procedure_step", metadata, _id(), _text("sop_uid", 64, unique=True), _ref("site_id", "site", nullable=False), _ref("device_id", "device"),
+    _ref("order_id", "exam_order", index=True), _text("state", 16), _text("study_uid", 64, index=True), _text("accession_number", 64),
+    _text("patient_number", 128), _text("patient_name", 200), _text("modality", 16), _text("station", 16), _text("description", 256),
+    _text("started_at", 32), _text("ended_at", 32), _text("reason", 256), Column("series", JSON, nullable=False),
+    Column("content", JSON, nullable=False), _when("created_at"), _when("changed_at"))
+
+order_match = Table(
+    "order_match", metadata, _id(), _ref("order_id", "exam_order", nullable=False), _ref("study_id", "study", nullable=False, index=True),
+    _text("state", 16), Column("score", Integer, nullable=False, default=0), Column("reasons", JSON, nullable=False),
+    _text("decided_by", 64), _when("found_at"), _when("decided_at", nullable=True), UniqueConstraint("order_id", "study_id"))
+Index("uq_order_match_joined_study", order_match.c.study_id, unique=True,
+      sqlite_where=order_match.c.state == "joined", postgresql_where=order_match.c.state == "joined")
+
+availability = Table(
+    "availability", metadata, _id(), _ref("study_id", "study", nullable=False), _ref("destination_id", "destination", nullable=False),
+    Column("generation", Integer, nullable=False), _text("state", 16), Column("attempts", Integer, nullable=False, default=0),
+    _text("error", 512), _when("created_at"), _when("due_at"), _when("delivered_at", nullable=True),
+    UniqueConstraint("study_id", "destination_id", "generation"))
+
 job = Table(
     "job", metadata, _id(), _text("kind", 32), Column("args", JSON, nullable=False), _text("key", 128),
     _text("state", 16), Column("tries", Integer, nullable=False, default=0), _when("created_at"), _when("due_at"),

@@ -37,7 +37,7 @@ document.addEventListener("click", (event) => {
     return;
   }
   const printer = target?.closest("[data-print]");
-  if (printer) document.getElementById(printer.dataset.print).contentWindow.print();
+  if (printer) (printer.dataset.print ? document.getElementById(printer.dataset.print).contentWindow : window).print();
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
 });
 

@@ -21,15 +21,18 @@ ACCESS = {
     "reports.sign": "reviewer", "reports.send_back": "reviewer", "reports.countersign": "reviewer", "reports.bounce": READERS,
     "reports.requeue": READERS, "reports.amend": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
     "reports.acknowledge": "clinic", "clinic.page": "clinic", "clinic.table": "clinic", "clinic.report": "clinic", "clinic.read_back": "clinic",
+    "orders.page": "clinic reader reviewer administrator", "orders.table": "clinic reader reviewer administrator", "orders.one": "clinic reader reviewer administrator",
+    "orders.new": "clinic", "orders.add": "clinic", "orders.change": "clinic", "orders.save": "clinic", "orders.cancel": "clinic", "orders.reschedule": "clinic",
+    "orders.decide": "clinic reader reviewer",
 }
 ROLE_OF = {"chen": "reader", "zhou": "reviewer", "qs": "clinic", "admin": "administrator", "audit": "auditor"}
-OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "static"}
+OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "orders", "static"}
 
 
 def _routes(app):
     for rule in app.url_map.iter_rules():
         if rule.endpoint.split(".")[0] in OWN and rule.endpoint not in ("static", "session.sign_out"):
-            values = {name: ("static" if name == "filename" else "0" * 16 if name == "code" else 987654) for name in rule.arguments}
+            values = {name: ("static" if name == "filename" else "0" * 16 if name == "code" else "join" if name == "verb" else 987654) for name in rule.arguments}
             with app.test_request_context():
                 yield rule, app.url_map.bind("localhost").build(rule.endpoint, values, method=sorted(rule.methods - {"HEAD", "OPTIONS"})[0])
 

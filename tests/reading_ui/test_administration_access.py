@@ -14,7 +14,7 @@ ROUTES = {
     ("GET", "/operations"): ADMINISTRATOR, ("GET", "/operations/now"): ADMINISTRATOR, ("POST", "/operations/jobs/987654/redo"): ADMINISTRATOR,
     ("GET", "/held"): ADMINISTRATOR, ("GET", "/held/987654"): ADMINISTRATOR, ("POST", "/held/987654/resolve"): ADMINISTRATOR,
     ("GET", "/held/987654/files/0"): ADMINISTRATOR,
-    ("GET", "/deliveries"): ADMINISTRATOR, ("GET", "/deliveries/987654"): ADMINISTRATOR, ("POST", "/deliveries/987654/resend"): ADMINISTRATOR,
+    ("GET", "/deliveries"): ADMINISTRATOR, ("GET", "/deliveries/987654"): ADMINISTRATOR, ("POST", "/deliveries/987654/resend"): ADMINISTRATOR, ("POST", "/deliveries/notices/987654/resend"): ADMINISTRATOR,
     ("GET", "/sites"): ADMINISTRATOR, ("GET", "/sites/new"): ADMINISTRATOR, ("POST", "/sites/new"): ADMINISTRATOR, ("GET", "/sites/987654"): ADMINISTRATOR,
     ("POST", "/sites/987654/destinations"): ADMINISTRATOR, ("POST", "/destinations/987654/active"): ADMINISTRATOR,
     ("GET", "/devices"): ADMINISTRATOR, ("GET", "/devices/callers"): ADMINISTRATOR, ("GET", "/devices/new"): ADMINISTRATOR, ("POST", "/devices/new"): ADMINISTRATOR,

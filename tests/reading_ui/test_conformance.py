@@ -15,7 +15,7 @@ def test_the_page_is_what_the_code_prints():
 
 
 @pytest.mark.parametrize("word", [*(reader.NAME for reader in READERS), *DECODERS, "C-STORE", "C-ECHO", "A700", "/dicomweb/studies/{study}/metadata",
-                                  "1.2.840.10008.5.1.4.1.1.9.1.1", "GB18030", "PatientName"])
+                                  "1.2.840.10008.5.1.4.1.1.9.1.1", "GB18030", "PatientName", "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3", "ScheduledStationAETitle", "A710", "N-CREATE, N-SET"])
 def test_the_page_names_what_is_spoken(word):
     assert word in PAGE.read_text("utf-8")
 

@@ -9,6 +9,7 @@ from werkzeug.serving import make_server
 from hub.flow import reporting, worklist
 from hub.model.report import ReportContent
 from reading_ui.app import create_app
+from tests.hub.orders import RESIDENT
 from tests.reading_ui.county import PASSWORD, County
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -181,3 +182,20 @@ def test_a_gap_in_a_template_is_named_and_selected(served, sign_in):
     page.get_by_text("仍有未填写的【】").wait_for(timeout=10_000)
     assert page.evaluate("document.activeElement.id") == "findings"
     assert page.evaluate("document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)") == "【】"
+
+
+def test_an_order_is_placed_by_keyboard_and_the_resident_number_fills_in_what_it_knows(served, sign_in):
+    page = sign_in("qs", "/orders/new")
+    page.fill("#patient_name", "曾小明")
+    page.locator("#resident_id").press_sequentially(RESIDENT[:-1] + "1")
+    sync_api.expect(page.locator("#resident-said")).to_have_text("校验位不符，请对照证件核对")
+    assert page.input_value("#birth_date") == ""
+    page.fill("#resident_id", RESIDENT)
+    sync_api.expect(page.locator("#resident-said")).to_have_text("校验通过")
+    assert page.input_value("#birth_date") == "1920-05-08" and page.is_checked("input[name=sex][value=M]")
+    page.select_option("#body_part", "CHEST")
+    page.fill("#clinical_question", "咳嗽 3 周，除外肺癌")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(lambda url: url.rsplit("/", 1)[1].isdigit())
+    sync_api.expect(page.locator(".order-question")).to_have_text("咳嗽 3 周，除外肺癌")
+    sync_api.expect(page.get_by_role("button", name="打印")).to_be_visible()

@@ -8,15 +8,16 @@ HOME, NEXT_DOOR = 1, 2
 
 # What each role is for, written down a second time and by hand: a change of the table must be meant.
 MAY = {
-    "clinic": {"study.view", "study.images", "study.urgency", "report.view", "report.acknowledge", "clinic.view", "critical.read_back"},
+    "clinic": {"study.view", "study.images", "study.urgency", "report.view", "report.acknowledge", "clinic.view", "critical.read_back",
+               "order.place", "order.view", "order.match"},
     "reader": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
-               "report.sign_alone", "report.view", "critical.close"},
+               "report.sign_alone", "report.view", "critical.close", "order.view", "order.match"},
     "reviewer": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
-                 "report.sign", "report.sign_alone", "report.view", "critical.close"},
+                 "report.sign", "report.sign_alone", "report.view", "critical.close", "order.view", "order.match"},
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
-                      "held.resolve", "operations.view", "job.redo"},
+                      "held.resolve", "operations.view", "job.redo", "order.view"},
     "auditor": {"audit.view"},
-    DEVICE_ROLE: {"study.view", "study.images"},
+    DEVICE_ROLE: {"study.view", "study.images", "order.view"},
 }
 ALL_ROLES = (*ROLES, DEVICE_ROLE)
 
