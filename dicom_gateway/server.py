@@ -12,6 +12,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from dicom_gateway.heads import HeadReader
 from dicom_gateway.services import commitment, echo, find, get, move
 from dicom_gateway.services.store import StoreArrival
 from hub.context import Hub
@@ -73,7 +74,8 @@ def start(hub: Hub) -> GatewayServer:
 
 
 def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
-    begin = lambda association, request, syntax: StoreArrival(hub, callers, association, request, syntax)  # noqa: E731
+    heads = HeadReader()
+    begin = lambda association, request, syntax: StoreArrival(hub, callers, heads, association, request, syntax)  # noqa: E731
     direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)
 
 

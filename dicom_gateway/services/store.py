@@ -8,7 +8,8 @@ from pynetdicom.association import Association
 from dicom_gateway.callers import Callers
 from dicom_gateway.command import StoreRequest, file_header
 from dicom_gateway.dataset import missing_uids, read_header
-from dicom_gateway.facts import facts_of, header_in
+from dicom_gateway.facts import facts_of
+from dicom_gateway.heads import HeadReader
 from dicom_gateway.status import BY_OUTCOME, PROCESSING_FAILURE, of_failure
 from hub.context import Hub
 from hub.errors import HubError, Invalid
@@ -18,14 +19,11 @@ from hub.model.arrival import StoredFile, Taken
 
 log = logging.getLogger("hub.gateway")
 
-HEAD_BYTES = 65536     # of an object are kept in memory while it arrives: most headers end before
 
-
-def take_in(hub: Hub, device: Device, file: StoredFile, head: bytes = b"") -> Taken:
-    """Enters one stored DICOM file, or holds it with the reason why it cannot be entered. ``head``: its first
-    bytes, where they are still at hand."""
+def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
+    """Enters one stored DICOM file, or holds it with the reason why it cannot be entered."""
     try:
-        header = header_in(head, file.size) or read_header(hub.blobs.path(file.sha256))
+        header = read_header(hub.blobs.path(file.sha256))
         missing = missing_uids(header)
         if missing:
             return intake.quarantine(hub, device, "dicom", (file,), "missing_uid",
@@ -43,29 +41,34 @@ class StoreArrival:
     answers "out of resources" (PS3.4 B.2.3), so that the association lives on.
     """
 
-    def __init__(self, hub: Hub, callers: Callers, association: Association, request: StoreRequest, syntax: str):
+    def __init__(self, hub: Hub, callers: Callers, heads: HeadReader, association: Association, request: StoreRequest, syntax: str):
+        self._heads, self._syntax = heads, syntax
         self._hub, self._callers, self._association = hub, callers, association
         self._device = callers.device_of(association)
         self._failure: HubError | None = None
-        self._head = bytearray()
+        self._most = hub.settings.largest_object_mb * 1_000_000
         self._writer = None
+        header = file_header(request.sop_class, request.sop_instance, syntax)
+        self._start = len(header)
         try:
             self._writer = hub.blobs.writer()
-            self.write(memoryview(file_header(request.sop_class, request.sop_instance, syntax)))
+            self._writer.write(header)
         except HubError as error:
             self._failure = error
 
-    def write(self, part: memoryview) -> None:
-        if self._failure is not None:
-            return
-        if len(self._head) < HEAD_BYTES:
-            self._head += part[:HEAD_BYTES - len(self._head)]
-        try:
-            if self._writer.size + len(part) > self._hub.settings.largest_object_mb * 1_000_000:
-                raise Invalid("too_large", "文件超过允许的大小，未接收。", "the object is larger than allowed and was not taken in.")
-            self._writer.write(part)
-        except HubError as error:
-            self._failure = error
+    def room(self, count: int) -> memoryview:
+        if self._failure is None:
+            try:
+                if self._writer.size + count > self._most:
+                    raise Invalid("too_large", "文件超过允许的大小，未接收。", "the object is larger than allowed and was not taken in.")
+                return self._writer.room(count)
+            except HubError as error:
+                self._failure = error
+        return memoryview(bytearray(count))
+
+    def filled(self, count: int) -> None:
+        if self._failure is None:
+            self._writer.filled(count)
 
     def end(self) -> tuple[int, str]:
         """Makes the object last and returns its answer: status and comment."""
@@ -75,7 +78,7 @@ class StoreArrival:
                 raise self._failure
             if device is None:
                 return PROCESSING_FAILURE, "the caller was not admitted"
-            taken = take_in(self._hub, device, self._writer.keep(), bytes(self._head))
+            taken = self._taken(device)
             if taken.study_id is not None:
                 self._callers.note_study(self._association, taken.study_id)
             if taken.outcome not in ("stored", "duplicate"):
@@ -87,6 +90,16 @@ class StoreArrival:
         except Exception:
             log.exception("C-STORE failed")
             return PROCESSING_FAILURE, "unexpected fault, see the gateway's log"
+
+    def _taken(self, device: Device) -> Taken:
+        """Blob, then row."""
+        head = self._writer.head
+        file = self._writer.keep()
+        try:
+            facts = self._heads.facts(head, self._start, file.size, self._syntax)
+        except Exception:       # what a hostile header can do to a parser; the file decides
+            facts = None
+        return take_in(self._hub, device, file) if facts is None else intake.take(self._hub, device, (file,), facts)
 
     def discard(self) -> None:
         """Leaves nothing half-written; a kept blob stays."""
