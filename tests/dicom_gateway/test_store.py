@@ -173,12 +173,14 @@ def test_the_end_of_the_association_lets_the_study_close_quickly(tmp_path):
 
 
 def test_a_sender_that_vanishes_in_mid_object_leaves_nothing(own_gateway):
-    ds = slice_of_ct(side=256)
+    ds = slice_of_ct(side=768)           # more than is gathered in memory
+    sent = body(as_file(ds))
     for farewell in ("abort", "close"):
         with Wire(own_gateway.port) as wire:
             wire.associate(SENDER)
             wire.c_store_begins(ds.SOPInstanceUID)
-            wire.data(body(as_file(ds))[:50_000], last=False)
+            for place in range(0, 1_000_000, 100_000):
+                wire.data(sent[place:place + 100_000], last=False)
             _wait_until(lambda: own_gateway.half_written())
             if farewell == "abort":
                 wire.abort()
