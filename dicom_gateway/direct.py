@@ -95,7 +95,7 @@ class Line:
     def wait_and_read(self) -> bool:
         """In place of the upper layer's poll: until a caller has introduced itself there is nothing else to do
         (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
-        if self._dul.state_machine.current_state == "Sta2":
+        if self._dul.state_machine.current_state == "Sta2" and self._dul.event_queue.empty():
             try:
                 waiting = select.poll()
                 waiting.register(self._socket, select.POLLIN)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -46,6 +47,7 @@ class Blobs:
         for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
             sync_folder(folder)
         self._is_shelved = False              # the 256 folders are there and on disk
+        self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
 
     def writer(self, name: str = "") -> BlobWriter:
         """A new blob to stream into. Raises OutOfSpace below the floor."""
@@ -100,14 +102,18 @@ class Blobs:
             return "changed", size
         return "intact" if counted.hexdigest() == sha256 else "changed", size
 
-    def place(self, sha256: str) -> Path:
-        """Where a new blob is put, in a folder whose own entry survives a power cut."""
+    def new_name(self) -> str:
+        """A path beside the blobs that nobody else writes to."""
+        return f"{self._own}{next(self._numbers)}"
+
+    def shelf(self, sha256: str) -> str:
+        """The folder that a new blob is put into; its own entry survives a power cut."""
         if not self._is_shelved:
             for number in range(256):
                 (self.folder / f"{number:02x}").mkdir(exist_ok=True)
             sync_folder(self.folder)          # whoever else is making them at this moment
             self._is_shelved = True
-        return self.folder / sha256[:2] / sha256
+        return f"{self.folder}/{sha256[:2]}"
 
     def sweep_incoming(self, older_than: float) -> int:
         """Removes half-written files last touched before ``older_than`` (seconds since 1970), returns how many."""
@@ -130,7 +136,7 @@ class BlobWriter:
 
     def __init__(self, blobs: Blobs, name: str):
         self._blobs, self._name = blobs, name
-        self._path = blobs.incoming / uuid.uuid4().hex
+        self._path = blobs.new_name()
         self._hash, self._written, self._head = hashlib.sha256(), 0, b""
         self._handle = -1
         self._memory = _spare.pop() if _spare else bytearray(BUFFER_BYTES)
@@ -150,7 +156,7 @@ class BlobWriter:
     def path(self) -> Path:
         """The file beside its place, with all that was written so far."""
         self._flush()
-        return self._path
+        return Path(self._path)
 
     def room(self, count: int) -> memoryview:
         """Memory for the next ``count`` bytes, at most BUFFER_BYTES, to be followed by ``filled``."""
@@ -188,7 +194,8 @@ class BlobWriter:
         self._flush()
         sha256 = self._hash.hexdigest()
         try:
-            place = self._blobs.place(sha256)
+            shelf = self._blobs.shelf(sha256)
+            place = f"{shelf}/{sha256}"
             is_placed = renamed(self._path, place)
             try:
                 os.fsync(self._handle)
@@ -199,12 +206,12 @@ class BlobWriter:
             if not is_placed:                      # the same bytes were there: theirs stayed until ours are safe
                 os.replace(self._path, place)
             self._close()
-            sync_folder(place.parent)
+            sync_folder(shelf)
         except OSError as error:
             raise _translated(error) from error
         return StoredFile(self._name, sha256, self._written)
 
-    def _take_back(self, place: Path) -> None:
+    def _take_back(self, place: str) -> None:
         """What could not be made to last loses its name, unless somebody else's safe bytes have it by now."""
         os.rename(place, self._path)
         if os.stat(self._path).st_ino != os.fstat(self._handle).st_ino:
@@ -214,7 +221,7 @@ class BlobWriter:
         """Forgets what was written, unless it was kept."""
         if self._handle != -1:
             self._close()
-            self._path.unlink(missing_ok=True)
+            Path(self._path).unlink(missing_ok=True)
         self._give_back()
 
     def _flush(self) -> None:
@@ -263,7 +270,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 
-def renamed(source: Path, target: Path) -> bool:
+def renamed(source: str, target: str) -> bool:
     """Renames where ``target`` is free, and tells whether it was; False too where the system cannot do so safely."""
     try:
         rename = _libc.renameat2
@@ -274,10 +281,10 @@ def renamed(source: Path, target: Path) -> bool:
     number = ctypes.get_errno()
     if number == errno.EEXIST or number in _NOT_HERE:
         return False
-    raise OSError(number, os.strerror(number), str(source))
+    raise OSError(number, os.strerror(number), source)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: str | Path) -> None:
     """Brings a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -84,7 +84,7 @@ def _values(row: dict, is_sqlite: bool) -> tuple:
 
 def _moment(moment: datetime, is_sqlite: bool):
     """As ``hub.storage.tables.Moment`` writes it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else moment
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite else moment
 
 
 def _mark(connection: Connection) -> str:
