@@ -18,6 +18,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from threading import Lock
 from time import monotonic
 from typing import Protocol
 
@@ -46,12 +47,13 @@ _ABORT_BY_PROVIDER = struct.pack(">BxLxxBB", A_ABORT, 4, 2, 0)
 
 
 class Arrival(Protocol):
-    """An object on its way in. Nothing here raises for want of room on the disk: ``end`` answers with it.
-    ``room`` is memory into which the next ``count`` bytes may be received; ``filled`` says that they were."""
+    """An object on its way in. Nothing here raises for want of room on the disk: the answer tells of it.
+    ``room`` is memory into which the next ``count`` bytes may be received; ``filled`` says that they were. ``end``
+    returns at once; its argument is called once the object is safe or refused, perhaps in another thread."""
 
     def room(self, count: int) -> memoryview: ...
     def filled(self, count: int) -> None: ...
-    def end(self) -> tuple[int, str]: ...
+    def end(self, answer: Callable[[int, str], None]) -> None: ...
     def discard(self) -> None: ...
 
 
@@ -87,6 +89,7 @@ class Line:
         self._socket: socket.socket = association.dul.socket.socket
         self._head, self._item = memoryview(bytearray(6)), memoryview(bytearray(6))
         self._buffer = memoryview(b"")
+        self._unanswered = Lock()                 # held while an object of this line is made to last
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
@@ -130,7 +133,11 @@ class Line:
         resting.clear()
         try:
             while self._message(length):
-                kind, length = self._next_head(self._idle_s)
+                try:
+                    kind, length = self._next_head(self._idle_s)
+                finally:
+                    with self._unanswered:        # whatever comes next, the object was answered before
+                        pass
                 if kind != P_DATA_TF:
                     self._hand_over(kind, self._rest(length, PATIENCE_S))
                     return
@@ -182,10 +189,25 @@ class Line:
                 length = self._next_of_message()
                 whole = self._fragments(length, arrival, context_id)
                 size += length
-            status, comment = arrival.end()
+            self._unanswered.acquire()
+            arrival.end(lambda status, comment: self._respond(store_response(context_id, request, status, comment)))
         finally:
             arrival.discard()
-        self._socket.sendall(store_response(context_id, request, status, comment))
+
+    def _respond(self, response: bytes) -> None:
+        """Sends the answer, from whatever thread; one that finds no place in the socket ends the connection: its peer
+        has not read the answers to a thousand objects."""
+        try:
+            if self._socket.send(response, socket.MSG_DONTWAIT) != len(response):
+                raise BlockingIOError
+        except OSError as error:
+            log.warning("an answer to %s could not be sent: %s", self._who(), type(error).__name__)
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass                              # gone already
+        finally:
+            self._unanswered.release()
 
     def _fragments(self, length: int, arrival: Arrival, context_id: int) -> bool:
         """Receives a P-DATA-TF of ``length`` to where the object is gathered; True when it ended the object.

@@ -12,9 +12,8 @@ from pynetdicom.transport import ThreadedAssociationServer
 from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
-from dicom_gateway.heads import HeadReader
 from dicom_gateway.services import commitment, echo, find, get, move
-from dicom_gateway.services.store import StoreArrival
+from dicom_gateway.services.store import Store
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
@@ -35,6 +34,7 @@ class GatewayServer(ThreadedAssociationServer):
 
     request_queue_size = 128      # township devices all start at eight
     daemon_threads = True
+    store: Store
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -43,6 +43,7 @@ class GatewayServer(ThreadedAssociationServer):
                 association.abort()
             else:
                 hang_up(association)
+        self.store.landing.close()
 
 
 def start(hub: Hub) -> GatewayServer:
@@ -61,22 +62,22 @@ def start(hub: Hub) -> GatewayServer:
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
     entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
-    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
+    store = Store(hub, callers)
+    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, store))]
     for service in SERVICES:
         for sop_class in service.CLASSES:
             entity.add_supported_context(sop_class, SYNTAXES)
         handlers += service.handlers(hub, callers)
     server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
+    server.store = store
     entity._servers.append(server)       # what AE.start_server does with its own
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
     log.info("listening as %s on port %s", hub.settings.dicom_ae_title, server.server_address[1])
     return server
 
 
-def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
-    heads = HeadReader()
-    begin = lambda association, request, syntax: StoreArrival(hub, callers, heads, association, request, syntax)  # noqa: E731
-    direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)
+def _open_direct_path(event: Event, store: Store) -> None:
+    direct.install(event.assoc, store.reception(), MAXIMUM_PDU, NETWORK_TIMEOUT_S)
 
 
 def _bound_messages(event: Event) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -39,17 +40,45 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """An instance that is to be entered; its ``files`` are safe blobs."""
+
+    device: Device
+    files: tuple[StoredFile, ...]
+    facts: InstanceFacts
+
+
 def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
-    if max(len(uid) for uid in (facts.study_uid, facts.series_uid, facts.sop_uid)) > LONGEST_UID:
-        return quarantine(hub, device, _door(facts), files, "long_uid")
-    for race in range(RACES):
-        try:
-            return together.write(hub.engine, _enter_all, _Arrival(hub, device, files, facts))
-        except IntegrityError:
-            if race == RACES - 1:
-                raise
-    raise AssertionError("unreachable")
+    taken, = take_all(hub, [Arrival(device, files, facts)])
+    if isinstance(taken, Exception):
+        raise taken
+    return taken
+
+
+def take_all(hub: Hub, arrivals: Sequence[Arrival]) -> list[Taken | Exception]:
+    """As ``take`` for several at once, in one transaction where nothing stands against it; returns what became of
+    each, be it the fault for which it was not entered."""
+    came: list[Taken | Exception | None] = [None] * len(arrivals)
+    for number, one in enumerate(arrivals):
+        if max(len(uid) for uid in (one.facts.study_uid, one.facts.series_uid, one.facts.sop_uid)) > LONGEST_UID:
+            came[number] = _attempt(lambda one=one: quarantine(hub, one.device, _door(one.facts), one.files, "long_uid"))
+    for _ in range(RACES):
+        left = [number for number, result in enumerate(came) if result is None or isinstance(result, IntegrityError)]
+        if not left:
+            break
+        results = together.write_all(hub.engine, _enter_all, [(hub, arrivals[number]) for number in left])
+        for number, result in zip(left, results, strict=True):
+            came[number] = result
+    return came
+
+
+def _attempt(act: Callable[[], Taken]) -> Taken | Exception:
+    try:
+        return act()
+    except Exception as fault:
+        return fault
 
 
 def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFile, ...], reason: str,
@@ -80,36 +109,29 @@ def _mark_all(connection: Connection, marks: list[tuple[list[int], bool]]) -> li
     return [None] * len(marks)
 
 
-@dataclass(frozen=True)
-class _Arrival:
-    hub: Hub
-    device: Device
-    files: tuple[StoredFile, ...]
-    facts: InstanceFacts
-
-
-def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
+def _enter_all(connection: Connection, wishes: list[tuple[Hub, Arrival]]) -> list[Taken]:
     """Enters what arrived at the same moment: slices that plainly belong to a study that is being received with a
     handful of statements for all of them, everything else one by one."""
-    if not all(one.hub.engine is arrivals[0].hub.engine for one in arrivals):
+    hub = wishes[0][0]
+    if not all(other.engine is hub.engine for other, _ in wishes):
         raise ValueError("arrivals of two hubs in one transaction")
-    there = shelving.shelves(connection, [(one.facts.study_uid, one.facts.series_uid) for one in arrivals])
-    uids = Counter(one.facts.sop_uid for one in arrivals)
-    placed = [(one, shelf) for one in arrivals if (shelf := there.get((one.facts.study_uid, one.facts.series_uid))) is not None
+    there = shelving.shelves(connection, [(one.facts.study_uid, one.facts.series_uid) for _, one in wishes])
+    uids = Counter(one.facts.sop_uid for _, one in wishes)
+    placed = [(one, shelf) for _, one in wishes if (shelf := there.get((one.facts.study_uid, one.facts.series_uid))) is not None
               and uids[one.facts.sop_uid] == 1 and _plainly_belongs(one, shelf)]
     taken: dict[int, Taken] = {}
     if placed:
-        now = arrivals[0].hub.now()
+        now = hub.now()
         ids = shelving.enter(connection, [_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, False, now)
                                           for one, shelf in placed])
         entered = [(one, shelf, row_id) for (one, shelf), row_id in zip(placed, ids, strict=True) if row_id is not None]
         for one, shelf, row_id in entered:
             taken[id(one)] = Taken("stored", shelf.study_id, row_id)
         shelving.count(connection, [shelf for _, shelf, _ in entered], now)
-    return [taken.get(id(one)) or _enter(one.hub, connection, one.device, one.files, one.facts) for one in arrivals]
+    return [taken.get(id(one)) or _enter(own, connection, one.device, one.files, one.facts) for own, one in wishes]
 
 
-def _plainly_belongs(one: _Arrival, shelf: Shelf) -> bool:
+def _plainly_belongs(one: Arrival, shelf: Shelf) -> bool:
     patient_id, name, sex, birth_date = shelf.patient
     return (shelf.state in RECEIVING and shelf.site_id == one.device.site_id and one.facts.expected_in_series in (None, shelf.expected)
             and not differences(PatientFacts(patient_id, name, sex=sex, birth_date=birth_date), one.facts.patient))

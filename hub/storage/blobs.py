@@ -17,6 +17,7 @@ import shutil
 import uuid
 from collections import deque
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from hub.errors import NotFound, OutOfSpace
@@ -46,7 +47,7 @@ class Blobs:
         self.floor = floor_mb * 1_000_000
         for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
             sync_folder(folder)
-        self._is_shelved = False              # the 256 folders are there and on disk
+        self._shelving, self._is_shelved = Lock(), False      # the 256 folders are there and on disk
         self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
 
     def writer(self, name: str = "") -> BlobWriter:
@@ -109,10 +110,12 @@ class Blobs:
     def shelf(self, sha256: str) -> str:
         """The folder that a new blob is put into; its own entry survives a power cut."""
         if not self._is_shelved:
-            for number in range(256):
-                (self.folder / f"{number:02x}").mkdir(exist_ok=True)
-            sync_folder(self.folder)          # whoever else is making them at this moment
-            self._is_shelved = True
+            with self._shelving:
+                if not self._is_shelved:
+                    for number in range(256):
+                        (self.folder / f"{number:02x}").mkdir(exist_ok=True)
+                    sync_folder(self.folder)          # whatever other process is making them at this moment
+                    self._is_shelved = True
         return f"{self.folder}/{sha256[:2]}"
 
     def sweep_incoming(self, older_than: float) -> int:
@@ -138,7 +141,7 @@ class BlobWriter:
         self._blobs, self._name = blobs, name
         self._path = blobs.new_name()
         self._hash, self._written, self._head = hashlib.sha256(), 0, b""
-        self._handle = -1
+        self._handle, self._shelf, self._is_placed = -1, "", False
         self._memory = _spare.pop() if _spare else bytearray(BUFFER_BYTES)
         self._buffer, self._filled = memoryview(self._memory), 0
 
@@ -191,25 +194,41 @@ class BlobWriter:
 
     def keep(self) -> StoredFile:
         """Bytes and name to disk. Afterwards the blob survives a power cut."""
+        self.gather()
+        self.place()
+        return self.settle()
+
+    def gather(self) -> None:
+        """The first step of ``keep``: all that was written goes to the file, and the memory is given back."""
         self._flush()
-        sha256 = self._hash.hexdigest()
+        self._give_back()
+
+    def place(self) -> None:
+        """The second: the name, where it is free."""
         try:
-            shelf = self._blobs.shelf(sha256)
-            place = f"{shelf}/{sha256}"
-            is_placed = renamed(self._path, place)
+            self._shelf = self._blobs.shelf(self.sha256)
+            self._is_placed = renamed(self._path, f"{self._shelf}/{self.sha256}")
+        except OSError as error:
+            raise _translated(error) from error
+
+    def settle(self) -> StoredFile:
+        """The third: file and folder to disk. Of several blobs, place all before the first is settled: one commit of
+        the journal then serves them all."""
+        place = f"{self._shelf}/{self.sha256}"
+        try:
             try:
                 os.fsync(self._handle)
             except OSError:
-                if is_placed:
+                if self._is_placed:
                     self._take_back(place)
                 raise
-            if not is_placed:                      # the same bytes were there: theirs stayed until ours are safe
+            if not self._is_placed:                # the same bytes were there: theirs stayed until ours are safe
                 os.replace(self._path, place)
             self._close()
-            sync_folder(shelf)
+            sync_folder(self._shelf)
         except OSError as error:
             raise _translated(error) from error
-        return StoredFile(self._name, sha256, self._written)
+        return StoredFile(self._name, self.sha256, self._written)
 
     def _take_back(self, place: str) -> None:
         """What could not be made to last loses its name, unless somebody else's safe bytes have it by now."""
