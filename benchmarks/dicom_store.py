@@ -44,7 +44,7 @@ def main() -> None:
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     counts, sides = ([int(n) for n in words.split(",")] for words in (chosen.associations, chosen.sides))
-    place = Path(tempfile.mkdtemp(prefix="store-bench-"))
+    place, busy = Path(tempfile.mkdtemp(prefix="store-bench-")), os.getloadavg()[0]
     names = [name for name in SERVERS if not chosen.servers or any(word in name for word in chosen.servers.split(","))]
     servers: dict[str, Server | None] = {name: SERVERS[name](place / str(n)) if SERVERS[name].is_installed() else None
                                          for n, name in enumerate(names)}
@@ -66,7 +66,7 @@ def main() -> None:
         for server in running.values():
             server.stop()
     for side in sides:
-        lines = table(servers, counts, side, rates, cpu, extra, chosen)
+        lines = table(servers, counts, side, rates, cpu, extra, chosen, busy)
         print("\n".join(lines) + "\n")
         if chosen.write:
             from benchmarks.page import put
@@ -126,8 +126,9 @@ def set_up_ms(server: Server) -> float:
     return median(took) * 1000
 
 
-def table(servers, counts, side, rates, cpu, extra, chosen) -> list[str]:
-    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.", "",
+def table(servers, counts, side, rates, cpu, extra, chosen, busy: float) -> list[str]:
+    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.",
+             f"Load of the machine before the run: {busy:.0f} (on a busy one all servers come closer together than they are).", "",
              "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts)
              + " | server CPU, ms an object | set-up, ms | most memory, MB |", "|---|" + "---|" * (len(counts) + 3)]
     for name, server in servers.items():
