@@ -1,10 +1,11 @@
-"""C-STORE: instances per second of the hub's gateway against DCMTK storescp and plain pynetdicom, in one run.
+"""C-STORE: instances per second of the hub's gateway against real peers, in one run.
 
-    python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--side 512] [--rounds 3] [--write docs/benchmarks.md]
+    python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--sides 512,98] [--rounds 3] [--write docs/benchmarks.md]
 
-Every sender is DCMTK's storescu, one process per association, with TCP_NODELAY=1 on both sides of every
-server. The servers take turns, rounds are interleaved, medians are printed. The hub answers after the blob
-is synchronised to disk and its row is committed; storescp and plain pynetdicom promise neither.
+Every sender is DCMTK's storescu, one process per association, with TCP_NODELAY=1 on both sides of every server. The
+servers take turns, rounds are interleaved, medians are printed, with the processor time that each server spends on an
+object, its memory, and the time to set up an association that proposes 128 contexts. The hub answers after the blob
+is synchronised to disk and its row is committed. A peer that is not installed is named as such.
 Files are removed only at the end: removing many makes ext4 slow for minutes.
 """
 from __future__ import annotations
@@ -12,13 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -26,49 +24,53 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-ROOT = Path(__file__).resolve().parents[1]
-STORESCU, STORESCP = "/usr/bin/storescu", "/usr/bin/storescp"
-PLAIN = """
-import sys
-from pathlib import Path
-from pynetdicom import AE, evt, AllStoragePresentationContexts
-import uuid
-folder = Path(sys.argv[2])
-def store(event):
-    (folder / uuid.uuid4().hex).write_bytes(event.encoded_dataset())
-    return 0
-ae = AE("PLAIN"); ae.supported_contexts = AllStoragePresentationContexts; ae.maximum_associations = 64
-ae.start_server(("127.0.0.1", int(sys.argv[1])), evt_handlers=[(evt.EVT_C_STORE, store)])
-"""
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.store_servers import CALLER, SERVERS, Hub, Server  # noqa: E402
+from tests.dicom_gateway.wire import A_ASSOCIATE_AC, A_RELEASE_RP, CT, EXPLICIT, Wire  # noqa: E402
+
+STORESCU = "/usr/bin/storescu"
+REACH = {512: {"DCMTK storescp": "0.8", "Orthanc": "5; 3 at one", "plain pynetdicom": "12"},
+         98: {"DCMTK storescp": "0.4", "Orthanc": "8; 3 at one"}}
+SET_UPS = 20
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--associations", default="1,4,16")
     options.add_argument("--each", type=int, default=40, help="instances per association")
-    options.add_argument("--side", type=int, default=512, help="pixels a side; 512 is a CT slice, 98 an object of 20 KB")
+    options.add_argument("--sides", default="512,98", help="pixels a side; 512 is a CT slice, 98 an object of 20 KB")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--servers", default="", help="only those whose name contains one of these words")
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
-    counts = [int(n) for n in chosen.associations.split(",")]
-    place = Path(tempfile.mkdtemp(prefix="store-bench-"))
-    servers = {"hub (blob synchronised, row committed)": Hub(place / "hub"), "DCMTK storescp (neither)": Storescp(place / "storescp"),
-               "plain pynetdicom (neither)": Plain(place / "plain")}
+    counts, sides = ([int(n) for n in words.split(",")] for words in (chosen.associations, chosen.sides))
+    place, busy = Path(tempfile.mkdtemp(prefix="store-bench-")), os.getloadavg()[0]
+    names = [name for name in SERVERS if not chosen.servers or any(word in name for word in chosen.servers.split(","))]
+    servers: dict[str, Server | None] = {name: SERVERS[name](place / str(n)) if SERVERS[name].is_installed() else None
+                                         for n, name in enumerate(names)}
+    running = {name: server for name, server in servers.items() if server is not None}
+    rates = {(name, side, n): [] for name in running for side in sides for n in counts}
+    cpu = {(name, side): [0.0, 0] for name in running for side in sides}
     try:
-        rates = {(name, n): [] for name in servers for n in counts}
         for _ in range(chosen.rounds):
-            for n in counts:
-                for name, server in servers.items():
-                    files = make_files(place / "send" / generate_uid(), n, chosen.each, chosen.side)
-                    rates[name, n].append(measure(server, files, n * chosen.each))
-        lines = table(servers, counts, rates, chosen)
+            for side in sides:
+                for n in counts:
+                    for name, server in running.items():
+                        files = make_files(place / "send" / generate_uid(), n, chosen.each, side)
+                        before = server.cpu_s()
+                        rates[name, side, n].append(measure(server, files, n * chosen.each))
+                        cpu[name, side][0] += server.cpu_s() - before
+                        cpu[name, side][1] += n * chosen.each
+        extra = {name: (set_up_ms(server), server.most_mb()) for name, server in running.items()}
     finally:
-        for server in servers.values():
+        for server in running.values():
             server.stop()
-    print("\n".join(lines))
-    if chosen.write:
-        from benchmarks.page import put
-        put(chosen.write, f"C-STORE, {chosen.side} x {chosen.side}", lines)
+    for side in sides:
+        lines = table(servers, counts, side, rates, cpu, extra, chosen, busy)
+        print("\n".join(lines) + "\n")
+        if chosen.write:
+            from benchmarks.page import put
+            put(chosen.write, f"C-STORE, {side} x {side}", lines)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -83,6 +85,7 @@ def make_files(folder: Path, associations: int, each: int, side: int) -> list[Pa
             ds = Dataset()
             ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, generate_uid()
             ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
+            ds.StudyDate, ds.StudyTime, ds.ContentTime = "20260504", "083000", f"0830{index % 60:02}"
             ds.PatientName, ds.PatientID, ds.Modality, ds.InstanceNumber = "Bench^Mark", f"B{number}", "CT", index + 1
             ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, index * 5.0], [1, 0, 0, 0, 1, 0]
             ds.Rows = ds.Columns = side
@@ -97,10 +100,11 @@ def make_files(folder: Path, associations: int, each: int, side: int) -> list[Pa
     return folders
 
 
-def measure(server, folders: list[Path], total: int) -> float:
+def measure(server: Server, folders: list[Path], total: int) -> float:
+    """Instances per second, from the start of the first sender to the end of the last."""
     environment = dict(os.environ, TCP_NODELAY="1")
     began = time.perf_counter()
-    senders = [subprocess.Popen([STORESCU, "+sd", "-aet", "BENCH", "-aec", server.title, "127.0.0.1", str(server.port), str(folder)],
+    senders = [subprocess.Popen([STORESCU, "+sd", "-aet", CALLER, "-aec", server.title, "127.0.0.1", str(server.port), str(folder)],
                                 env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for folder in folders]
     failed = sum(sender.wait() != 0 for sender in senders)
     took = time.perf_counter() - began
@@ -109,80 +113,41 @@ def measure(server, folders: list[Path], total: int) -> float:
     return total / took
 
 
-class Server:
-    title = "BENCH_SCP"
-
-    def __init__(self, folder: Path):
-        folder.mkdir(parents=True)
-        self.folder, self.port = folder, free_port()
-        self.process = subprocess.Popen(self.command(), env=dict(os.environ, TCP_NODELAY="1", **self.variables()), cwd=ROOT,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_for(self.port)
-
-    def variables(self) -> dict:
-        return {}
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+def set_up_ms(server: Server) -> float:
+    """Milliseconds from connecting to the acceptance of 128 contexts, the median of SET_UPS."""
+    contexts, took = [(n, CT, EXPLICIT) for n in range(1, 256, 2)], []
+    for _ in range(SET_UPS):
+        began = time.perf_counter()
+        with Wire(server.port) as wire:
+            if wire.associate(CALLER, server.title, contexts) != A_ASSOCIATE_AC:
+                raise SystemExit(f"{server.title} does not accept 128 contexts")
+            took.append(time.perf_counter() - began)
+            assert wire.release() == A_RELEASE_RP
+    return median(took) * 1000
 
 
-class Storescp(Server):
-    def command(self):
-        return [STORESCP, "--fork", "-od", str(self.folder), "-aet", self.title, str(self.port)]
-
-
-class Plain(Server):
-    def command(self):
-        return [sys.executable, "-c", PLAIN, str(self.port), str(self.folder)]
-
-
-class Hub(Server):
-    def variables(self) -> dict:
-        return {"HUB_DATA_DIR": str(self.folder), "HUB_DICOM_PORT": str(self.port), "HUB_DICOM_HOST": "127.0.0.1",
-                "HUB_DICOM_AE_TITLE": self.title, "PYTHONPATH": str(ROOT)}
-
-    def command(self):
-        from hub.context import open_hub
-        from hub.flow import administration, devices
-        from hub.model.access import SYSTEM
-        from hub.settings import load
-        from hub.storage import migration
-        hub = open_hub(replace(load(environ={}), data_dir=str(self.folder)))
-        migration.migrate(hub.engine)
-        site = administration.create_site(hub, SYSTEM, code="B", name="benchmark")
-        devices.register(hub, SYSTEM, site_id=site, kind="dicom", name="benchmark", ae_title="BENCH")
-        hub.close()
-        return [sys.executable, "-m", "hub", "gateway"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"nothing listens on {port}")
-
-
-def table(servers, counts, rates, chosen) -> list[str]:
-    lines = [f"Instances per second, CT {chosen.side} x {chosen.side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.", "",
-             "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts) + " |", "|---|" + "---|" * len(counts)]
-    for name in servers:
-        lines.append(f"| {name} | " + " | ".join(f"{median(rates[name, n]):.0f}" for n in counts) + " |")
-    first, peer = list(servers)[:2]
-    ratios = " | ".join(f"{median(rates[first, n]) / median(rates[peer, n]):.2f}" for n in counts)
-    return [*lines, f"| hub / storescp | {ratios} |"]
+def table(servers, counts, side, rates, cpu, extra, chosen, busy: float) -> list[str]:
+    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.",
+             f"Load of the machine before the run: {busy:.0f} (on a busy one all servers come closer together than they are).", "",
+             "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts)
+             + " | server CPU, ms an object | set-up, ms | most memory, MB |", "|---|" + "---|" * (len(counts) + 3)]
+    for name, server in servers.items():
+        if server is None:
+            lines.append(f"| {name} | not installed here |" + " |" * (len(counts) + 2))
+            continue
+        spent, objects = cpu[name, side]
+        figures = [f"{median(rates[name, side, n]):.0f}" for n in counts]
+        figures += ["not known" if spent != spent else f"{spent / objects * 1000:.2f}", f"{extra[name][0]:.1f}", f"{extra[name][1]:.0f}"]
+        lines.append(f"| {name} | " + " | ".join(figures) + " |")
+    hub = next((name for name in servers if SERVERS[name] is Hub), None)
+    for peer, server in servers.items():
+        if hub and server is not None and peer != hub:
+            ratios = [median([a / b for a, b in zip(rates[hub, side, n], rates[peer, side, n])]) for n in counts]
+            short = peer.partition(" (")[0]
+            reach = next((f", to reach: {what}" for word, what in REACH.get(side, {}).items() if word in peer), "")
+            lines.append(f"| hub / {short}{reach} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " | | | |")
+    return lines
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

@@ -18,6 +18,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from threading import Lock
 from time import monotonic
 from typing import Protocol
 
@@ -46,10 +47,13 @@ _ABORT_BY_PROVIDER = struct.pack(">BxLxxBB", A_ABORT, 4, 2, 0)
 
 
 class Arrival(Protocol):
-    """An object on its way in. ``write`` never raises for want of room: ``end`` answers with it."""
+    """An object on its way in. Nothing here raises for want of room on the disk: the answer tells of it.
+    ``room`` is memory into which the next ``count`` bytes may be received; ``filled`` says that they were. ``end``
+    returns at once; its argument is called once the object is safe or refused, perhaps in another thread."""
 
-    def write(self, part: memoryview) -> None: ...
-    def end(self) -> tuple[int, str]: ...
+    def room(self, count: int) -> memoryview: ...
+    def filled(self, count: int) -> None: ...
+    def end(self, answer: Callable[[int, str], None]) -> None: ...
     def discard(self) -> None: ...
 
 
@@ -83,8 +87,9 @@ class Line:
         self._longest, self._idle_s = longest_pdu, idle_s
         self._read_next = association.dul._is_transport_event
         self._socket: socket.socket = association.dul.socket.socket
-        self._head = memoryview(bytearray(6))
+        self._head, self._item = memoryview(bytearray(6)), memoryview(bytearray(6))
         self._buffer = memoryview(b"")
+        self._unanswered = Lock()                 # held while an object of this line is made to last
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
@@ -93,7 +98,7 @@ class Line:
     def wait_and_read(self) -> bool:
         """In place of the upper layer's poll: until a caller has introduced itself there is nothing else to do
         (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
-        if self._dul.state_machine.current_state == "Sta2":
+        if self._dul.state_machine.current_state == "Sta2" and self._dul.event_queue.empty():
             try:
                 waiting = select.poll()
                 waiting.register(self._socket, select.POLLIN)
@@ -128,7 +133,11 @@ class Line:
         resting.clear()
         try:
             while self._message(length):
-                kind, length = self._next_head(self._idle_s)
+                try:
+                    kind, length = self._next_head(self._idle_s)
+                finally:
+                    with self._unanswered:        # whatever comes next, the object was answered before
+                        pass
                 if kind != P_DATA_TF:
                     self._hand_over(kind, self._rest(length, PATIENCE_S))
                     return
@@ -167,22 +176,68 @@ class Line:
         arrival = self._begin(self._association, request, str(context.transfer_syntax[0]))
         began, size, whole = monotonic(), 0, not request.has_data_set
         try:
-            while True:
-                for own_id, flags, part in items:
-                    if whole or flags & IS_COMMAND or own_id != context_id:
-                        raise _Broken("a fragment that does not belong to the object")
-                    arrival.write(part)
-                    size += len(part)
-                    whole = bool(flags & IS_LAST)
+            for own_id, flags, part in items:
                 if whole:
-                    break
+                    raise _Broken("a fragment that does not belong to the object")
+                whole = self._is_last(own_id, flags, context_id)
+                arrival.room(len(part))[:] = part
+                arrival.filled(len(part))
+                size += len(part)
+            while not whole:
                 if monotonic() - began > PATIENCE_S + size / SLOWEST_BYTES_PER_S:
                     raise _Broken(f"an object slower than {SLOWEST_BYTES_PER_S} bytes a second")
-                items = _items(self._rest(self._next_of_message(), PATIENCE_S))
-            status, comment = arrival.end()
+                length = self._next_of_message()
+                whole = self._fragments(length, arrival, context_id)
+                size += length
+            self._unanswered.acquire()
+            arrival.end(lambda status, comment: self._respond(store_response(context_id, request, status, comment)))
         finally:
             arrival.discard()
-        self._socket.sendall(store_response(context_id, request, status, comment))
+
+    def _respond(self, response: bytes) -> None:
+        """Sends the answer, from whatever thread; one that finds no place in the socket ends the connection: its peer
+        has not read the answers to a thousand objects."""
+        try:
+            if self._socket.send(response, socket.MSG_DONTWAIT) != len(response):
+                raise BlockingIOError
+        except OSError as error:
+            log.warning("an answer to %s could not be sent: %s", self._who(), type(error).__name__)
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass                              # gone already
+        finally:
+            self._unanswered.release()
+
+    def _fragments(self, length: int, arrival: Arrival, context_id: int) -> bool:
+        """Receives a P-DATA-TF of ``length`` to where the object is gathered; True when it ended the object.
+
+        Most hold one fragment, which lies where it belongs as soon as it is received; several move up over the
+        headers between them."""
+        if length < 6:
+            raise _Broken("a presentation data value cut off")
+        room = arrival.room(length - 6)
+        self._both(self._item, room, monotonic() + PATIENCE_S)
+        item_length, own_id, flags = _ITEM.unpack(self._item)
+        if item_length == length - 4:
+            whole = self._is_last(own_id, flags, context_id)
+            arrival.filled(length - 6)
+            return whole
+        whole, end = False, 0
+        for own_id, flags, part in _items(memoryview(bytes(self._item) + bytes(room))):
+            if whole:
+                raise _Broken("a fragment that does not belong to the object")
+            whole = self._is_last(own_id, flags, context_id)
+            room[end:end + len(part)] = part
+            end += len(part)
+        arrival.filled(end)
+        return whole
+
+    @staticmethod
+    def _is_last(own_id: int, flags: int, context_id: int) -> bool:
+        if flags & IS_COMMAND or own_id != context_id:
+            raise _Broken("a fragment that does not belong to the object")
+        return bool(flags & IS_LAST)
 
     def _next_of_message(self) -> int:
         """The length of the next P-DATA-TF; nothing else may come before the message is whole, save an abort."""
@@ -216,6 +271,20 @@ class Line:
         rest = self._buffer[:length]
         self._exactly(rest, monotonic() + patience_s, heed=False)
         return rest
+
+    def _both(self, first: memoryview, second: memoryview, until: float) -> None:
+        """Fills ``first``, then ``second``, with one call where all has come."""
+        try:
+            got = self._socket.recvmsg_into((first, second), 0, socket.MSG_WAITALL)[0]
+        except BlockingIOError:                   # SO_RCVTIMEO
+            got = 0
+        else:
+            if got == 0:
+                raise _Gone
+        if got < len(first):
+            self._exactly(first[got:], until, heed=False)
+        if got < len(first) + len(second):
+            self._exactly(second[max(got - len(first), 0):], until, heed=False)
 
     def _exactly(self, view: memoryview, until: float, heed: bool) -> None:
         """Fills ``view``. ``heed``: nothing has begun, so a wish of pynetdicom's own may end the wait."""

@@ -1,9 +1,6 @@
 """From a stored DICOM file to what the hub's index keeps of it."""
 from __future__ import annotations
 
-from io import BytesIO
-
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_gateway.dataset import summary
@@ -18,7 +15,11 @@ ECG_CLASSES = {
 
 def facts_of(dataset: Dataset) -> InstanceFacts:
     """The facts of one object that has its UIDs. Junk values have become empty, with a note."""
-    told = summary(dataset)
+    return facts_from(summary(dataset))
+
+
+def facts_from(told: dict) -> InstanceFacts:
+    """The facts in a ``summary``."""
     is_ecg = told["sop_class_uid"] in ECG_CLASSES
     patient = PatientFacts(
         patient_id=told["patient_id"], name=told["patient_name"], name_as_sent=told["patient_name_original"],
@@ -35,15 +36,3 @@ def facts_of(dataset: Dataset) -> InstanceFacts:
         orientation=",".join(f"{v:.3f}" for v in orientation) if orientation else "",
         expected_in_series=told["series_instances_stated"], institution=told["institution"],
         device_model=" ".join(part for part in (told["manufacturer"], told["model"]) if part), notes=tuple(told["notes"]))
-
-
-def header_in(head: bytes, size: int) -> Dataset | None:
-    """The header of a file of ``size`` bytes from its first ones; None where they do not hold all of it, or
-    cannot be read: then the file itself must be asked."""
-    source = BytesIO(head)
-    try:
-        dataset = dcmread(source, stop_before_pixels=True, force=True)
-    except Exception:       # a sequence that is cut off can fail in any way; the whole file decides
-        return None
-    stopped_at_pixels = source.tell() < len(head)
-    return dataset if stopped_at_pixels or len(head) == size else None

@@ -13,7 +13,7 @@ from dicom_gateway import direct
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
-from dicom_gateway.services.store import StoreArrival
+from dicom_gateway.services.store import Store
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 
@@ -35,6 +35,7 @@ class GatewayServer(ThreadedAssociationServer):
 
     request_queue_size = 128      # township devices all start at eight
     daemon_threads = True
+    store: Store
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -43,6 +44,7 @@ class GatewayServer(ThreadedAssociationServer):
                 association.abort()
             else:
                 hang_up(association)
+        self.store.landing.close()
 
 
 def start(hub: Hub) -> GatewayServer:
@@ -61,7 +63,8 @@ def start(hub: Hub) -> GatewayServer:
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = ACSE_TIMEOUT_S, DIMSE_TIMEOUT_S, NETWORK_TIMEOUT_S
     entity.connection_timeout = ACSE_TIMEOUT_S
     callers = Callers(hub)
-    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
+    store = Store(hub, callers)
+    handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, store))]
     finders = {sop_class: service.found for service in FINDERS for sop_class in service.CLASSES}
     handlers.append((evt.EVT_C_FIND, lambda event: finders[event.request.AffectedSOPClassUID](event, hub, callers)))
     for service in SERVICES:
@@ -69,15 +72,15 @@ def start(hub: Hub) -> GatewayServer:
     for sop_class in (sop_class for service in (*SERVICES, *FINDERS) for sop_class in service.CLASSES):
         entity.add_supported_context(sop_class, SYNTAXES)
     server = entity.make_server((hub.settings.dicom_host, hub.settings.dicom_port), evt_handlers=handlers, server_class=GatewayServer)
+    server.store = store
     entity._servers.append(server)       # what AE.start_server does with its own
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
     log.info("listening as %s on port %s", hub.settings.dicom_ae_title, server.server_address[1])
     return server
 
 
-def _open_direct_path(event: Event, hub: Hub, callers: Callers) -> None:
-    begin = lambda association, request, syntax: StoreArrival(hub, callers, association, request, syntax)  # noqa: E731
-    direct.install(event.assoc, begin, MAXIMUM_PDU, NETWORK_TIMEOUT_S)
+def _open_direct_path(event: Event, store: Store) -> None:
+    direct.install(event.assoc, store.reception(), MAXIMUM_PDU, NETWORK_TIMEOUT_S)
 
 
 def _bound_messages(event: Event) -> None:

@@ -2,30 +2,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 from pynetdicom.association import Association
 
 from dicom_gateway.callers import Callers
 from dicom_gateway.command import StoreRequest, file_header
 from dicom_gateway.dataset import missing_uids, read_header
-from dicom_gateway.facts import facts_of, header_in
+from dicom_gateway.facts import facts_of
+from dicom_gateway.heads import HeadReader
+from dicom_gateway.landing import Landing
 from dicom_gateway.status import BY_OUTCOME, PROCESSING_FAILURE, of_failure
 from hub.context import Hub
 from hub.errors import HubError, Invalid
 from hub.flow import intake
 from hub.flow.devices import Device
-from hub.model.arrival import StoredFile, Taken
+from hub.model.arrival import InstanceFacts, StoredFile, Taken
 
 log = logging.getLogger("hub.gateway")
 
-HEAD_BYTES = 65536     # of an object are kept in memory while it arrives: most headers end before
+Answer = Callable[[int, str], None]     # status and comment
+UNEXPECTED = (PROCESSING_FAILURE, "unexpected fault, see the gateway's log")
 
 
-def take_in(hub: Hub, device: Device, file: StoredFile, head: bytes = b"") -> Taken:
-    """Enters one stored DICOM file, or holds it with the reason why it cannot be entered. ``head``: its first
-    bytes, where they are still at hand."""
+def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
+    """Enters one stored DICOM file, or holds it with the reason why it cannot be entered."""
     try:
-        header = header_in(head, file.size) or read_header(hub.blobs.path(file.sha256))
+        header = read_header(hub.blobs.path(file.sha256))
         missing = missing_uids(header)
         if missing:
             return intake.quarantine(hub, device, "dicom", (file,), "missing_uid",
@@ -36,59 +39,144 @@ def take_in(hub: Hub, device: Device, file: StoredFile, head: bytes = b"") -> Ta
     return intake.take(hub, device, (file,), facts)
 
 
+class Store:
+    """C-STORE of one gateway: makes arrivals and lands them."""
+
+    def __init__(self, hub: Hub, callers: Callers):
+        self.hub, self.callers = hub, callers
+        self.landing = Landing(self._enter)
+
+    def reception(self) -> Callable[[Association, StoreRequest, str], StoreArrival]:
+        """How the objects of one new association begin."""
+        heads = HeadReader()
+        return lambda association, request, syntax: StoreArrival(self, heads, association, request, syntax)
+
+    def _enter(self, batch: Sequence[StoreArrival]) -> None:
+        """The rows of all whose blobs are safe, those with plain headers in one transaction."""
+        plain = [one for one in batch if one.is_safe and one.facts is not None]
+        if plain:
+            results = intake.take_all(self.hub, [intake.Arrival(one.device, (one.file,), one.facts) for one in plain])
+            for one, result in zip(plain, results, strict=True):
+                one.taken(result)
+        for one in batch:
+            if one.is_safe and one.facts is None:
+                try:
+                    one.taken(take_in(self.hub, one.device, one.file))
+                except Exception as fault:
+                    one.taken(fault)
+
+
 class StoreArrival:
     """One object on its way in: streamed to a blob and hashed while it arrives, so that memory stays flat.
 
-    A full disk or an object beyond the limit is remembered, the rest of its bytes is let pass, and ``end``
-    answers "out of resources" (PS3.4 B.2.3), so that the association lives on.
+    A full disk or an object beyond the limit is remembered, the rest of its bytes is let pass, and the answer is "out
+    of resources" (PS3.4 B.2.3), so that the association lives on.
     """
 
-    def __init__(self, hub: Hub, callers: Callers, association: Association, request: StoreRequest, syntax: str):
-        self._hub, self._callers, self._association = hub, callers, association
-        self._device = callers.device_of(association)
-        self._failure: HubError | None = None
-        self._head = bytearray()
+    def __init__(self, store: Store, heads: HeadReader, association: Association, request: StoreRequest, syntax: str):
+        self._store, self._heads, self._association, self._syntax = store, heads, association, syntax
+        self.device = store.callers.device_of(association)
+        self.file: StoredFile | None = None
+        self.facts: InstanceFacts | None = None
+        self._outcome: tuple[int, str] | None = None      # what will be answered, once that is known
+        self._answer: Answer | None = None
+        self._most = store.hub.settings.largest_object_mb * 1_000_000
         self._writer = None
+        header = file_header(request.sop_class, request.sop_instance, syntax)
+        self._start = len(header)
         try:
-            self._writer = hub.blobs.writer()
-            self.write(memoryview(file_header(request.sop_class, request.sop_instance, syntax)))
+            self._writer = store.hub.blobs.writer()
+            self._writer.write(header)
         except HubError as error:
-            self._failure = error
+            self._refuse(error)
 
-    def write(self, part: memoryview) -> None:
-        if self._failure is not None:
-            return
-        if len(self._head) < HEAD_BYTES:
-            self._head += part[:HEAD_BYTES - len(self._head)]
-        try:
-            if self._writer.size + len(part) > self._hub.settings.largest_object_mb * 1_000_000:
-                raise Invalid("too_large", "文件超过允许的大小，未接收。", "the object is larger than allowed and was not taken in.")
-            self._writer.write(part)
-        except HubError as error:
-            self._failure = error
+    @property
+    def is_safe(self) -> bool:
+        """Whether its blob would survive a power cut and nothing stands against its row."""
+        return self.file is not None and self._outcome is None
 
-    def end(self) -> tuple[int, str]:
-        """Makes the object last and returns its answer: status and comment."""
-        device = self._device
+    def room(self, count: int) -> memoryview:
+        if self._outcome is None:
+            try:
+                if self._writer.size + count > self._most:
+                    raise Invalid("too_large", "文件超过允许的大小，未接收。", "the object is larger than allowed and was not taken in.")
+                return self._writer.room(count)
+            except HubError as error:
+                self._refuse(error)
+        return memoryview(bytearray(count))
+
+    def filled(self, count: int) -> None:
+        if self._outcome is None:
+            self._writer.filled(count)
+
+    def end(self, answer: Answer) -> None:
+        """Writes what is left and leaves the object to be landed; ``answer`` is called from there, once."""
+        if self._outcome is None and self.device is None:
+            self._outcome = (PROCESSING_FAILURE, "the caller was not admitted")
+        if self._outcome is None:
+            try:
+                head, size = self._writer.head, self._writer.size
+                self._writer.gather()
+                self.facts = self._heads.facts(head, self._start, size, self._syntax)
+            except HubError as error:
+                self._refuse(error)
+            except OSError:
+                log.exception("C-STORE failed")
+                self._outcome = UNEXPECTED
+            except Exception:       # what a hostile header can do to a parser; the file decides
+                self.facts = None
+        self._answer = answer
+        self._store.landing.bring(self)
+
+    def place(self) -> None:
+        self._step(lambda: self._writer.place())
+
+    def settle(self) -> None:
+        self._step(self._settle)
+
+    def _settle(self) -> None:
+        self.file = self._writer.settle()
+
+    def _step(self, act: Callable[[], None]) -> None:
+        if self._outcome is None:
+            try:
+                act()
+            except HubError as error:
+                self._refuse(error)
+            except Exception:
+                log.exception("C-STORE failed")
+                self._outcome = UNEXPECTED
+
+    def taken(self, result: Taken | Exception) -> None:
+        """Notes what became of the row."""
+        if isinstance(result, HubError):
+            self._refuse(result)
+        elif isinstance(result, Exception):
+            log.error("C-STORE failed", exc_info=result)
+            self._outcome = UNEXPECTED
+        else:
+            if result.study_id is not None:
+                self._step(lambda: self._store.callers.note_study(self._association, result.study_id))
+            if result.outcome not in ("stored", "duplicate"):
+                log.warning("C-STORE from %s held: %s", self.device.ae_title, result.reason)
+            self._outcome = self._outcome or BY_OUTCOME[result.outcome]
+
+    def fail(self, status: int, comment: str) -> None:
+        self._outcome = self._outcome or (status, comment)
+
+    def answer(self) -> None:
+        """Leaves nothing half-written behind, then says what became of the object."""
         try:
-            if self._failure is not None:
-                raise self._failure
-            if device is None:
-                return PROCESSING_FAILURE, "the caller was not admitted"
-            taken = take_in(self._hub, device, self._writer.keep(), bytes(self._head))
-            if taken.study_id is not None:
-                self._callers.note_study(self._association, taken.study_id)
-            if taken.outcome not in ("stored", "duplicate"):
-                log.warning("C-STORE from %s held: %s", device.ae_title, taken.reason)
-            return BY_OUTCOME[taken.outcome]
-        except HubError as error:
-            log.error("C-STORE from %s refused: %s", device.ae_title if device else "?", error)
-            return of_failure(error)
-        except Exception:
-            log.exception("C-STORE failed")
-            return PROCESSING_FAILURE, "unexpected fault, see the gateway's log"
+            if self._writer is not None:
+                self._writer.discard()
+        finally:
+            self._answer(*self._outcome)
 
     def discard(self) -> None:
-        """Leaves nothing half-written; a kept blob stays."""
-        if self._writer is not None:
+        """Forgets an object that did not end; one that is being landed stays."""
+        if self._writer is not None and self._answer is None:
             self._writer.discard()
+
+    def _refuse(self, error: HubError) -> None:
+        log.error("C-STORE from %s refused: %s", self.device.ae_title if self.device else "?", error)
+        self._outcome = of_failure(error)

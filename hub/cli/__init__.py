@@ -18,7 +18,7 @@ from hub.storage import migration
 COMMANDS = {          # name: (where the command lives, one line of help)
     "up": ("hub.cli.processes:up", "start everything and keep it running"),
     "web": ("hub.cli.processes:web", "run the web server"),
-    "gateway": ("hub.cli.processes:gateway", "run the DICOM gateway"),
+    "gateway": ("hub.cli.gateway:gateway", "run the DICOM gateway"),
     "worker": ("hub.cli.processes:worker", "run one worker process"),
     "scheduler": ("hub.cli.processes:scheduler", "run the scheduler"),
     "migrate": ("hub.cli.upkeep:migrate", "bring the database to the newest schema"),

@@ -6,13 +6,14 @@ import signal
 import sys
 from importlib import import_module
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import click
 from rich.console import Console
 
 from hub import demo
 from hub.cli import opened, settings_of
+from hub.cli.gateway import until_asked_to_stop
 from hub.context import open_hub
 from hub.flow import administration, jobs, schedule
 from hub.queue import runner
@@ -20,7 +21,6 @@ from hub.settings import Settings
 from hub.supervisor import Supervisor
 
 # Rooms that hub may not import are found by name (docs/decisions/0002).
-GATEWAY = "dicom_gateway.server:start"
 WEB = "reading_ui.wsgi:from_environment"
 
 
@@ -70,19 +70,6 @@ def web(context: click.Context) -> None:
 
 @click.command()
 @click.pass_context
-def gateway(context: click.Context) -> None:
-    """Run the DICOM gateway."""
-    module, name = GATEWAY.split(":")
-    stop = _until_asked_to_stop()
-    hub = open_hub(settings_of(context))
-    server = getattr(import_module(module), name)(hub)
-    stop.wait()
-    server.shutdown()
-    hub.close()
-
-
-@click.command()
-@click.pass_context
 def worker(context: click.Context) -> None:
     """Run one worker process."""
     runner.work(settings_of(context), jobs.modules())
@@ -92,17 +79,10 @@ def worker(context: click.Context) -> None:
 @click.pass_context
 def scheduler(context: click.Context) -> None:
     """Run the scheduler: it closes quiet studies, hands over jobs and watches deadlines."""
-    stop = _until_asked_to_stop()
+    stop = until_asked_to_stop()
     hub = open_hub(settings_of(context))
     schedule.run_forever(hub, stop)
     hub.close()
-
-
-def _until_asked_to_stop() -> Event:
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _say_where(console: Console, settings: Settings, county: demo.County | None) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
@@ -18,7 +19,8 @@ from hub.model.access import SYSTEM
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
-from hub.storage import audit, together
+from hub.storage import audit, shelving, together
+from hub.storage.shelving import Shelf
 from hub.storage.states import advance
 from hub.storage.tables import fitted, held, instance, patient, reading, series, study
 
@@ -38,17 +40,45 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """An instance that is to be entered; its ``files`` are safe blobs."""
+
+    device: Device
+    files: tuple[StoredFile, ...]
+    facts: InstanceFacts
+
+
 def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
-    if max(len(uid) for uid in (facts.study_uid, facts.series_uid, facts.sop_uid)) > LONGEST_UID:
-        return quarantine(hub, device, _door(facts), files, "long_uid")
-    for race in range(RACES):
-        try:
-            return together.write(hub.engine, _enter_all, _Arrival(hub, device, files, facts))
-        except IntegrityError:
-            if race == RACES - 1:
-                raise
-    raise AssertionError("unreachable")
+    taken, = take_all(hub, [Arrival(device, files, facts)])
+    if isinstance(taken, Exception):
+        raise taken
+    return taken
+
+
+def take_all(hub: Hub, arrivals: Sequence[Arrival]) -> list[Taken | Exception]:
+    """As ``take`` for several at once, in one transaction where nothing stands against it; returns what became of
+    each, be it the fault for which it was not entered."""
+    came: list[Taken | Exception | None] = [None] * len(arrivals)
+    for number, one in enumerate(arrivals):
+        if max(len(uid) for uid in (one.facts.study_uid, one.facts.series_uid, one.facts.sop_uid)) > LONGEST_UID:
+            came[number] = _attempt(lambda one=one: quarantine(hub, one.device, _door(one.facts), one.files, "long_uid"))
+    for _ in range(RACES):
+        left = [number for number, result in enumerate(came) if result is None or isinstance(result, IntegrityError)]
+        if not left:
+            break
+        results = together.write_all(hub.engine, _enter_all, [(hub, arrivals[number]) for number in left])
+        for number, result in zip(left, results, strict=True):
+            came[number] = result
+    return came
+
+
+def _attempt(act: Callable[[], Taken]) -> Taken | Exception:
+    try:
+        return act()
+    except Exception as fault:
+        return fault
 
 
 def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFile, ...], reason: str,
@@ -70,70 +100,51 @@ def association_ended(hub: Hub, study_ids: list[int]) -> None:
 
 def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
     if study_ids:
-        with hub.writing() as connection:
-            connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
+        together.write(hub.engine, _mark_all, (study_ids, is_open))
 
 
-@dataclass(frozen=True)
-class _Arrival:
-    hub: Hub
-    device: Device
-    files: tuple[StoredFile, ...]
-    facts: InstanceFacts
+def _mark_all(connection: Connection, marks: list[tuple[list[int], bool]]) -> list[None]:
+    for study_ids, is_open in marks:
+        connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
+    return [None] * len(marks)
 
 
-_KNOWN_INSTANCES = select(instance.c.sop_uid).where(instance.c.sop_uid.in_(bindparam("sop_uids", expanding=True)))
-_HOMES = (select(study.c.id, study.c.study_uid, study.c.state, study.c.site_id, patient.c.patient_id, patient.c.name,
-                 patient.c.sex, patient.c.birth_date)
-          .join(patient, patient.c.id == study.c.patient_id).where(study.c.study_uid.in_(bindparam("study_uids", expanding=True))))
-_SERIES = (select(series.c.id, series.c.study_id, series.c.series_uid, series.c.expected)
-           .where(series.c.series_uid.in_(bindparam("series_uids", expanding=True))))
-_NEW_INSTANCES = insert(instance).returning(instance.c.id, instance.c.sop_uid)
-
-
-def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
+def _enter_all(connection: Connection, wishes: list[tuple[Hub, Arrival]]) -> list[Taken]:
     """Enters what arrived at the same moment: slices that plainly belong to a study that is being received with a
     handful of statements for all of them, everything else one by one."""
-    if not all(one.hub.engine is arrivals[0].hub.engine for one in arrivals):
+    hub = wishes[0][0]
+    if not all(other.engine is hub.engine for other, _ in wishes):
         raise ValueError("arrivals of two hubs in one transaction")
-    uids = [one.facts.sop_uid for one in arrivals]
-    known = set(connection.scalars(_KNOWN_INSTANCES, {"sop_uids": uids}))
-    homes = {row.study_uid: row for row in connection.execute(_HOMES, {"study_uids": list({a.facts.study_uid for a in arrivals})})}
-    rows = connection.execute(_SERIES, {"series_uids": list({a.facts.series_uid for a in arrivals})})
-    shelves = {(row.study_id, row.series_uid): row for row in rows}
-
-    def place(one: _Arrival):
-        """The series row that an arrival plainly belongs to, or None."""
-        home = homes.get(one.facts.study_uid)
-        if home is None or one.facts.sop_uid in known or uids.count(one.facts.sop_uid) > 1:
-            return None
-        if home.state not in RECEIVING or home.site_id != one.device.site_id or differences(
-                PatientFacts(home.patient_id, home.name, sex=home.sex, birth_date=home.birth_date), one.facts.patient):
-            return None
-        shelf = shelves.get((home.id, one.facts.series_uid))
-        return shelf if shelf is not None and one.facts.expected_in_series in (None, shelf.expected) else None
-
-    placed = [(one, shelf) for one in arrivals if (shelf := place(one)) is not None]
+    there = shelving.shelves(connection, [(one.facts.study_uid, one.facts.series_uid) for _, one in wishes])
+    uids = Counter(one.facts.sop_uid for _, one in wishes)
+    placed = [(one, shelf) for _, one in wishes if (shelf := there.get((one.facts.study_uid, one.facts.series_uid))) is not None
+              and uids[one.facts.sop_uid] == 1 and _plainly_belongs(one, shelf)]
     taken: dict[int, Taken] = {}
     if placed:
-        now = arrivals[0].hub.now()
-        ids = {row.sop_uid: row.id for row in connection.execute(_NEW_INSTANCES, [
-            _row(one.device, one.files, one.facts, shelf.study_id, shelf.id, False, now) for one, shelf in placed])}
-        for one, shelf in placed:
-            taken[id(one)] = Taken("stored", shelf.study_id, ids[one.facts.sop_uid])
-        for study_id, count in Counter(shelf.study_id for _, shelf in placed).items():
-            advance(connection, STUDY, study_id, "arrive", instances=study.c.instances + count, last_received_at=now)
-    return [taken.get(id(one)) or _enter(one.hub, connection, one.device, one.files, one.facts) for one in arrivals]
+        now = hub.now()
+        ids = shelving.enter(connection, [_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, False, now)
+                                          for one, shelf in placed])
+        entered = [(one, shelf, row_id) for (one, shelf), row_id in zip(placed, ids, strict=True) if row_id is not None]
+        for one, shelf, row_id in entered:
+            taken[id(one)] = Taken("stored", shelf.study_id, row_id)
+        shelving.count(connection, [shelf for _, shelf, _ in entered], now)
+    return [taken.get(id(one)) or _enter(own, connection, one.device, one.files, one.facts) for own, one in wishes]
+
+
+def _plainly_belongs(one: Arrival, shelf: Shelf) -> bool:
+    patient_id, name, sex, birth_date = shelf.patient
+    return (shelf.state in RECEIVING and shelf.site_id == one.device.site_id and one.facts.expected_in_series in (None, shelf.expected)
+            and not differences(PatientFacts(patient_id, name, sex=sex, birth_date=birth_date), one.facts.patient))
 
 
 def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
-    return fitted(instance, dict(
+    return dict(
         series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
         transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
-        size=sum(f.size for f in files), files=[asdict(f) for f in files], declared=facts.declared,
+        size=sum(f.size for f in files), files=[_file_json(f) for f in files], declared=facts.declared,
         number=facts.instance_number, frames=facts.frames, rows=facts.rows, columns=facts.columns,
         position_mm=facts.position_mm, orientation=facts.orientation, late=late, calling=device.ae_title,
-        notes=list(facts.notes), received_at=now))
+        notes=list(facts.notes), received_at=now)
 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
@@ -153,7 +164,7 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
     study_id = _new_study(hub, connection, device, facts) if home is None else home.id
     series_id = _series(connection, study_id, facts)
     instance_id = connection.execute(insert(instance).values(
-        _row(device, files, facts, study_id, series_id, late, now))).inserted_primary_key[0]
+        fitted(instance, _row(device, files, facts, study_id, series_id, late, now)))).inserted_primary_key[0]
     values = {"instances": study.c.instances + 1, "last_received_at": now}
     if home is not None:
         if late:
@@ -221,11 +232,15 @@ def _hold(hub: Hub, connection: Connection, device, door, files, reason, zh, en,
     held_id = connection.execute(insert(held).values(
         reason=reason, zh=(zh or default_zh)[:512], en=(en or default_en)[:512], door=door,
         device_id=device.id if device else None, site_id=device.site_id if device else None, instance_id=instance_id,
-        sha256=sha256, size=sum(f.size for f in files), files=[asdict(f) for f in files], facts=facts,
+        sha256=sha256, size=sum(f.size for f in files), files=[_file_json(f) for f in files], facts=facts,
         state=HELD.initial, received_at=now)).inserted_primary_key[0]
     audit.append(connection, now, SYSTEM, "held", "held", held_id, device.site_id if device else None, reason=reason,
                  sha256=sha256)
     return Taken("quarantined", held_id=held_id, reason=reason)
+
+
+def _file_json(file: StoredFile) -> dict:
+    return {"name": file.name, "sha256": file.sha256, "size": file.size}
 
 
 def _of_all(files: tuple[StoredFile, ...]) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, insert, select, text
 
 from hub.errors import Invalid
 from hub.storage import database, migration
-from hub.storage.blobs import Blobs, sync_folder
+from hub.storage.blobs import Blobs, kept_below, sync_folder
 from hub.storage.tables import Moment, audit_head, metadata
 
 FORMAT = 1
@@ -39,7 +39,7 @@ def write(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
                     lines = [_to_json(table, row) for row in connection.execute(select(table))]
                     counts[table.name] = len(lines)
                     _add(tar, f"rows/{table.name}.jsonl", "\n".join(lines).encode())
-        blobs = [p for p in (folder / "blobs").glob("??/??/*") if len(p.name) == 64]
+        blobs = kept_below(folder / "blobs")
         about = {"format": FORMAT, "schema": migration.current(engine)[0], "rows": counts, "blobs": len(blobs)}
         _add(tar, "about.json", json.dumps(about).encode())
         for name in KEPT_FILES:

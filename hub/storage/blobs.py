@@ -1,17 +1,23 @@
 """Bytes on disk, named by their SHA-256. What ``keep`` has returned would survive a power cut.
 
-A blob is written beside its place, synchronised, renamed into it, and its folder is synchronised. Nothing
-here ever changes a blob. A name that is asked for must be a hash, so no path can be smuggled in.
+A blob is written beside its place, renamed into it, and then file and folder are synchronised: one commit of the
+file system's journal brings bytes and name to disk together. A name that is taken already is never touched before the
+new bytes are safe (docs/decisions/0007). Nothing here ever changes a blob. A name that is asked for must be a hash,
+so no path can be smuggled in.
 """
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import uuid
+from collections import deque
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from hub.errors import NotFound, OutOfSpace
@@ -20,6 +26,11 @@ from hub.model.arrival import StoredFile
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
+
+HEAD_BYTES = 65536             # of a blob are kept at hand while it is written
+BUFFER_BYTES = 640 * 1024      # a CT slice and its header in one piece; what is bigger goes to disk piece by piece
+_spare: deque[bytearray] = deque(maxlen=32)
 
 
 def out_of_space() -> OutOfSpace:
@@ -36,7 +47,8 @@ class Blobs:
         self.floor = floor_mb * 1_000_000
         for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
             sync_folder(folder)
-        self._lasting: set[Path] = set()      # folders whose own entry is known to be on disk
+        self._shelving, self._is_shelved = Lock(), False      # the 256 folders are there and on disk
+        self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
 
     def writer(self, name: str = "") -> BlobWriter:
         """A new blob to stream into. Raises OutOfSpace below the floor."""
@@ -58,7 +70,10 @@ class Blobs:
         """Where a blob lies, whether it exists or not."""
         if not _HASH.fullmatch(sha256):
             raise NotFound("no_blob", "没有这个文件。", "no such file.")
-        return self.folder / sha256[:2] / sha256[2:4] / sha256
+        place = self.folder / sha256[:2] / sha256
+        if not place.exists() and (older := self.folder / sha256[:2] / sha256[2:4] / sha256).exists():
+            return older      # of stores made before there was one level of folders only
+        return place
 
     def open(self, sha256: str) -> BinaryIO:
         """The blob, open for reading. NotFound if it is missing."""
@@ -88,13 +103,20 @@ class Blobs:
             return "changed", size
         return "intact" if counted.hexdigest() == sha256 else "changed", size
 
-    def make_lasting(self, folder: Path) -> None:
-        """Makes a folder whose entry survives a power cut, whoever else is making it at this moment."""
-        if folder not in self._lasting:
-            folder.mkdir(parents=True, exist_ok=True)
-            for parent in (folder.parent, self.folder):
-                sync_folder(parent)
-            self._lasting.add(folder)
+    def new_name(self) -> str:
+        """A path beside the blobs that nobody else writes to."""
+        return f"{self._own}{next(self._numbers)}"
+
+    def shelf(self, sha256: str) -> str:
+        """The folder that a new blob is put into; its own entry survives a power cut."""
+        if not self._is_shelved:
+            with self._shelving:
+                if not self._is_shelved:
+                    for number in range(256):
+                        (self.folder / f"{number:02x}").mkdir(exist_ok=True)
+                    sync_folder(self.folder)          # whatever other process is making them at this moment
+                    self._is_shelved = True
+        return f"{self.folder}/{sha256[:2]}"
 
     def sweep_incoming(self, older_than: float) -> int:
         """Removes half-written files last touched before ``older_than`` (seconds since 1970), returns how many."""
@@ -110,16 +132,18 @@ class Blobs:
 
 
 class BlobWriter:
-    """A blob on its way in. ``keep`` makes it last; leaving the block without it leaves nothing behind."""
+    """A blob on its way in. ``keep`` makes it last; leaving the block without it leaves nothing behind.
+
+    Up to BUFFER_BYTES are gathered in memory, hashed and written in one piece; of a bigger blob piece after piece.
+    """
 
     def __init__(self, blobs: Blobs, name: str):
         self._blobs, self._name = blobs, name
-        self.path = blobs.incoming / uuid.uuid4().hex
-        self._hash, self.size = hashlib.sha256(), 0
-        try:
-            self._file = self.path.open("xb", buffering=0)
-        except OSError as error:
-            raise _translated(error) from error
+        self._path = blobs.new_name()
+        self._hash, self._written, self._head = hashlib.sha256(), 0, b""
+        self._handle, self._shelf, self._is_placed = -1, "", False
+        self._memory = _spare.pop() if _spare else bytearray(BUFFER_BYTES)
+        self._buffer, self._filled = memoryview(self._memory), 0
 
     def __enter__(self) -> BlobWriter:
         return self
@@ -127,41 +151,128 @@ class BlobWriter:
     def __exit__(self, *_):
         self.discard()
 
+    @property
+    def size(self) -> int:
+        return self._written + self._filled
+
+    @property
+    def path(self) -> Path:
+        """The file beside its place, with all that was written so far."""
+        self._flush()
+        return Path(self._path)
+
+    def room(self, count: int) -> memoryview:
+        """Memory for the next ``count`` bytes, at most BUFFER_BYTES, to be followed by ``filled``."""
+        if self._filled + count > BUFFER_BYTES:
+            self._flush()
+        return self._buffer[self._filled:self._filled + count]
+
+    def filled(self, count: int) -> None:
+        """``count`` bytes stand in the room that was given last."""
+        self._filled += count
+
     def write(self, chunk) -> None:
         """Adds bytes; raises OutOfSpace when the disk is full."""
         view = memoryview(chunk).cast("B")
-        self._hash.update(view)
-        self.size += len(view)
-        try:
-            while view:
-                view = view[self._file.write(view):]
-        except OSError as error:
-            raise _translated(error) from error
+        while view:
+            part = view[:BUFFER_BYTES]
+            self.room(len(part))[:] = part
+            self._filled += len(part)
+            view = view[len(part):]
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes that were written, HEAD_BYTES of them at most."""
+        return self._head if self._written else bytes(self._buffer[:min(self._filled, HEAD_BYTES)])
 
     @property
     def sha256(self) -> str:
         """The hash of what was written so far."""
+        if self._filled:
+            self._flush()
         return self._hash.hexdigest()
 
     def keep(self) -> StoredFile:
-        """Bytes, then name, then folder to disk. Afterwards the blob survives a power cut."""
-        sha256 = self.sha256
-        place = self._blobs.path(sha256)
+        """Bytes and name to disk. Afterwards the blob survives a power cut."""
+        self.gather()
+        self.place()
+        return self.settle()
+
+    def gather(self) -> None:
+        """The first step of ``keep``: all that was written goes to the file, and the memory is given back."""
+        self._flush()
+        self._give_back()
+
+    def place(self) -> None:
+        """The second: the name, where it is free."""
         try:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._blobs.make_lasting(place.parent)
-            os.replace(self.path, place)
-            sync_folder(place.parent)
+            self._shelf = self._blobs.shelf(self.sha256)
+            self._is_placed = renamed(self._path, f"{self._shelf}/{self.sha256}")
         except OSError as error:
             raise _translated(error) from error
-        return StoredFile(self._name, sha256, self.size)
+
+    def settle(self) -> StoredFile:
+        """The third: file and folder to disk. Of several blobs, place all before the first is settled: one commit of
+        the journal then serves them all."""
+        place = f"{self._shelf}/{self.sha256}"
+        try:
+            try:
+                os.fsync(self._handle)
+            except OSError:
+                if self._is_placed:
+                    self._take_back(place)
+                raise
+            if not self._is_placed:                # the same bytes were there: theirs stayed until ours are safe
+                os.replace(self._path, place)
+            self._close()
+            sync_folder(self._shelf)
+        except OSError as error:
+            raise _translated(error) from error
+        return StoredFile(self._name, self.sha256, self._written)
+
+    def _take_back(self, place: str) -> None:
+        """What could not be made to last loses its name, unless somebody else's safe bytes have it by now."""
+        os.rename(place, self._path)
+        if os.stat(self._path).st_ino != os.fstat(self._handle).st_ino:
+            os.rename(self._path, place)
 
     def discard(self) -> None:
         """Forgets what was written, unless it was kept."""
-        if not self._file.closed:
-            self._file.close()
-        self.path.unlink(missing_ok=True)
+        if self._handle != -1:
+            self._close()
+            Path(self._path).unlink(missing_ok=True)
+        self._give_back()
+
+    def _flush(self) -> None:
+        """Hashes and writes what is in memory."""
+        view = self._buffer[:self._filled]
+        self._hash.update(view)
+        if not self._written:
+            self._head = bytes(view[:HEAD_BYTES])
+        try:
+            if self._handle == -1:
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            while view:
+                view = view[os.write(self._handle, view):]
+        except OSError as error:
+            raise _translated(error) from error
+        self._written, self._filled = self._written + self._filled, 0
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        os.close(handle)
+
+    def _give_back(self) -> None:
+        if self._memory is not None:
+            self._buffer.release()
+            _spare.append(self._memory)
+            self._memory = None
+
+
+def kept_below(folder: Path) -> list[Path]:
+    """Every blob of the store in ``folder``, each hash once."""
+    found = {path.name: path for pattern in ("??/??/*", "??/*") for path in folder.glob(pattern) if _HASH.fullmatch(path.name)}
+    return list(found.values())
 
 
 def _make_folder(folder: Path, top: Path) -> list[Path]:
@@ -174,7 +285,25 @@ def _make_folder(folder: Path, top: Path) -> list[Path]:
     return changed
 
 
-def sync_folder(folder: Path) -> None:
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+
+def renamed(source: str, target: str) -> bool:
+    """Renames where ``target`` is free, and tells whether it was; False too where the system cannot do so safely."""
+    try:
+        rename = _libc.renameat2
+    except AttributeError:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number == errno.EEXIST or number in _NOT_HERE:
+        return False
+    raise OSError(number, os.strerror(number), source)
+
+
+def sync_folder(folder: str | Path) -> None:
     """Brings a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

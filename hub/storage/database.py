@@ -23,7 +23,7 @@ def connect(url: str) -> Engine:
     if not url.startswith("sqlite"):
         if url.startswith("postgresql://"):
             url = "postgresql+psycopg://" + url.removeprefix("postgresql://")
-        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+        engine = create_engine(url, pool_pre_ping=True, pool_use_lifo=True, pool_size=10, max_overflow=30)
 
         @event.listens_for(engine, "begin")
         def _queue(connection):
@@ -33,7 +33,7 @@ def connect(url: str) -> Engine:
 
         return engine
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=10, max_overflow=60,
+    engine = create_engine(url, pool_size=10, max_overflow=60, pool_use_lifo=True,      # the fewest page caches
                            connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -5,7 +5,7 @@ only after the commit: what it has answered would survive a power cut.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -30,9 +30,17 @@ def write(engine: Engine, acts: Acts, item: I) -> R:
     raises or the commit fails, nothing stands and it is called again for each item alone, so that one bad item
     fails alone. Raises what that raised; then nothing of the item stands.
     """
+    result, = write_all(engine, acts, [item])
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def write_all(engine: Engine, acts: Acts, items: Sequence[I]) -> list[R | Exception]:
+    """As ``write`` for several items at once; returns what each came to, be it its failure."""
     with _rounds_lock:
         one = _rounds.setdefault(engine, _Round())
-    return one.write(engine, acts, item)
+    return one.write(engine, acts, items)
 
 
 class _Wish:
@@ -50,18 +58,16 @@ class _Round:
         self._turn, self._lock = Lock(), Lock()
         self._waiting: list[_Wish] = []
 
-    def write(self, engine: Engine, acts: Acts, item):
-        mine = _Wish(acts, item)
+    def write(self, engine: Engine, acts: Acts, items: Sequence) -> list:
+        mine = [_Wish(acts, item) for item in items]
         with self._lock:
-            self._waiting.append(mine)
+            self._waiting += mine
         with self._turn:
-            while not mine.is_done:
+            while not all(wish.is_done for wish in mine):
                 with self._lock:
                     wishes, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 _commit(engine, wishes)
-        if mine.failure is not None:
-            raise mine.failure
-        return mine.result
+        return [wish.result if wish.failure is None else wish.failure for wish in mine]
 
 
 def _commit(engine: Engine, wishes: list[_Wish]) -> None:

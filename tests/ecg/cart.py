@@ -78,7 +78,7 @@ def holdings(hub: Hub) -> list:
 
 
 def kept_blobs(hub: Hub) -> set[str]:
-    return {path.name for path in hub.blobs.folder.glob("??/??/*")}
+    return {path.name for path in hub.blobs.folder.glob("??/*")}
 
 
 def half_written(hub: Hub) -> list[Path]:

@@ -103,7 +103,7 @@ def test_a_fault_in_one_recording_is_named_and_leaves_the_study_to_its_reader(hu
 
 def test_a_lost_original_is_named(hub, closed):
     study_id = closed(resting())
-    for path in hub.blobs.folder.glob("??/??/*"):
+    for path in hub.blobs.folder.glob("??/*"):
         path.unlink()
     prepare(hub, study_id)
     assert study_row(hub, study_id).state == "ready" and study_row(hub, study_id).problems[0]["code"] == "no_blob"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import NotFound, OutOfSpace
+from hub.storage import blobs as room
 from hub.storage.blobs import Blobs
 
 CONTENT = b"sixty-four slices of a chest"
@@ -24,17 +25,23 @@ def blobs(tmp_path) -> Blobs:
 @pytest.fixture
 def calls(monkeypatch) -> list[tuple[str, str]]:
     """Every fsync and rename, by the path that it concerned, in order."""
-    seen, fsync, rename = [], os.fsync, os.replace
+    seen, fsync, rename, replace = [], os.fsync, room.renamed, os.replace
 
     def spy_fsync(handle):
         seen.append(("fsync", os.readlink(f"/proc/self/fd/{handle}")))
         fsync(handle)
 
+    def spy_rename(source, target):
+        done = rename(source, target)
+        seen.append(("rename" if done else "no rename", str(target)))
+        return done
+
     def spy_replace(source, target):
-        seen.append(("rename", str(target)))
-        rename(source, target)
+        seen.append(("replace", str(target)))
+        replace(source, target)
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(room, "renamed", spy_rename)
     monkeypatch.setattr(os, "replace", spy_replace)
     return seen
 
@@ -47,24 +54,75 @@ def test_what_is_kept_comes_back_under_its_hash(blobs):
     kept = blobs.keep(CONTENT, "slice.dcm")
     assert (kept.name, kept.sha256, kept.size) == ("slice.dcm", SHA256, len(CONTENT))
     assert blobs.read(SHA256) == CONTENT
-    assert files_below(blobs.folder) == [blobs.folder / SHA256[:2] / SHA256[2:4] / SHA256]
+    assert files_below(blobs.folder) == [blobs.folder / SHA256[:2] / SHA256]
 
 
-def test_bytes_then_name_then_every_folder_are_on_disk_before_keep_returns(blobs, calls):
+def test_bytes_and_name_are_on_disk_before_keep_returns(blobs, calls):
+    """The order that ends in one commit of the journal: name, then bytes, then the folder that holds the name."""
     blobs.keep(CONTENT)
     place = blobs.path(SHA256)
-    renamed = calls.index(("rename", str(place)))
-    assert any(call == "fsync" and str(blobs.incoming) in path for call, path in calls[:renamed]), "the bytes before the name"
-    assert ("fsync", str(place.parent)) in calls[renamed:], "the name"
-    for parent in (place.parent.parent, blobs.folder):
-        assert ("fsync", str(parent)) in calls, "the entries of new folders"
+    steps = [calls.index(("rename", str(place))), calls.index(("fsync", str(place))), calls.index(("fsync", str(place.parent)))]
+    assert steps == sorted(steps)
+    assert calls.index(("fsync", str(blobs.folder))) < steps[0], "the entries of new folders"
+
+
+def test_bytes_that_are_there_already_are_not_touched_before_the_new_ones_are_safe(blobs, calls):
+    blobs.keep(CONTENT)
+    calls.clear()
+    blobs.keep(CONTENT)
+    place = blobs.path(SHA256)
+    assert [what for what, _ in calls] == ["no rename", "fsync", "replace", "fsync"]
+    assert str(blobs.incoming) in calls[1][1] and calls[2][1] == str(place) and calls[3][1] == str(place.parent)
+
+
+def test_a_system_that_cannot_rename_without_replacing_synchronises_first(blobs, calls, monkeypatch):
+    monkeypatch.setattr(room, "renamed", lambda *_: False)
+    blobs.keep(CONTENT)
+    assert [what for what, _ in calls[-3:]] == ["fsync", "replace", "fsync"] and blobs.read(SHA256) == CONTENT
+
+
+def test_a_half_blob_that_a_power_cut_left_under_the_name_is_healed_by_the_next_sender(blobs):
+    blobs.keep(b"other")                               # makes the folders
+    blobs.path(SHA256).write_bytes(CONTENT[:5])
+    blobs.keep(CONTENT)
+    assert blobs.read(SHA256) == CONTENT
 
 
 def test_a_folder_that_another_process_has_just_made_is_synchronised_all_the_same(blobs, calls):
     blobs.path(SHA256).parent.mkdir(parents=True)       # made, perhaps not yet on disk
     blobs.keep(CONTENT)
-    for parent in (blobs.folder / SHA256[:2], blobs.folder):
-        assert ("fsync", str(parent)) in calls
+    assert ("fsync", str(blobs.folder)) in calls
+
+
+def test_a_blob_of_a_store_with_two_levels_of_folders_is_found(blobs):
+    older = blobs.folder / SHA256[:2] / SHA256[2:4] / SHA256
+    older.parent.mkdir(parents=True)
+    older.write_bytes(CONTENT)
+    assert blobs.path(SHA256) == older and blobs.read(SHA256) == CONTENT
+    blobs.keep(CONTENT)
+    assert blobs.path(SHA256) == blobs.folder / SHA256[:2] / SHA256 and blobs.read(SHA256) == CONTENT
+
+
+@pytest.mark.parametrize("size", [0, 1, room.BUFFER_BYTES - 1, room.BUFFER_BYTES, room.BUFFER_BYTES + 1, 3 * room.BUFFER_BYTES + 7])
+@pytest.mark.parametrize("piece", [4096, 131066, 10**7])
+def test_bytes_of_any_size_in_pieces_of_any_size_come_back(blobs, size, piece):
+    content = os.urandom(size)
+    with blobs.writer() as writer:
+        for place in range(0, size, piece):
+            writer.write(content[place:place + piece])
+            assert writer.size == min(size, place + piece)
+        assert writer.head == content[:room.HEAD_BYTES]
+        kept = writer.keep()
+    assert (kept.sha256, kept.size) == (hashlib.sha256(content).hexdigest(), size)
+    assert blobs.read(kept.sha256) == content and files_below(blobs.folder) == [blobs.path(kept.sha256)]
+
+
+def test_memory_that_was_given_back_is_not_seen_by_the_next_writer(blobs):
+    with blobs.writer() as writer:
+        writer.write(b"one patient" * 100)
+    with blobs.writer() as writer:
+        writer.write(b"x")
+        assert writer.head == b"x" and blobs.read(writer.keep().sha256) == b"x"
 
 
 def test_the_store_itself_is_synchronised_into_its_parents(tmp_path, calls):
@@ -72,8 +130,8 @@ def test_the_store_itself_is_synchronised_into_its_parents(tmp_path, calls):
     assert {("fsync", str(tmp_path)), ("fsync", str(tmp_path / "data")), ("fsync", str(tmp_path / "data" / "blobs"))} <= set(calls)
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_crash_at_any_step_leaves_no_blob_under_a_name_that_lies(blobs, monkeypatch, step):
+@pytest.mark.parametrize("module, step", [(os, "fsync"), (room, "renamed")])
+def test_a_crash_at_any_step_leaves_no_blob_under_a_name_that_lies(blobs, monkeypatch, module, step):
     class PowerCut(BaseException):
         pass
 
@@ -81,7 +139,7 @@ def test_a_crash_at_any_step_leaves_no_blob_under_a_name_that_lies(blobs, monkey
     while True:
         count = 0
 
-        def cut(*args, real=getattr(os, step)):
+        def cut(*args, real=getattr(module, step)):
             nonlocal count
             count += 1
             if count > done:
@@ -89,7 +147,7 @@ def test_a_crash_at_any_step_leaves_no_blob_under_a_name_that_lies(blobs, monkey
             return real(*args)
 
         with monkeypatch.context() as patched:
-            patched.setattr(os, step, cut)
+            patched.setattr(module, step, cut)
             writer = blobs.writer()
             writer.write(CONTENT)
             try:

@@ -1,0 +1,108 @@
+"""Slices of a study that is being received, entered with hand-written SQL: the one hot place of the database.
+
+What it promises is what ``hub.flow.intake`` promises; whatever is not plain (a new study or series, another patient,
+a study that has closed, an instance that is known) is left to it, row by row. Three statements for all who wait, on
+SQLite and PostgreSQL alike. No state is changed here: a slice that arrives at a receiving study leaves it receiving.
+"""
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from hub.errors import Conflict
+from hub.storage.tables import fitted, instance
+
+_COLUMNS = tuple(column.name for column in instance.columns if column.name != "id")
+_JSON = frozenset(("files", "declared", "notes"))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A series that is there, with what its study says of itself. ``patient``: ID, name, sex, birth date."""
+
+    study_id: int
+    series_id: int
+    state: str
+    site_id: int
+    expected: int | None
+    patient: tuple[str, str, str, str]
+
+
+def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Shelf]:
+    """The series that are there, by (study UID, series UID)."""
+    studies, series = list({study for study, _ in pairs}), list({series for _, series in pairs})
+    mark = _mark(connection)
+    sql = ("SELECT s.study_uid, r.series_uid, s.id, r.id, s.state, s.site_id, r.expected, p.patient_id, p.name, p.sex, p.birth_date"
+           " FROM study s JOIN patient p ON p.id = s.patient_id JOIN series r ON r.study_id = s.id"
+           f" WHERE s.study_uid IN ({_marks(mark, studies)}) AND r.series_uid IN ({_marks(mark, series)})")
+    with _cursor(connection, sql) as cursor:
+        cursor.execute(sql, (*studies, *series))
+        return {(row[0], row[1]): Shelf(*row[2:7], tuple(row[7:])) for row in cursor.fetchall()}
+
+
+def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
+    """Inserts instance rows, each a dict with every column but ``id``; returns their ids, None for a known SOP UID."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    values = [_values(fitted(instance, row), is_sqlite) for row in rows]
+    mark = _mark(connection)
+    names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    sql = f"INSERT INTO instance ({names}) VALUES ({_marks(mark, _COLUMNS)}) ON CONFLICT (sop_uid) DO NOTHING RETURNING id"
+    with _cursor(connection, sql) as cursor:
+        if not is_sqlite:
+            cursor.executemany(sql, values, returning=True)
+            ids = [cursor.fetchone()]
+            while cursor.nextset():
+                ids.append(cursor.fetchone())
+        else:
+            ids = [cursor.execute(sql, one).fetchone() for one in values]
+    return [row and row[0] for row in ids]
+
+
+def count(connection: Connection, shelf_of_each: Sequence[Shelf], now: datetime) -> None:
+    """Adds the slices that were entered to their studies. Conflict where a study is no longer in the state in
+    which it was found."""
+    is_sqlite, mark = connection.dialect.name == "sqlite", _mark(connection)
+    sql = f"UPDATE study SET instances = instances + {mark}, last_received_at = {mark} WHERE id = {mark} AND state = {mark}"
+    with _cursor(connection, sql) as cursor:
+        for (study_id, state), more in Counter((shelf.study_id, shelf.state) for shelf in shelf_of_each).items():
+            cursor.execute(sql, (more, _moment(now, is_sqlite), study_id, state))
+            if cursor.rowcount != 1:
+                raise Conflict("somebody_was_first", "已被他人抢先处理，请刷新后再试。", "somebody else changed this study at the same moment; send again.")
+
+
+def _values(row: dict, is_sqlite: bool) -> tuple:
+    return tuple(json.dumps(row[name]) if name in _JSON else _moment(row[name], is_sqlite) if name == "received_at" else row[name]
+                 for name in _COLUMNS)
+
+
+def _moment(moment: datetime, is_sqlite: bool):
+    """As ``hub.storage.tables.Moment`` writes it."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite else moment
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
+
+
+def _marks(mark: str, values: Sequence) -> str:
+    return ", ".join([mark] * len(values))
+
+
+@contextmanager
+def _cursor(connection: Connection, sql: str) -> Iterator:
+    """A cursor of the driver in the transaction of ``connection``; faults come out as SQLAlchemy names them."""
+    dialect = connection.dialect
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+    finally:
+        cursor.close()
