@@ -130,7 +130,7 @@ def written(whole: Whole) -> str:
         "- A late plateau of R' in V1 can be cut off by the QRS end (CPSC A0134), its rest then looks like ST elevation.",
         "- P waves larger than about a third of a slow escape rhythm's QRS are still taken for beats. Where large and small waves can be",
         "  told apart the block is said as not excluded and critical; of built escape rhythms with P up to 0.4 mV about one in ten, those",
-        "  with P of half the QRS and more, stays unseen.",
+        "  mostly those with P of half the QRS and more, stays unseen.",
         "- Ventricular tachycardia without any rest between complexes is recognised by its waves, not by its beats.", ""])
 
 
