@@ -113,7 +113,14 @@ JOB = Lifecycle("job", "due", {
     ("redo", "failed"): "due",
 })
 
-LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, HELD, JOB)
+PAIR = Lifecycle("pair of patients", "suggested", {
+    ("accept", "suggested"): "one_person",
+    ("accept", "kept_apart"): "one_person",
+    ("decline", "suggested"): "kept_apart",
+    ("decline", "one_person"): "kept_apart",
+})
+
+LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, HELD, JOB, PAIR)
 
 STATE_ZH = {
     "receiving": "接收中", "reopened": "补传中", "complete": "已收全", "preparing": "处理中", "ready": "就绪",
@@ -124,6 +131,7 @@ STATE_ZH = {
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
     "open": "待处理", "resolved": "已处理",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
+    "suggested": "待确认", "one_person": "同一患者", "kept_apart": "不是同一人",
 }
 
 STATE_EN = {
@@ -134,4 +142,5 @@ STATE_EN = {
     "refused": "Refused", "overdue": "Overdue", "withdrawn": "Replaced by a newer one", "raised": "Raised", "notified": "Notified",
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
     "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "suggested": "To decide", "one_person": "One person", "kept_apart": "Two people",
 }

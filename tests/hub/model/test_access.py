@@ -10,11 +10,11 @@ HOME, NEXT_DOOR = 1, 2
 MAY = {
     "clinic": {"study.view", "study.images", "study.urgency", "report.view", "report.acknowledge", "clinic.view", "critical.read_back"},
     "reader": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
-               "report.sign_alone", "report.view", "critical.close"},
+               "report.sign_alone", "report.view", "critical.close", "identity.view"},
     "reviewer": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
-                 "report.sign", "report.sign_alone", "report.view", "critical.close"},
+                 "report.sign", "report.sign_alone", "report.view", "critical.close", "identity.view", "identity.manage"},
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
-                      "held.resolve", "operations.view", "job.redo"},
+                      "held.resolve", "operations.view", "job.redo", "identity.view", "identity.manage"},
     "auditor": {"audit.view"},
     DEVICE_ROLE: {"study.view", "study.images"},
 }
