@@ -11,6 +11,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
+from hub.flow import identity
 from hub.model.completeness import Proof, SeriesEvidence, prove
 from hub.model.lifecycle import STUDY
 from hub.queue import outbox
@@ -61,6 +62,7 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
                 generation=row.generation + 1)
     except Conflict:
         return False
+    identity.order(hub, connection, study_id)
     outbox.enqueue(connection, hub.now(), PREPARE[row.kind], f"{study_id}:{row.generation + 1}",
                    study_id=study_id, generation=row.generation + 1)
     return True
