@@ -21,9 +21,14 @@ ACCESS = {
     "reports.sign": "reviewer", "reports.send_back": "reviewer", "reports.countersign": "reviewer", "reports.bounce": READERS,
     "reports.requeue": READERS, "reports.amend": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
     "reports.acknowledge": "clinic", "clinic.page": "clinic", "clinic.table": "clinic", "clinic.report": "clinic", "clinic.read_back": "clinic",
+    "studies.beside": "clinic reader reviewer",
+    **dict.fromkeys(("patients.page", "patients.search", "patients.unidentified", "patients.assigned", "patients.one", "patients.beside", "patients.nameless"),
+                    "reader reviewer administrator"),
+    **dict.fromkeys(("patients.merge", "patients.split", "patients.decline", "patients.add_identifier", "patients.assign", "patients.assign_new", "patients.undo"),
+                    "reviewer administrator"),
 }
 ROLE_OF = {"chen": "reader", "zhou": "reviewer", "qs": "clinic", "admin": "administrator", "audit": "auditor"}
-OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "static"}
+OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "patients", "static"}
 
 
 def _routes(app):
