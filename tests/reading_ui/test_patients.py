@@ -27,8 +27,8 @@ def came(house, site="QS", said=(), **more) -> tuple[int, int]:
 
 
 def test_a_reader_opens_the_old_ct_of_another_institution_beside_and_a_clinic_does_not(house):
-    here, _ = came(house, patient="刘桂兰", number=CARD, sex="F", pixels=True)
-    there, _ = came(house, "BX", patient="LIU GUILAN", number="BX88", sex="F", pixels=True, said=[Said(CARD, "OtherPatientIDs")])
+    here, _ = came(house, patient="刘桂兰", number=CARD, sex="F", age="", pixels=True)
+    there, _ = came(house, "BX", patient="LIU GUILAN", number="BX88", sex="F", age="", pixels=True, said=[Said(CARD, "OtherPatientIDs")])
     page = house.reader.get(f"/studies/{here}").text
     assert f"/studies/{here}/beside/{there}" in page and "白溪镇卫生院" in page
     beside = house.reader.get(f"/studies/{here}/beside/{there}")
@@ -135,7 +135,7 @@ def test_a_number_is_entered_by_a_person_and_checked(house):
 
 def test_an_ecg_is_compared_with_the_persons_previous_one_of_another_institution(house):
     """Days apart, at two institutions, under one card: a reader is shown both, a clinic its own alone."""
-    more = dict(patient="郑丽", number=CARD, kind="ecg", modality="ECG", slices=1, sex="F")
+    more = dict(patient="郑丽", number=CARD, kind="ecg", modality="ECG", slices=1, sex="F", age="")
     before, _ = came(house, "BX", files=[ecg_csv(bpm=60)], study_at="2026-01-05T08:00:00", **more)
     now, _ = came(house, files=[ecg_csv(bpm=95)], **more)
     page = house.reader.get(f"/ecgs/{now}").text
