@@ -188,6 +188,14 @@ def test_a_patient_is_found_by_name_pinyin_initials_and_number(hub, county, type
     assert [row.id for row in persons.search(hub, county.reader, typed)] == [one]
 
 
+def test_the_worklist_is_searched_by_pinyin_too(hub, county, clock):
+    reading_id = queued_ct(hub, county, clock, patient=LIU)
+    identity.identify(hub, worklist.find(hub, reading_id).study_id)
+    for typed in ("liuguil", "LGL", "刘桂"):
+        assert [row.id for row in worklist.listed(hub, county.reader, worklist.Filters(text=typed))[0]] == [reading_id], typed
+    assert worklist.listed(hub, county.reader, worklist.Filters(text="wang"))[1] == 0
+
+
 def test_readers_see_the_priors_of_every_institution_and_a_clinic_its_own(hub, county):
     arrived(hub, county.ct, "1.1")
     arrived(hub, county.other_ct, "1.2")
