@@ -1,6 +1,8 @@
-"""A generated region through the hub's own matching: which rows it joins, which it asks about, and what it gets wrong.
+"""A generated region through the hub's own rules: which rows they join, which they ask about, and what they get wrong.
 
-``python -m benchmarks.identity [rows] [seed]`` writes its table into docs/benchmarks.md. The region has families who share a
+``python -m benchmarks.identity [rows] [seed] [rows by way of the database]`` writes its table into docs/benchmarks.md. All rows
+go through hub/model in memory, with the same keys for what is worth comparing as hub/flow/known.py; the first of them go
+through the database as well, for the time it takes and to see that both roads end in the same links. The region has families who share a
 phone, an address and a surname, twins, namesakes, typing mistakes, cards lent to relatives, cards picked for a namesake, old
 numbers, devices that write pinyin, guess birth dates or know the age only. Nothing of it was used to choose the points.
 """
@@ -21,20 +23,23 @@ from sqlalchemy import insert, select
 from benchmarks.page import put
 from hub import rulebook
 from hub.context import open_hub
-from hub.flow import administration, identity
+from hub.flow import administration, identity, known
 from hub.model.access import SYSTEM
-from hub.model.identifiers import ADDRESS, INSURANCE, PHONE, Said
+from hub.model.identifiers import ADDRESS, CERTAIN, HOSPITAL, INSURANCE, MISTYPED, OLD, PHONE, RESIDENT_ID, Said, identifiers
+from hub.model.identity import usable_name
+from hub.model.matching import ASK, SAME, Known, match, may_join
 from hub.model.names import forms
-from hub.model.resident_id import check_character
+from hub.model.resident_id import check_character, contradictions, parse
 from hub.settings import Settings
 from hub.storage import migration
-from hub.storage.tables import patient, patient_pair, patient_warning, person_link
+from hub.storage.tables import patient, person_link
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 SITES, BATCH, NOW_YEAR = 40, 200, 2026
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗高郑梁谢宋唐许韩邓冯曹彭曾肖田董潘袁蔡蒋余"
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉秀珍建国志红梅玲海燕春生文清云龙凤德福贵荣成林小晓"
-NAMES = rulebook.load().identity.names
+RULES = rulebook.load().identity
+NAMES = RULES.names
 
 
 @dataclass
@@ -129,41 +134,126 @@ def row_of(human: Human, humans: list[Human], chance: random.Random, site_id: in
                 name_unsure=False, sex=sex, birth_date=born, age=age), said
 
 
-def main(count: int, seed: int) -> None:
+def main(count: int, seed: int, by_database: int) -> None:
     chance, tally = random.Random(seed), Counter()
     humans = people(int(count * 0.55), chance)
+    whose, told = {}, {}
+    for at in range(count):
+        who = at if at < len(humans) else chance.randrange(len(humans))
+        values, said = row_of(humans[who], humans, chance, chance.randrange(1, SITES + 1), tally)
+        whose[at + 1], told[at + 1] = who, (said, values)
+    order = list(whose)
+    chance.shuffle(order)
+    began = time.process_time()
+    found = in_memory([known_of(row_id, *told[row_id]) for row_id in order])
+    spent = time.process_time() - began
+    first = sorted(order[:by_database])
+    links, cpu = in_database(first, told)
+    same = links == in_memory([known_of(row_id, *told[row_id]) for row_id in first]).links()
+    report(count, seed, humans, whose, told, found, tally, spent, by_database, cpu, same)
+
+
+@dataclass
+class Found:
+    """Persons with two rows and more, pairs that are asked about, and pairs that are warned of."""
+
+    groups: list[list[int]]
+    suggested: set[tuple[int, int]]
+    warned: set[tuple[int, int]]
+
+    def links(self) -> set[tuple[int, int]]:
+        return {pair for rows in self.groups for pair in combinations(sorted(rows), 2)}
+
+
+def known_of(row_id: int, said: list[Said], values: dict) -> Known:
+    """A row as hub/flow/known.py would load it."""
+    numbers = identifiers([Said(values["patient_id"], "PatientID"), *said], RULES.kinds, RULES.placeholders)
+
+    def of(kind: str, verdict: str = "") -> frozenset[str]:
+        return frozenset(one.value for one in numbers if one.kind == kind and (not verdict or one.verdict == verdict))
+
+    certain, apart = of(RESIDENT_ID, CERTAIN), set()
+    if len(certain) == 1:
+        card = parse(next(iter(certain)))
+        apart = set(contradictions(card, values["birth_date"], values["sex"]))
+        if not values["birth_date"] and values["age"] and abs(NOW_YEAR - int(values["age"][:3]) - int(card.birth_date[:4])) > known.YEARS_BY_AGE:
+            apart.add("birth_date")
+    return Known(row_id, values["site_id"], forms(values["name"], NAMES), values["birth_date"], values["sex"], certain, of(RESIDENT_ID, OLD),
+                 of(RESIDENT_ID, MISTYPED), of(INSURANCE), of(HOSPITAL), of(PHONE), of(ADDRESS), frozenset(apart))
+
+
+def in_memory(rows: list[Known]) -> Found:
+    """The rows one after the other, each compared with those before it that share a key."""
+    by_key: dict[tuple, list[int]] = defaultdict(list)
+    of = {row.patient_id: row for row in rows}
+    group = {row.patient_id: [row.patient_id] for row in rows}
+    suggested, warned = set(), set()
+    for row in rows:
+        if not usable_name(row.name.folded, RULES.placeholders) and not row.resident_ids:
+            continue
+        keys = keys_of(row)
+        near = {other for key in keys for other in by_key[key][-known.MOST_ALIKE:]}
+        found = {other: match(row, of[other], RULES.matching) for other in sorted(near)}
+        for other, one in found.items():
+            ours, theirs = group[row.patient_id], group[other]
+            if one.verdict == SAME and ours is not theirs:
+                if may_join([of[each] for each in ours], [of[each] for each in theirs], RULES.matching):
+                    suggested.add(tuple(sorted((row.patient_id, other))))
+                    continue
+                ours += theirs
+                for each in theirs:
+                    group[each] = ours
+        for other, one in found.items():
+            if group[other] is not group[row.patient_id]:
+                pair = tuple(sorted((row.patient_id, other)))
+                suggested |= {pair} if one.verdict == ASK else set()
+                warned |= {pair} if one.warnings else set()
+        for key in keys:
+            by_key[key].append(row.patient_id)
+    groups = list({id(rows): rows for rows in group.values() if len(rows) > 1}.values())
+    linked = {pair for rows in groups for pair in combinations(sorted(rows), 2)}
+    return Found(groups, suggested - linked, warned - linked)
+
+
+def keys_of(row: Known) -> set[tuple]:
+    """What hub/flow/known.py asks the database for."""
+    keys = {(kind, value) for kind, values in ((RESIDENT_ID, row.resident_ids | row.old_ids | row.mistyped_ids), (INSURANCE, row.insurance),
+                                               (PHONE, row.phones), (ADDRESS, row.addresses), (HOSPITAL, row.hospital)) for value in values}
+    keys |= {("name", row.name.folded), ("name", row.name.folded, row.birth_date)}
+    for spelling in row.name.spellings:
+        keys |= {("spelling", spelling), ("spelling", spelling, row.birth_date)}
+    if row.birth_date:
+        keys.add(("born", row.birth_date, row.name.pinyin[:2]))
+    return keys
+
+
+def in_database(ids: list[int], told: dict) -> tuple[set[tuple[int, int]], float]:
+    """The links that the hub itself makes of these rows, and the processor time of one row in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         hub = open_hub(Settings(data_dir=folder, free_space_floor_mb=0))
         migration.migrate(hub.engine)
-        sites = [administration.create_site(hub, SYSTEM, code=f"S{at}", name=f"卫生院{at}") for at in range(SITES)]
-        whose, told = {}, {}
-        for start in range(0, count, BATCH):
+        for at in range(SITES):
+            administration.create_site(hub, SYSTEM, code=f"S{at}", name=f"卫生院{at}")
+        with hub.writing() as connection:
+            for row_id in ids:
+                connection.execute(insert(patient).values(id=row_id, **told[row_id][1], created_at=hub.now().replace(year=NOW_YEAR)))
+        began = time.process_time()
+        for start in range(0, len(ids), BATCH):
             with hub.writing() as connection:
-                for at in range(start, min(start + BATCH, count)):
-                    who = at if at < len(humans) else chance.randrange(len(humans))
-                    values, said = row_of(humans[who], humans, chance, chance.choice(sites), tally)
-                    row_id = connection.execute(insert(patient).values(**values, created_at=hub.now())).inserted_primary_key[0]
-                    whose[row_id], told[row_id] = who, (said, values)
-        cpu, order = time.process_time(), list(whose)
-        chance.shuffle(order)
-        for start in range(0, count, BATCH):
-            with hub.writing() as connection:
-                for row_id in order[start:start + BATCH]:
+                for row_id in ids[start:start + BATCH]:
                     identity.learn(hub, connection, row_id, told[row_id][0])
-        cpu = time.process_time() - cpu
+        cpu = (time.process_time() - began) / max(1, len(ids))
+        persons = defaultdict(list)
         with hub.reading() as connection:
-            groups = defaultdict(list)
             for row in connection.execute(select(person_link.c.person_id, person_link.c.patient_id).where(person_link.c.ended_at.is_(None))):
-                groups[row.person_id].append(row.patient_id)
-            pairs = connection.execute(select(patient_pair.c.one_id, patient_pair.c.other_id).where(patient_pair.c.state == "suggested")).all()
-            warned = {(row.patient_id, row.other_id) for row in connection.execute(select(patient_warning.c.patient_id, patient_warning.c.other_id))}
+                persons[row.person_id].append(row.patient_id)
         hub.close()
-    report(count, seed, humans, whose, told, groups, {tuple(pair) for pair in pairs}, warned, tally, cpu)
+    return {pair for rows in persons.values() for pair in combinations(sorted(rows), 2)}, cpu
 
 
-def report(count, seed, humans, whose, told, groups, suggested, warned, tally, cpu) -> None:
+def report(count, seed, humans, whose, told, found: Found, tally, spent, by_database, cpu, same) -> None:
     """The figures, counted in pairs of rows."""
-    linked = {pair for rows in groups.values() for pair in combinations(sorted(rows), 2)}
+    linked, suggested = found.links(), found.suggested
     false = [pair for pair in linked if whose[pair[0]] != whose[pair[1]]]
     rows_of = defaultdict(list)
     for row_id, who in whose.items():
@@ -171,9 +261,8 @@ def report(count, seed, humans, whose, told, groups, suggested, warned, tally, c
     true = {pair for rows in rows_of.values() for pair in combinations(sorted(rows), 2)}
     carded = {pair for pair in true if all(_has_card(told[each], humans[whose[each]]) for each in pair)}
     left = true - linked
-    found = suggested & left
-    twins = {pair for pair in combinations_of_twins(humans, rows_of)}
-    chances = [pair for pair in linked if pair in twins]
+    helped = suggested & left
+    twins = combinations_of_twins(humans, rows_of)
     lines = [
         f"{count:,} rows of {len(humans):,} people at {SITES} institutions, seed {seed}; " + ", ".join(f"{what} {times}" for what, times in sorted(tally.items())) + ".", "",
         "| pairs of rows | count | |", "|---|---|---|",
@@ -183,9 +272,10 @@ def report(count, seed, humans, whose, told, groups, suggested, warned, tally, c
         f"| of one person, both with the right certain number | {len(carded):,} | linked {_share(len(carded & linked), len(carded))}, asked {_share(len(carded & suggested), len(carded))} |",
         f"| of one person, linked in all | {len(true & linked):,} | recall {_share(len(true & linked), len(true))} |",
         f"| suggested to a person | {len(suggested):,} | right {_share(len([p for p in suggested if whose[p[0]] == whose[p[1]]]), len(suggested))} |",
-        f"| of one person, linked or suggested | {len((true & linked) | found):,} | recall {_share(len((true & linked) | found), len(true))} |",
-        f"| of twins | {len(twins):,} | linked {len(chances)}, suggested {len(twins & suggested)}, warned of {_share(len([p for p in twins if p in warned]), len(twins))} |", "",
-        f"{cpu / count * 1e3:.1f} ms of processor time for one row, matching and writing included."]
+        f"| of one person, linked or suggested | {len((true & linked) | helped):,} | recall {_share(len((true & linked) | helped), len(true))} |",
+        f"| of twins | {len(twins):,} | linked {len(twins & linked)}, suggested {len(twins & suggested)}, warned of {_share(len([p for p in twins if p in found.warned]), len(twins))} |", "",
+        f"In memory {spent / count * 1e3:.1f} ms of processor time for one row. The first {by_database:,} rows by way of the database (SQLite, writing included): "
+        f"{cpu * 1e3:.1f} ms a row, {'the same links' if same else '**other links**'}."]
     put(PAGE, "Identity of patients", lines)
     print("\n".join(lines))
     for one, other in false[:10]:
@@ -212,4 +302,4 @@ def _share(part: int, whole: int) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(*(int(given) for given in (sys.argv[1:] + ["20000", "1", "1000"][len(sys.argv) - 1:])))
