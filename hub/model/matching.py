@@ -181,7 +181,7 @@ def _warnings(one: Known, other: Known, codes: list[str], rules: MatchRules) -> 
     alike = {"name", "name_pinyin", "name_homophone"} & set(codes)
     if alike and "sex_other" not in codes and (one.site_id == other.site_id or _born_near(one, other, rules.same_name_years)):
         found.append("same_name")
-    near = {"phone", "address"} & set(codes)
+    near = {"phone", "address", "same_site"} & set(codes)      # within one institution surname and birth date alone are rare enough
     if near and "birth_date" in codes and not alike and names.shares_surname(one.name, other.name):
         found.append("twin")
     if "phone" in codes and not alike:

@@ -74,6 +74,12 @@ def test_twins_are_warned_of_and_not_suggested():
     assert judged(one, replace(other, site_id=2)).verdict == ASK      # one character apart: a person looks, with the warning beside
 
 
+def test_one_surname_and_birth_date_at_one_institution_is_a_warning_without_a_phone():
+    one, other = known("周小龙", birth_date="2015-03-02"), known("周大虎", birth_date="2015-03-02")
+    assert judged(one, other).warnings == ("twin",)
+    assert judged(one, replace(other, site_id=2)).warnings == judged(one, replace(other, birth_date="2015-03-03")).warnings == ()
+
+
 def test_namesakes_are_warned_of_where_they_might_be_mixed():
     assert "same_name" in judged(known(), known()).warnings
     assert "same_name" in judged(known(birth_date="1949-12-31"), known(site=2, birth_date="1950-02-01")).warnings
