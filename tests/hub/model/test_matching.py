@@ -2,13 +2,15 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub import rulebook
 from hub.model.matching import APART, ASK, CONTRADICTIONS, REASONS, SAME, WARNINGS, Known, dates_near, differ_in_resident_id, match, may_join
 from hub.model.names import forms
 from hub.model.resident_id import check_character, parse
+
+SLOW_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 RULES = rulebook.load().identity
 CARD = "11010519491231002X"
@@ -109,12 +111,13 @@ rows = st.builds(
     st.tuples(st.sampled_from(["", "1949-01-01", "1950-01-01"]), st.sampled_from(["", "M", "F"])))
 
 
+@SLOW_MACHINE
 @given(rows, rows)
 def test_matching_is_symmetric(one, other):
     judged(one, other)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(SLOW_MACHINE, max_examples=150)
 @given(st.lists(rows, min_size=2, max_size=14))
 def test_no_chain_of_links_joins_two_different_certain_numbers(people):
     """The hub's own way of joining, over every pair in any order: one person never bears two numbers."""
@@ -132,6 +135,7 @@ def test_no_chain_of_links_joins_two_different_certain_numbers(people):
     assert all(not match(a, b, RULES.matching).contradictions for group in groups for a in group for b in group if a is not b)
 
 
+@SLOW_MACHINE
 @given(st.sampled_from(CARDS))
 def test_the_cards_of_this_world_are_valid(card):
     assert parse(card).is_certain
