@@ -1,4 +1,4 @@
-"""Clinical rules as data, read once when the hub opens: deadlines, report templates, phrases."""
+"""Rules as data, read once when the hub opens: deadlines, report templates, phrases, the identity of patients."""
 from __future__ import annotations
 
 import tomllib
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from hub.model.identity import PlaceholderRules
 from hub.model.latin import Readings
-from hub.model.order_match import Rules as MatchRules
+from hub.model.matching import MatchRules
+from hub.model.names import NameRules
+from hub.model.order_match import Rules as OrderMatchRules
 from hub.model.urgency import DeadlineRules
 
 
@@ -25,14 +28,25 @@ class Template:
 
 
 @dataclass(frozen=True)
+class IdentityRules:
+    """How names are compared, what agreements weigh, what is no identity, and the words that tell kinds of identifier."""
+
+    names: NameRules
+    matching: MatchRules
+    placeholders: PlaceholderRules
+    kinds: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Rulebook:
     """All rules with the version and source of each."""
 
+    identity: IdentityRules
     deadlines: DeadlineRules
     templates: tuple[Template, ...]
     phrases: tuple[tuple[str, str], ...]
     templates_version: str
-    matching: MatchRules
+    matching: OrderMatchRules
 
     def templates_for(self, modality: str, body_part: str) -> tuple[Template, ...]:
         """The templates of a study, the best fitting first; the general one is always among them."""
@@ -53,10 +67,10 @@ def load() -> Rulebook:
     """The rules that ship with this version of the hub."""
     deadlines, texts = _toml("deadlines.toml"), _toml("templates.toml")
     return Rulebook(
-        DeadlineRules(deadlines["version"], deadlines["source"], deadlines["minutes"]),
+        _identity(), DeadlineRules(deadlines["version"], deadlines["source"], deadlines["minutes"]),
         tuple(Template(t["id"], t["name"], t["modality"], tuple(t["body_parts"]), t["findings"], t["impression"],
                        t["recommendation"]) for t in texts["template"]),
-        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], MatchRules(**_toml("order_matching.toml")))
+        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], OrderMatchRules(**_toml("order_matching.toml")))
 
 
 @cache
@@ -65,6 +79,21 @@ def readings() -> Readings:
     characters, surnames = _toml("readings.toml"), _toml("surnames.toml")
     return Readings({ch: reading for reading, group in characters["reading"].items() for ch in group},
                     {name: said[0] for name, said in surnames["surname"].items()}, frozenset(surnames["compound"]["surnames"].split()))
+
+
+def _identity() -> IdentityRules:
+    rules, readings, surnames, simplified = (_toml(f"{name}.toml") for name in ("identity", "readings", "surnames", "simplified"))
+    pairs = zip(simplified["traditional"].replace("\n", ""), simplified["simplified"].replace("\n", ""), strict=True)
+    syllables = {character: syllable for syllable, characters in readings["reading"].items() for character in characters}
+    held = rules["placeholders"]
+    return IdentityRules(
+        NameRules(readings["version"], {ord(a): b for a, b in pairs}, syllables,
+                  {name: tuple(said) for name, said in surnames["surname"].items()},
+                  {character: tuple(said) for character, said in surnames["given"].items()},
+                  frozenset(surnames["compound"]["surnames"].split())),
+        MatchRules(rules["version"], rules["source"], rules["thresholds"]["suggest"], rules["points"], rules["warnings"]["same_name_years"]),
+        PlaceholderRules(frozenset(held["names"]), tuple(held["name_patterns"]), frozenset(held["numbers"]), tuple(held["number_patterns"])),
+        {kind: tuple(words) for kind, words in rules["kinds"].items()})
 
 
 def _toml(name: str) -> dict:

@@ -13,7 +13,7 @@ from ecg.export import NotRepresentable, dicom_bytes, dicom_waveform
 from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
-from hub.flow import fixity, orders, studies
+from hub.flow import cautions, fixity, orders, studies
 from reading_ui import panel, serial
 from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
@@ -36,7 +36,8 @@ def page(study_id: int):
     return render_template("ecg.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
                            measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
                            few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row),
-                           serial=serial.serial_of(hub, actor, row), beside=orders.beside(hub, actor, row))
+                           serial=serial.serial_of(hub, actor, row), beside=orders.beside(hub, actor, row),
+                           cautions=cautions.of_patient(hub, actor, row.patient_id))
 
 
 @desk.get("/ecgs/<int:study_id>/compare")

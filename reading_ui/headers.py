@@ -6,9 +6,9 @@ from flask import Flask, request
 POLICY = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
           "img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'self'; "
           "base-uri 'none'")
-WITH_FRAMES = POLICY + "; frame-src 'self'"          # the page that shows a report's PDF
+WITH_FRAMES = POLICY + "; frame-src 'self'"          # the pages that show a report's PDF or two studies
 DOCUMENT = "frame-ancestors 'self'"                  # a PDF is shown by the browser's own viewer, not by our page
-MAY_EMBED = frozenset({"clinic.report", "reports.page"})
+MAY_EMBED = frozenset({"clinic.report", "reports.page", "studies.beside"})
 
 
 def dress(app: Flask) -> None:

@@ -24,6 +24,7 @@ PLACES = [
     Place("worklist.page", _("阅片工作台"), "worklist.view"),
     Place("clinic.page", _("本院检查"), "clinic.view"),
     Place("operations.page", _("运行状况"), "operations.view"),
+    Place("patients.page", _("患者"), "identity.view"),
     Place("held.page", _("隔离与冲突"), "held.view"),
     Place("orders.page", _("申请单"), "order.view"),
     Place("deliveries.page", _("报告发送"), "delivery.view"),

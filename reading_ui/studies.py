@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Invalid, NotFound
-from hub.flow import fixity, orders, studies
+from hub.flow import cautions, fixity, orders, studies
 from hub.flow.preparation import NewArtifact
 from hub.model.arrival import StoredFile
 from reading_ui import key_image as drawing
@@ -28,7 +28,20 @@ def page(study_id: int):
     studies.opened(hub, actor, row, "images")
     return render_template("study.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row), now=hub.now(),
                            earlier=studies.earlier_of_patient(hub, actor, row), beside=orders.beside(hub, actor, row),
+                           cautions=cautions.of_patient(hub, actor, row.patient_id),
                            viewer_built=(VIEWER / "viewer.js").is_file(), viewer_styled=(VIEWER / "viewer.css").is_file())
+
+
+@desk.get("/studies/<int:study_id>/beside/<int:other_id>")
+@needs("study.view")
+def beside(study_id: int, other_id: int):
+    """Two studies of one person side by side, each in its own reading canvas. Other people's studies are never put together."""
+    hub, actor = the_hub(), the_actor()
+    row = studies.find(hub, actor, study_id)
+    other = next((one for one in studies.earlier_of_patient(hub, actor, row, 1000) if one.id == other_id), None)
+    if other is None:
+        raise NotFound("not_found", "没有找到该患者的这个检查。", "no such study of this patient.")
+    return render_template("beside.html", study=row, other=other)
 
 
 @desk.get("/studies/<int:study_id>/key-images")

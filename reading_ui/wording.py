@@ -10,6 +10,7 @@ Words = dict[str, tuple[str, str]]
 
 JOBS: Words = {
     "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
+    "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
     "announce": ("到片通知", "availability notice"),
 }
@@ -59,12 +60,14 @@ OBJECTS: Words = {
     "device": ("设备", "device"), "site": ("机构", "site"), "destination": ("去向", "destination"), "unknown_caller": ("来访设备", "caller"),
     "order": ("申请单", "order"), "procedure_step": ("检查步骤", "procedure step"), "availability": ("到片通知", "availability notice"),
     "instance": ("图像", "instance"), "series": ("序列", "series"), "patient": ("患者", "patient"),
+    "person": ("患者（跨机构）", "person"), "pair": ("匹配", "pair of patients"),
 }
 AREAS: Words = {     # what an auditor filters by: the first word of an action
     "session": ("登录", "sessions"), "account": ("账号", "accounts"), "study": ("检查", "studies"), "reading": ("领取与阅片", "readings"),
     "report": ("报告", "reports"), "critical": ("危急值", "critical values"), "delivery": ("发送", "deliveries"), "held": ("隔离与冲突", "held objects"),
     "device": ("设备", "devices"), "site": ("机构", "sites"), "destination": ("去向", "destinations"), "job": ("任务", "jobs"),
     "order": ("申请单", "orders"),
+    "person": ("患者身份", "identity"),
 }
 ACTIONS: Words = {
     "session.begin": ("登录", "signed in"), "session.end": ("退出登录", "signed out"), "session.refused": ("密码错误", "wrong password"),
@@ -98,6 +101,10 @@ ACTIONS: Words = {
     "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
     "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
     "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
+    "person.link": ("按规则关联患者", "patients linked by rule"), "person.merge": ("合并患者", "patients merged"), "person.split": ("拆分患者", "patient parted"),
+    "person.decline": ("判定不是同一人", "decided: two people"), "person.identifier": ("登记身份号码", "identifier entered"), "person.search": ("检索患者", "patients searched"),
+    "person.view": ("查看患者身份", "identity viewed"), "person.compare": ("对比患者", "patients compared"), "person.entered": ("登记患者", "patient entered"),
+    "study.assign": ("归属检查", "study assigned"), "study.unassign": ("撤销归属", "assignment undone"),
     "delivery.withdrawn": ("由新版报告取代，不再发送", "replaced by a newer letter"), "settings.in_force": ("启动时的设置", "settings at the start"),
 }
 

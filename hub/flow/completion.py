@@ -12,7 +12,7 @@ from sqlalchemy import Connection, exists, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
-from hub.flow import matching
+from hub.flow import identity, matching
 from hub.model.access import SYSTEM
 from hub.model.completeness import Proof, SeriesEvidence, prove
 from hub.model.lifecycle import STUDY
@@ -103,6 +103,7 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
     except Conflict:
         return False
     matching.match_study(hub, connection, study_id)
+    identity.order(hub, connection, study_id)
     outbox.enqueue(connection, hub.now(), PREPARE[row.kind], f"{study_id}:{row.generation + 1}",
                    study_id=study_id, generation=row.generation + 1)
     return True

@@ -22,7 +22,7 @@ from hub.model.lifecycle import HELD, STUDY
 from hub.storage import audit, shelving, together
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
-from hub.storage.tables import fitted, held, instance, patient, reading, series, study
+from hub.storage.tables import fitted, held, instance, patient, reading, series, study, study_assignment
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
@@ -177,7 +177,9 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
 
 
 def _other_patient(connection: Connection, home, device: Device, named: PatientFacts) -> tuple[str, ...]:
-    row = connection.execute(select(patient).where(patient.c.id == home.patient_id)).one()
+    arrived = connection.scalar(select(study_assignment.c.arrived_patient_id).where(      # what is compared is what the device named
+        study_assignment.c.study_id == home.id, study_assignment.c.undone_at.is_(None)))
+    row = connection.execute(select(patient).where(patient.c.id == (arrived or home.patient_id))).one()
     first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
     apart = differences(first, named)
     if home.site_id != device.site_id and first.patient_id != named.patient_id:

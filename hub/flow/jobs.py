@@ -19,6 +19,8 @@ from hub.settings import load
 JOBS = {
     "prepare_images": "dicom_gateway.jobs:prepare_study",
     "prepare_ecg": "ecg.jobs:prepare_study",
+    "identify": "hub.flow.identity:identify",
+    "identify_dicom": "dicom_gateway.identity:identify_study",
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
     "announce": "hub.flow.availability:announce",

@@ -8,7 +8,7 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import availability, completion, critical, dispatch, fixity, worklist
+from hub.flow import availability, completion, critical, dispatch, fixity, identity, worklist
 from hub.queue.runner import Dispatcher
 
 log = logging.getLogger("hub.scheduler")
@@ -19,11 +19,17 @@ FIXITY_PACE_S = 5
 def sweeps(hub: Hub) -> list:
     """(seconds between runs, name, what to run)."""
     dispatcher = Dispatcher(hub.settings, hub.engine, hub.clock)
+    seen = [0]
+
+    def catch_up() -> None:
+        seen[0] = identity.catch_up(hub, seen[0])
+
     return [
         (0.2, "hand over jobs", dispatcher.hand_over),
         (0.5, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
         (5, "recover forgotten jobs", dispatcher.recover),
         (FIXITY_PACE_S, "hash stored files again", lambda: _check_fixity(hub)),
+        (5, "identify older patients", catch_up),
         (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),

@@ -8,10 +8,13 @@ from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.context import Hub
 from hub.errors import NotFound
+from hub.flow import known
 from hub.flow.preparation import NewArtifact, instances
 from hub.model.access import Actor
+from hub.model.identity import usable_name
+from hub.model.names import forms
 from hub.storage import audit
-from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
+from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, series, site, study
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,16 @@ def artifact_of(hub: Hub, study_id: int, kind: str, instance_id: int | None = No
             artifact.c.place == place)).one_or_none()
 
 
-def earlier_of_patient(hub: Hub, actor: Actor, row, most: int = 10) -> list:
-    """Earlier and other studies of the same person at the same site, newest first."""
+def earlier_of_patient(hub: Hub, actor: Actor, row, most: int = 20) -> list:
+    """Earlier and other studies of the same person, newest first: over all institutions for the county's readers, of the own one
+    for a clinic. Rows without a usable identity are nobody's: two studies under 无名氏 are not one person's."""
     with hub.reading() as connection:
-        return list(connection.execute(_columns().where(study.c.patient_id == row.patient_id, study.c.id != row.id)
-                                       .order_by(study.c.id.desc()).limit(most)))
+        if not _is_somebody(hub, connection, row):
+            return []
+        conditions = [study.c.patient_id.in_(known.members(connection, row.patient_id)), study.c.id != row.id]
+        if not actor.sees_every_site:
+            conditions.append(study.c.site_id == actor.site_id)
+        return list(connection.execute(_columns().where(*conditions).order_by(study.c.id.desc()).limit(most)))
 
 
 def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
@@ -193,6 +201,13 @@ def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
             size=made.file.size, media_type=made.media_type, about=made.about or {}, made_at=hub.now())).inserted_primary_key[0]
         audit.append(connection, hub.now(), actor, "study.key_image", "study", row.id, row.site_id, row.patient_id, artifact=artifact_id)
     return artifact_id
+
+
+def _is_somebody(hub: Hub, connection, row) -> bool:
+    usable = connection.scalar(select(patient_index.c.is_usable).where(patient_index.c.patient_id == row.patient_id))
+    if usable is None:      # not identified yet: the name alone decides
+        usable = usable_name(forms(row.patient_name, hub.rules.identity.names).folded, hub.rules.identity.placeholders)
+    return usable
 
 
 def _condition(level: str, match: Match):

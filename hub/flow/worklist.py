@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
+from hub.flow import known
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import READING
 from hub.model.urgency import RANK, URGENCIES
@@ -35,7 +36,7 @@ class Filters:
 def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     """One page of the worklist as rows, and how many rows there are in all."""
     actor.require("worklist.view")
-    conditions = _conditions(actor, filters)
+    conditions = _conditions(hub, actor, filters)
     order = (reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id)
     if filters.state in ("done", "bounced"):
         order = (reading.c.changed_at.desc(), reading.c.id.desc())
@@ -230,7 +231,7 @@ def _columns():
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
 
 
-def _conditions(actor: Actor, filters: Filters) -> list:
+def _conditions(hub: Hub, actor: Actor, filters: Filters) -> list:
     second = select(report.c.reading_id).where(report.c.signed_at.is_not(None), report.c.reviewer_id.is_(None))
     by_state = {
         "todo": reading.c.state.in_(("queued", *IN_WORK)),
@@ -247,6 +248,8 @@ def _conditions(actor: Actor, filters: Filters) -> list:
     if filters.urgency:
         conditions.append(study.c.urgency == filters.urgency)
     if filters.text.strip():
-        conditions.append(or_(*(column.icontains(filters.text.strip(), autoescape=True)
-                                for column in (patient.c.name, patient.c.patient_id, study.c.accession_number))))
+        fits = [column.icontains(filters.text.strip(), autoescape=True) for column in (patient.c.name, patient.c.patient_id, study.c.accession_number)]
+        if (spelt := known.spelt_like(filters.text, hub.rules.identity)) is not None:
+            fits.append(patient.c.id.in_(spelt))
+        conditions.append(or_(*fits))
     return conditions

@@ -41,6 +41,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "held.resolve":      "administrator",
     "operations.view":   "administrator",
     "job.redo":          "administrator",
+    "identity.view":     "reader reviewer administrator",
+    "identity.manage":   "reviewer administrator",
     "audit.view":        "auditor",
 }.items()}
 

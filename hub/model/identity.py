@@ -2,11 +2,35 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
+from dataclasses import dataclass
 
 from hub.model.arrival import PatientFacts
 
 LONGEST_KEY = 400
+
+
+@dataclass(frozen=True)
+class PlaceholderRules:
+    """What stands where a name or number should, compared as ``name_key`` does (hub/data/identity.toml)."""
+
+    names: frozenset[str]
+    name_patterns: tuple[str, ...]
+    numbers: frozenset[str]
+    number_patterns: tuple[str, ...]
+
+
+def usable_name(name: str, rules: PlaceholderRules) -> bool:
+    """Whether a name is somebody's: neither empty nor one of the words that devices and hurried people write instead."""
+    key = name_key(name)
+    return bool(key) and key not in rules.names and not any(re.fullmatch(pattern, key) for pattern in rules.name_patterns)
+
+
+def usable_number(number: str, rules: PlaceholderRules) -> bool:
+    """Whether a patient number is somebody's rather than a device's placeholder such as 000000."""
+    key = name_key(number)
+    return key not in rules.numbers and not any(re.fullmatch(pattern, key) for pattern in rules.number_patterns)
 
 
 def name_key(name: str) -> str:

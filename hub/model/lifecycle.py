@@ -169,7 +169,14 @@ JOB = Lifecycle("job", "due", {
     ("redo", "failed"): "due",
 })
 
-LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, ORDER, STEP, MATCH, NOTICE, HELD, JOB)
+PAIR = Lifecycle("pair of patients", "suggested", {
+    ("accept", "suggested"): "one_person",
+    ("accept", "kept_apart"): "one_person",
+    ("decline", "suggested"): "kept_apart",
+    ("decline", "one_person"): "kept_apart",
+})
+
+LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, ORDER, STEP, MATCH, NOTICE, HELD, JOB, PAIR)
 
 STATE_ZH = {
     "receiving": "接收中", "reopened": "补传中", "complete": "已收全", "preparing": "处理中", "ready": "就绪",
@@ -182,6 +189,7 @@ STATE_ZH = {
     "suggested": "待确认", "contradicted": "患者不符", "joined": "已关联", "dismissed": "已排除",
     "open": "待处理", "resolved": "已处理",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
+    "suggested": "待确认", "one_person": "同一患者", "kept_apart": "不是同一人",
 }
 
 STATE_EN = {
@@ -194,4 +202,5 @@ STATE_EN = {
     "scheduled": "Scheduled", "in_progress": "In progress", "completed": "Performed", "discontinued": "Discontinued",
     "suggested": "To confirm", "contradicted": "Other patient", "joined": "Joined", "dismissed": "Dismissed",
     "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "suggested": "To decide", "one_person": "One person", "kept_apart": "Two people",
 }

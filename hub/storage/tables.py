@@ -226,6 +226,46 @@ job = Table(
     _when("leased_until", nullable=True), _text("error", 512), _when("ended_at", nullable=True),
     UniqueConstraint("kind", "key"), Index("ix_job_state_due_at", "state", "due_at"))
 
+# Identity: what is known of a patient row, which rows are one person, and to whom a study without a name was assigned.
+patient_identifier = Table(
+    "patient_identifier", metadata, _id(), _ref("patient_id", "patient", nullable=False), _text("kind", 16), _text("value", 128),
+    _text("written", 128), _text("source", 64), _text("verdict", 16), _when("found_at"),
+    UniqueConstraint("patient_id", "kind", "value"), Index("ix_patient_identifier_kind_value", "kind", "value"))
+
+patient_index = Table(
+    "patient_index", metadata, _id(), _ref("patient_id", "patient", nullable=False, unique=True), _text("folded", 200), _text("pinyin", 200),
+    _text("initials", 64), _text("birth_date", 10), Column("is_usable", Boolean, nullable=False), Column("warnings", JSON, nullable=False),
+    _when("matched_at"), Index("ix_patient_index_folded", "folded"), Index("ix_patient_index_pinyin", "pinyin"),
+    Index("ix_patient_index_initials", "initials"), Index("ix_patient_index_birth_date", "birth_date"),
+    Index("ix_patient_index_is_usable", "is_usable"))
+
+patient_pair = Table(
+    "patient_pair", metadata, _id(), _ref("one_id", "patient", nullable=False), _ref("other_id", "patient", nullable=False, index=True),
+    _text("state", 16), Column("score", Float, nullable=False), Column("reasons", JSON, nullable=False), _when("made_at"),
+    _text("decided_by", 64), _when("decided_at", nullable=True), _text("why", 512),
+    UniqueConstraint("one_id", "other_id"), Index("ix_patient_pair_state_score", "state", "score"))
+
+patient_warning = Table(      # both ways: each of the two rows has its own
+    "patient_warning", metadata, _id(), _ref("patient_id", "patient", nullable=False), _ref("other_id", "patient", nullable=False),
+    _text("kind", 16), _when("made_at"), UniqueConstraint("patient_id", "other_id", "kind"))
+
+person = Table("person", metadata, _id(), _when("created_at"))
+
+person_link = Table(
+    "person_link", metadata, _id(), _ref("patient_id", "patient", nullable=False, index=True), _ref("person_id", "person", nullable=False, index=True),
+    Column("score", Float, nullable=False), Column("reasons", JSON, nullable=False), _text("why", 512), _text("linked_by", 64),
+    _ref("account_id", "account"), _when("linked_at"), _when("ended_at", nullable=True), _text("ended_by", 64), _text("ended_why", 512))
+Index("uq_person_link_standing", person_link.c.patient_id, unique=True,
+      sqlite_where=person_link.c.ended_at.is_(None), postgresql_where=person_link.c.ended_at.is_(None))
+
+study_assignment = Table(
+    "study_assignment", metadata, _id(), _ref("study_id", "study", nullable=False, index=True),
+    _ref("arrived_patient_id", "patient", nullable=False), _ref("patient_id", "patient", nullable=False), _text("why", 512),
+    _text("assigned_by", 64), _ref("account_id", "account"), _when("assigned_at"), _when("undone_at", nullable=True), _text("undone_by", 64),
+    _text("undone_why", 512))
+Index("uq_study_assignment_standing", study_assignment.c.study_id, unique=True,
+      sqlite_where=study_assignment.c.undone_at.is_(None), postgresql_where=study_assignment.c.undone_at.is_(None))
+
 audit = Table(
     "audit", metadata, Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     _when("at"), Column("account_id", BigInteger), _text("actor", 64), _text("role", 16), _text("address", 64),

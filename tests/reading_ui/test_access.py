@@ -24,9 +24,14 @@ ACCESS = {
     "orders.page": "clinic reader reviewer administrator", "orders.table": "clinic reader reviewer administrator", "orders.one": "clinic reader reviewer administrator",
     "orders.new": "clinic", "orders.add": "clinic", "orders.change": "clinic", "orders.save": "clinic", "orders.cancel": "clinic", "orders.reschedule": "clinic",
     "orders.decide": "clinic reader reviewer",
+    "studies.beside": "clinic reader reviewer",
+    **dict.fromkeys(("patients.page", "patients.search", "patients.unidentified", "patients.assigned", "patients.one", "patients.beside", "patients.nameless"),
+                    "reader reviewer administrator"),
+    **dict.fromkeys(("patients.merge", "patients.split", "patients.decline", "patients.add_identifier", "patients.assign", "patients.assign_new", "patients.undo"),
+                    "reviewer administrator"),
 }
 ROLE_OF = {"chen": "reader", "zhou": "reviewer", "qs": "clinic", "admin": "administrator", "audit": "auditor"}
-OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "orders", "static"}
+OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "orders", "patients", "static"}
 
 
 def _routes(app):

@@ -2,13 +2,15 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.errors import Invalid
 from hub.model.resident_id import (
     CHECK_CHARACTERS, FAULTS, PROVINCES, ResidentId, check_character, contradictions, fault_of, found_in, looks_like, normal, parse,
 )
+
+SLOW_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # The two worked examples of GB 11643-1999, annex A.
 PUBLISHED = "11010519491231002X"
@@ -29,6 +31,7 @@ def test_the_examples_of_the_standard_are_read(number, born, sex):
     assert parse(number) == ResidentId(number, born, sex, True)
 
 
+@SLOW_MACHINE
 @given(st.text("0123456789", min_size=17, max_size=17))
 def test_the_check_character_is_that_of_the_standard_computed_the_other_way(first):
     """ISO 7064: the whole string's weighted sum, weights 2^(place) mod 11, is congruent to 1 modulo 11."""
@@ -36,6 +39,7 @@ def test_the_check_character_is_that_of_the_standard_computed_the_other_way(firs
     assert sum(value * pow(2, 17 - place, 11) for place, value in enumerate(values)) % 11 == 1
 
 
+@SLOW_MACHINE
 @given(numbers(), st.integers(0, 17), st.sampled_from("0123456789X"))
 def test_one_wrong_place_is_always_noticed(number, place, wrong):
     if number[place] == wrong or (wrong == "X" and place < 17):
@@ -43,12 +47,14 @@ def test_one_wrong_place_is_always_noticed(number, place, wrong):
     assert fault_of(number[:place] + wrong + number[place + 1:])
 
 
+@SLOW_MACHINE
 @given(numbers(), st.integers(0, 16))
 def test_two_neighbours_in_wrong_order_are_always_noticed(number, place):
     swapped = number[:place] + number[place + 1] + number[place] + number[place + 2:]
     assert swapped == number or fault_of(swapped)
 
 
+@SLOW_MACHINE
 @given(numbers())
 def test_what_the_number_says_does_not_contradict_itself(number):
     known = parse(number)
@@ -100,6 +106,7 @@ def test_residence_permits_and_foreigners_cards_are_read():
         assert parse(number).province_zh == {"8": "香港", "9": "上海"}[number[0]]
 
 
+@SLOW_MACHINE
 @given(st.text())
 def test_no_text_breaks_the_reading(text):
     assert fault_of(text) in ("", *FAULTS)
