@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from hub.model.repair import Attribute, RepairRules
 from hub.model.urgency import DeadlineRules
 
 
@@ -30,6 +31,7 @@ class Rulebook:
     templates: tuple[Template, ...]
     phrases: tuple[tuple[str, str], ...]
     templates_version: str
+    repairs: RepairRules
 
     def templates_for(self, modality: str, body_part: str) -> tuple[Template, ...]:
         """The templates of a study, the best fitting first; the general one is always among them."""
@@ -53,7 +55,13 @@ def load() -> Rulebook:
         DeadlineRules(deadlines["version"], deadlines["source"], deadlines["minutes"]),
         tuple(Template(t["id"], t["name"], t["modality"], tuple(t["body_parts"]), t["findings"], t["impression"],
                        t["recommendation"]) for t in texts["template"]),
-        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"])
+        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], _repairs(_toml("repairs.toml")))
+
+
+def _repairs(rules: dict) -> RepairRules:
+    offered = {one["tag"]: Attribute(**(one | {"codes": tuple(one.get("codes", ()))})) for one in rules["tag"]}
+    fixed = {name: frozenset(values) for name, values in rules["fixed"].items()}
+    return RepairRules(rules["version"], rules["source"], offered, fixed["groups"], fixed["within"], fixed["vrs"], fixed["tags"])
 
 
 def _toml(name: str) -> dict:

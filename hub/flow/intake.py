@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
 from hub.flow.devices import Device
+from hub.flow.projection import project
 from hub.model.access import SYSTEM
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
@@ -85,7 +86,7 @@ class _Arrival:
 _KNOWN_INSTANCES = select(instance.c.sop_uid).where(instance.c.sop_uid.in_(bindparam("sop_uids", expanding=True)))
 _HOMES = (select(study.c.id, study.c.study_uid, study.c.state, study.c.site_id, patient.c.patient_id, patient.c.name,
                  patient.c.sex, patient.c.birth_date)
-          .join(patient, patient.c.id == study.c.patient_id).where(study.c.study_uid.in_(bindparam("study_uids", expanding=True))))
+          .join(patient, patient.c.id == func.coalesce(study.c.sent_patient_id, study.c.patient_id)).where(study.c.study_uid.in_(bindparam("study_uids", expanding=True))))
 _SERIES = (select(series.c.id, series.c.study_id, series.c.series_uid, series.c.expected)
            .where(series.c.series_uid.in_(bindparam("series_uids", expanding=True))))
 _NEW_INSTANCES = insert(instance).returning(instance.c.id, instance.c.sop_uid)
@@ -162,16 +163,23 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
             audit.append(connection, now, SYSTEM, "study.reopened", "study", study_id, home.site_id, home.patient_id,
                          was=home.state, sop_uid=facts.sop_uid)
         advance(connection, STUDY, study_id, "arrive", **values)
+        if home.as_sent or home.sent_patient_id:
+            project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
     return Taken("stored", study_id, instance_id)
 
 
 def _other_patient(connection: Connection, home, device: Device, named: PatientFacts) -> tuple[str, ...]:
-    row = connection.execute(select(patient).where(patient.c.id == home.patient_id)).one()
-    first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
-    apart = differences(first, named)
-    if home.site_id != device.site_id and first.patient_id != named.patient_id:
-        apart += ("site",)
-    return apart
+    """In what an arrival names another patient than its study: () for the one whom the device sent first, and for
+    the one to whom the study was corrected."""
+    found = []
+    for patient_id in dict.fromkeys((home.sent_patient_id or home.patient_id, home.patient_id)):
+        row = connection.execute(select(patient).where(patient.c.id == patient_id)).one()
+        first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
+        apart = differences(first, named)
+        if home.site_id != device.site_id and first.patient_id != named.patient_id:
+            apart += ("site",)
+        found.append(apart)
+    return min(found, key=len)
 
 
 def _new_study(hub: Hub, connection: Connection, device: Device, facts: InstanceFacts) -> int:

@@ -19,6 +19,7 @@ from hub.settings import load
 JOBS = {
     "prepare_images": "dicom_gateway.jobs:prepare_study",
     "prepare_ecg": "ecg.jobs:prepare_study",
+    "redraw_ecg": "ecg.jobs:redraw_sheets",
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
 }

@@ -20,6 +20,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "study.images":      "reader reviewer clinic device",
     "study.urgency":     "reader reviewer clinic",
     "study.key_image":   "reader reviewer",
+    "study.repair":      "reviewer administrator",
     "reading.claim":     "reader reviewer",
     "report.write":      "reader reviewer",
     "report.sign":       "reviewer",

@@ -12,9 +12,9 @@ MAY = {
     "reader": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
                "report.sign_alone", "report.view", "critical.close"},
     "reviewer": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
-                 "report.sign", "report.sign_alone", "report.view", "critical.close"},
+                 "report.sign", "report.sign_alone", "report.view", "critical.close", "study.repair"},
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
-                      "held.resolve", "operations.view", "job.redo"},
+                      "held.resolve", "operations.view", "job.redo", "study.repair"},
     "auditor": {"audit.view"},
     DEVICE_ROLE: {"study.view", "study.images"},
 }
