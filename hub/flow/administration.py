@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
-from hub.model.access import SYSTEM, Actor
+from hub.model.access import SERVED, SYSTEM, Actor
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
@@ -63,6 +63,17 @@ def set_destination_active(hub: Hub, actor: Actor, destination_id: int, active: 
         if connection.execute(update(destination).where(destination.c.id == destination_id).values(active=active)).rowcount != 1:
             raise NotFound("not_found", "没有这个去向。", "no such destination.")
         audit.append(connection, hub.now(), actor, "destination.set_active", "destination", destination_id, active=active)
+
+
+def set_destination_served(hub: Hub, actor: Actor, destination_id: int, served: str) -> None:
+    """Whether images moved to a DICOM node go there corrected or as they came."""
+    actor.require("site.manage")
+    if served not in SERVED:
+        raise Invalid("bad_served", "只能选择更正后或原始内容。", "objects are given corrected or original.")
+    with hub.writing() as connection:
+        if connection.execute(update(destination).where(destination.c.id == destination_id).values(served=served)).rowcount != 1:
+            raise NotFound("not_found", "没有这个去向。", "no such destination.")
+        audit.append(connection, hub.now(), actor, "destination.set_served", "destination", destination_id, served=served)
 
 
 def destinations(hub: Hub, actor: Actor) -> list:
