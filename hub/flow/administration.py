@@ -15,7 +15,7 @@ from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import audit as audit_table
-from hub.storage.tables import delivery, destination, device, held, job, site, study, unknown_caller
+from hub.storage.tables import decision, delivery, destination, device, held, job, site, study, unknown_caller
 
 AUDIT_PAGE = 100
 CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret")}
@@ -120,6 +120,8 @@ def resolve_held(hub: Hub, actor: Actor, held_id: int, resolution: str) -> None:
     if not resolution.strip():
         raise Invalid("empty_resolution", "请写明处理结果。", "say what was done.")
     with hub.writing() as connection:
+        connection.execute(insert(decision).values(
+            held_id=_held(connection, held_id).id, choice="note", words=resolution.strip()[:512], account_id=actor.account_id, who=actor.name, at=hub.now()))
         advance(connection, HELD, held_id, "resolve", resolution=resolution.strip()[:256], resolved_by=actor.name, resolved_at=hub.now())
         audit.append(connection, hub.now(), actor, "held.resolve", "held", held_id, resolution=resolution[:200])
 

@@ -6,25 +6,30 @@ is held beside the first for a person to decide; nothing is lost and nothing is 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
+from hub.errors import NotFound
 from hub.flow.devices import Device
 from hub.flow.projection import project
-from hub.model.access import SYSTEM
+from hub.model.access import SYSTEM, Actor
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
+from hub.model.part10 import HEAD_BYTES, data_set_at
 from hub.storage import audit, together
 from hub.storage.states import advance
-from hub.storage.tables import fitted, held, instance, patient, reading, series, study
+from hub.storage.tables import decision, fitted, held, instance, patient, reading, repair, series, study
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
+_SEPARATED = uuid.UUID("0c1f7b52-2a3e-5b0e-9f0b-6d2f4a8c1e77")
+_UID_FACTS = {"StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class"}
 RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
 
 REASONS = {
@@ -34,6 +39,7 @@ REASONS = {
     "unreadable_ecg": ("心电文件无法读取，原始数据已保留。", "the ECG file cannot be read; its bytes are kept."),
     "same_uid_other_bytes": ("同一 SOP Instance UID 收到内容不同的第二个版本，两个版本均已保留。",
                              "a second version arrived under the same SOP Instance UID; both are kept."),
+    "unregistered_device": ("来自未登记的设备，原始数据已保留，未收入任何检查。", "sent by a device that is not registered; kept and not entered."),
     "other_patient": ("同一检查内出现不同的患者信息，已单独保留，未并入该检查。",
                       "the same study names another patient; kept aside and not joined to it."),
 }
@@ -57,6 +63,31 @@ def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFi
     """Keeps what cannot be entered, with its bytes and the reason. The same bytes are held once."""
     with hub.writing() as connection:
         return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
+
+
+def separated_uid(facts: InstanceFacts, site_id: int) -> str:
+    """The study UID for the images of a second patient under one study UID: the same for all of them."""
+    return f"2.25.{uuid.uuid5(_SEPARATED, f'{facts.study_uid}|{site_id}|{identity_key(facts.patient)}').int}"
+
+
+def separated_study(facts: InstanceFacts, site_id: int) -> dict[str, tuple[str, str, str]]:
+    """What an object of the second patient must say differently: keyword to tag, UID as sent and as supplied."""
+    return {"StudyInstanceUID": ("0020000D", facts.study_uid, separated_uid(facts, site_id))}
+
+
+def enter_under(hub: Hub, connection: Connection, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts,
+                uids: dict[str, tuple[str, str, str]], actor: Actor, words: str) -> Taken:
+    """Enters an object under UIDs that its bytes do not say, with a row of the ledger for each of them; the bytes stay.
+    ``uids``: keyword to tag, UID as sent and as supplied."""
+    named = replace(facts, **{_UID_FACTS[keyword]: supplied for keyword, (_, _, supplied) in uids.items()})
+    taken = _enter(hub, connection, device, files, named)
+    if taken.outcome == "stored":
+        series_id = connection.scalar(select(instance.c.series_id).where(instance.c.id == taken.instance_id))
+        for keyword, (tag, sent, supplied) in uids.items():
+            connection.execute(insert(repair).values(
+                study_id=taken.study_id, level="instance", series_id=series_id, instance_id=taken.instance_id, tag=tag, keyword=keyword,
+                vr="UI", old=sent, new=supplied, why=words[:512], account_id=actor.account_id, who=actor.name, role=actor.role, at=hub.now()))
+    return taken
 
 
 def association_opened(hub: Hub, study_ids: list[int]) -> None:
@@ -119,7 +150,7 @@ def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
     if placed:
         now = arrivals[0].hub.now()
         ids = {row.sop_uid: row.id for row in connection.execute(_NEW_INSTANCES, [
-            _row(one.device, one.files, one.facts, shelf.study_id, shelf.id, False, now) for one, shelf in placed])}
+            instance_row(one.device, one.files, one.facts, shelf.study_id, shelf.id, False, now) for one, shelf in placed])}
         for one, shelf in placed:
             taken[id(one)] = Taken("stored", shelf.study_id, ids[one.facts.sop_uid])
         for study_id, count in Counter(shelf.study_id for _, shelf in placed).items():
@@ -127,7 +158,7 @@ def _enter_all(connection: Connection, arrivals: list[_Arrival]) -> list[Taken]:
     return [taken.get(id(one)) or _enter(one.hub, connection, one.device, one.files, one.facts) for one in arrivals]
 
 
-def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
+def instance_row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
     return fitted(instance, dict(
         series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
         transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
@@ -139,22 +170,26 @@ def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
     now, door = hub.now(), _door(facts)
-    first = connection.execute(select(instance.c.id, instance.c.study_id, instance.c.sha256, instance.c.files)
-                               .where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
+    first = connection.execute(select(instance).where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
     if first is not None:
-        if [f["sha256"] for f in first.files] == [f.sha256 for f in files]:
+        if [f["sha256"] for f in first.files] == [f.sha256 for f in files] or _set_aside(connection, first.id, files):
+            return Taken("duplicate", first.study_id, first.id)
+        if _same_data_set(hub, first, files, facts):
+            _keep_copy(connection, first, files[0])
             return Taken("duplicate", first.study_id, first.id)
         taken = _hold(hub, connection, device, door, files, "same_uid_other_bytes", "", "", _facts_json(facts), first.id)
         return Taken("conflict", first.study_id, first.id, taken.held_id, taken.reason)
     home = connection.execute(select(study).where(study.c.study_uid == facts.study_uid)).one_or_none()
     if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
+        if connection.scalar(select(study.c.id).where(study.c.study_uid == separated_uid(facts, device.site_id))) is not None:
+            return enter_under(hub, connection, device, files, facts, separated_study(facts, device.site_id), SYSTEM, "同一患者的影像此前已分为单独检查")
         taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
     late = home is not None and home.state not in RECEIVING
     study_id = _new_study(hub, connection, device, facts) if home is None else home.id
     series_id = _series(connection, study_id, facts)
     instance_id = connection.execute(insert(instance).values(
-        _row(device, files, facts, study_id, series_id, late, now))).inserted_primary_key[0]
+        instance_row(device, files, facts, study_id, series_id, late, now))).inserted_primary_key[0]
     values = {"instances": study.c.instances + 1, "last_received_at": now}
     if home is not None:
         if late:
@@ -166,6 +201,37 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         if home.as_sent or home.sent_patient_id:
             project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
     return Taken("stored", study_id, instance_id)
+
+
+def _set_aside(connection: Connection, instance_id: int, files) -> bool:
+    """Whether these bytes are a version that a person has set aside for another one of the same UID."""
+    wanted = [f.sha256 for f in files]
+    return any([f["sha256"] for f in before["files"]] == wanted for before in connection.execute(
+        select(decision.c.before).where(decision.c.instance_id == instance_id, decision.c.choice == "use_second")).scalars() if before)
+
+
+def _same_data_set(hub: Hub, first, files: tuple[StoredFile, ...], facts: InstanceFacts) -> bool:
+    """Whether two DICOM files differ in nothing but their header (group 0002): one object that came by two doors."""
+    alike = first.format == facts.format == "dicom" and first.transfer_syntax == facts.transfer_syntax
+    if not alike or len(files) != 1 or len(first.files) != 1:
+        return False
+    try:
+        with hub.blobs.open(first.files[0]["sha256"]) as one, hub.blobs.open(files[0].sha256) as other:
+            for file in (one, other):
+                file.seek(data_set_at(file.read(HEAD_BYTES)))
+            while (piece := one.read(HEAD_BYTES)) == other.read(HEAD_BYTES):
+                if not piece:
+                    return True
+    except NotFound:                     # a lost first version is no equal one
+        return False
+    return False
+
+
+def _keep_copy(connection: Connection, first, file: StoredFile) -> None:
+    """Remembers a second file of the same object beside the first."""
+    copies = first.copies or []
+    if file.sha256 not in [one["sha256"] for one in copies]:
+        connection.execute(update(instance).where(instance.c.id == first.id).values(copies=[*copies, asdict(file)]))
 
 
 def _other_patient(connection: Connection, home, device: Device, named: PatientFacts) -> tuple[str, ...]:
@@ -249,7 +315,7 @@ def _door(facts: InstanceFacts) -> str:
 
 def _facts_json(facts: InstanceFacts) -> dict:
     return {"study_uid": facts.study_uid, "series_uid": facts.series_uid, "sop_uid": facts.sop_uid,
-            "patient_id": facts.patient.patient_id, "patient_name": facts.patient.name}
+            "patient_id": facts.patient.patient_id, "patient_name": facts.patient.name, "whole": asdict(facts)}
 
 
 def counts(hub: Hub) -> dict[str, int]:

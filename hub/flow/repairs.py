@@ -101,16 +101,6 @@ def undo(hub: Hub, actor: Actor, repair_id: int, why: str = "") -> int:
     return undo_id
 
 
-def supply_uids(hub: Hub, connection: Connection, actor: Actor, study_id: int, series_id: int, instance_id: int, uids: dict[str, tuple[str, str]],
-                words: str) -> None:
-    """Notes the UIDs that an object entered under though its bytes lack them or say others. ``uids``: keyword to tag
-    and value. In the caller's transaction; not undone later, for the object stands in the index under them."""
-    for keyword, (tag, value) in uids.items():
-        connection.execute(insert(repair).values(
-            study_id=study_id, level="instance", series_id=series_id, instance_id=instance_id, tag=tag, keyword=keyword, vr="UI", old="",
-            new=value, why=words[:512], account_id=actor.account_id, who=actor.name, role=actor.role, at=hub.now()))
-
-
 def ledger(hub: Hub, actor: Actor, study_id: int) -> list:
     """Every row of a study's ledger, newest first, with ``undone_by`` (the undo's id or None)."""
     actor.require("study.repair")

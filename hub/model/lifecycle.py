@@ -99,6 +99,9 @@ CRITICAL = Lifecycle("critical value", "raised", {
 
 HELD = Lifecycle("held object", "open", {
     ("resolve", "open"): "resolved",
+    ("discard", "open"): "discarded",
+    ("reopen", "resolved"): "open",
+    ("reopen", "discarded"): "open",
 })
 
 JOB = Lifecycle("job", "due", {
@@ -122,7 +125,7 @@ STATE_ZH = {
     "due": "待发送", "sending": "发送中", "delivered": "已送达", "acknowledged": "已签收", "refused": "被拒收",
     "overdue": "逾期未送达", "withdrawn": "已由新版取代",
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
-    "open": "待处理", "resolved": "已处理",
+    "open": "待处理", "resolved": "已处理", "discarded": "已弃用",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
 }
 
@@ -133,5 +136,5 @@ STATE_EN = {
     "due": "Due", "sending": "Sending", "delivered": "Delivered", "acknowledged": "Acknowledged",
     "refused": "Refused", "overdue": "Overdue", "withdrawn": "Replaced by a newer one", "raised": "Raised", "notified": "Notified",
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
-    "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "resolved": "Resolved", "discarded": "Discarded", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
 }
