@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.datadict import dictionary_description, keyword_for_tag, tag_for_keyword
 
-from dicom_gateway.dataset import is_uid, missing_uids, read_header
+from dicom_gateway.dataset import is_uid, missing_uids, read_header, summary
 from dicom_gateway.facts import facts_of
 from dicom_gateway.web.attributes import to_json
 from hub.context import Hub
@@ -39,6 +39,17 @@ def facts_now(hub: Hub, file: StoredFile) -> InstanceFacts:
     if missing := missing_uids(header):
         raise Invalid("missing_uid", f"仍缺少必需的标识：{'、'.join(missing)}。请选择“补上缺少的标识”。", f"still missing: {', '.join(missing)}; supply them.")
     return facts_of(header)
+
+
+def as_it_reads(hub: Hub, file: StoredFile) -> dict[str, str]:
+    """Whose and what a held file says it is; {} for one that cannot be read."""
+    try:
+        told = summary(read_header(hub.blobs.path(file.sha256)))
+    except Invalid:
+        return {}
+    names = {"patient_name": "patient_name", "patient_id": "patient_id", "sex": "sex", "birth_date": "birth_date", "modality": "modality",
+             "study_time": "study_at", "study_description": "description", "accession_number": "accession_number"}
+    return {shown: told[name] for name, shown in names.items() if told[name]} | ({"rows": "1"} if told["rows"] else {})
 
 
 def lacking(hub: Hub, file: StoredFile) -> dict[str, tuple[str, str]]:
@@ -75,7 +86,7 @@ def differences(one: Path, other: Path) -> list[Difference]:
         first, second = _told(one), _told(other)
     except Invalid:
         return []
-    found = [Difference(tag, _name(tag), _shown(first.get(tag)), _shown(second.get(tag)))
+    found = [Difference(tag, _name(tag), shown_value(first.get(tag)), shown_value(second.get(tag)))
              for tag in sorted(first.keys() | second.keys()) if first.get(tag) != second.get(tag)]
     if not found and not _same_data_set(one, other):
         found.append(Difference("", "", "…", "…"))       # other bytes for the same values
@@ -89,7 +100,8 @@ def _told(path: Path) -> dict:
     return told | ({PIXELS: {"vr": "OW", "sha256": sha256(pixels).hexdigest(), "bytes": len(pixels)}} if pixels else {})
 
 
-def _shown(value: dict | None) -> str | None:
+def shown_value(value: dict | None) -> str | None:
+    """A DICOM JSON attribute as one line; "" where there is none, None for one without a value."""
     if value is None:
         return ""
     if "sha256" in value:
@@ -97,9 +109,13 @@ def _shown(value: dict | None) -> str | None:
     values = value.get("Value")
     if values is None:
         return "…" if "InlineBinary" in value or "BulkDataURI" in value else None
-    text = "\\".join("=".join(one.values()) if isinstance(one, dict) and value["vr"] == "PN" else json.dumps(one, ensure_ascii=False)
+    text = "\\".join(_name_of(one) if isinstance(one, dict) and value["vr"] == "PN" else json.dumps(one, ensure_ascii=False)
                      if isinstance(one, (dict, list)) else "" if one is None else str(one) for one in values)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+
+
+def _name_of(groups: dict[str, str]) -> str:
+    return "=".join(groups.get(name, "") for name in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
 
 
 def _name(tag: str) -> str:

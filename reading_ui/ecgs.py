@@ -14,7 +14,7 @@ from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
 from hub.flow import fixity, studies
-from reading_ui import panel, serial
+from reading_ui import panel, serial, wording
 from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import age, language, sentence, sex, study_time
@@ -34,6 +34,7 @@ def page(study_id: int):
     found = analysis_of(hub, row.id)
     measured = for_templates(found)
     return render_template("ecg.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
+                           w=wording,
                            measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
                            few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row),
                            serial=serial.serial_of(hub, actor, row))

@@ -25,6 +25,7 @@ PLACES = [
     Place("clinic.page", _("本院检查"), "clinic.view"),
     Place("operations.page", _("运行状况"), "operations.view"),
     Place("held.page", _("隔离与冲突"), "held.view"),
+    Place("repairs.page", _("信息更正"), "study.repair"),
     Place("deliveries.page", _("报告发送"), "delivery.view"),
     Place("region.page", _("机构"), "site.manage"),
     Place("devices.page", _("设备"), "device.manage"),

@@ -4,12 +4,14 @@ A code without words is shown as it is: nothing is hidden because nobody has nam
 """
 from __future__ import annotations
 
+from reading_ui.gate import the_hub
 from reading_ui.language import sentence
 
 Words = dict[str, tuple[str, str]]
 
 JOBS: Words = {
     "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
+    "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
 }
 JOB_STATES: Words = {
@@ -23,11 +25,28 @@ JOB_ARGS: Words = {
 HELD_REASONS: Words = {
     "unparsable": ("无法解析", "cannot be parsed"), "missing_uid": ("缺少标识", "UID missing"), "unreadable_ecg": ("心电不可读", "unreadable ECG"),
     "same_uid_other_bytes": ("内容冲突", "same UID, other bytes"), "other_patient": ("患者不符", "other patient"),
+    "long_uid": ("标识过长", "UID too long"), "unregistered_device": ("未登记设备", "unregistered device"),
 }
 HELD_FACTS: Words = {
     "patient_name": ("姓名", "patient's name"), "patient_id": ("患者编号", "patient ID"), "study_uid": ("检查 UID", "study UID"),
     "series_uid": ("序列 UID", "series UID"), "sop_uid": ("图像 UID", "SOP instance UID"), "differs": ("不一致项", "differs in"),
     "sop_class": ("SOP 类", "SOP class"), "transfer_syntax": ("传输语法", "transfer syntax"), "calling": ("来访 AE 标题", "calling AE title"),
+    "address": ("来访地址", "calling address"),
+}
+UIDS: Words = {
+    "StudyInstanceUID": ("检查 UID", "study UID"), "SeriesInstanceUID": ("序列 UID", "series UID"), "SOPInstanceUID": ("图像 UID", "SOP instance UID"),
+    "SOPClassUID": ("对象类别", "SOP class"),
+}
+CLASSES: Words = {     # what may be chosen for an object that does not say its class
+    "1.2.840.10008.5.1.4.1.1.2": ("CT 图像", "CT image"), "1.2.840.10008.5.1.4.1.1.1": ("CR 图像", "CR image"),
+    "1.2.840.10008.5.1.4.1.1.1.1": ("DR 图像", "digital X-ray image"), "1.2.840.10008.5.1.4.1.1.4": ("磁共振图像", "MR image"),
+    "1.2.840.10008.5.1.4.1.1.6.1": ("超声图像", "ultrasound image"), "1.2.840.10008.5.1.4.1.1.7": ("二次获取图像", "secondary capture"),
+    "1.2.840.10008.5.1.4.1.1.9.1.1": ("12 导联心电图", "12-lead ECG"),
+}
+HEADING: Words = {     # of a report
+    "patient_name": ("姓名", "name"), "patient_id": ("患者编号", "patient ID"), "sex": ("性别", "sex"), "birth_date": ("出生日期", "birth date"),
+    "age": ("年龄", "age"), "accession_number": ("检查号", "accession number"), "modality": ("检查类型", "modality"), "body_part": ("检查部位", "body part"),
+    "description": ("检查描述", "description"), "study_at": ("检查时间", "study time"),
 }
 DIFFERENCES: Words = {
     "patient_id": ("患者编号", "patient ID"), "name": ("姓名", "name"), "birth_date": ("出生日期", "birth date"), "sex": ("性别", "sex"),
@@ -71,7 +90,8 @@ ACTIONS: Words = {
     "study.arrived": ("检查到达", "study arrived"), "study.reopened": ("补传，重新接收", "study reopened"), "study.ready": ("处理完成", "study ready"),
     "study.view": ("查看检查", "study viewed"), "study.images": ("调阅图像", "images viewed"), "study.urgency": ("更改紧急程度", "urgency changed"),
     "study.key_image": ("保存关键图像", "key image kept"), "study.query": ("设备查询", "device query"),
-    "study.committed": ("存储确认", "storage commitment"),
+    "study.committed": ("存储确认", "storage commitment"), "study.repair": ("更正信息", "attribute corrected"),
+    "study.repair_undone": ("撤销更正", "correction undone"), "study.version_replaced": ("换用另一版本", "another version taken into use"),
     "reading.claim": ("领取", "claimed"), "reading.release": ("放回", "released"), "reading.lapse": ("领取超时收回", "claim lapsed"),
     "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),
     "report.submit": ("提交报告", "report submitted"), "report.send_back": ("退回修改", "report sent back"), "report.sign": ("审核签发", "report signed"),
@@ -83,9 +103,14 @@ ACTIONS: Words = {
     "critical.escalate": ("危急值升级", "critical value escalated"),
     "delivery.delivered": ("报告送达", "report delivered"), "delivery.failed": ("发送失败", "delivery failed"),
     "delivery.refused": ("发送被拒收", "delivery refused"), "delivery.overdue": ("逾期未送达", "delivery overdue"), "delivery.resend": ("重新发送", "sent again"),
-    "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
+    "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.note": ("标记为已处理", "held object noted"),
+    "held.keep_first": ("保留先到的版本", "first version kept"), "held.use_second": ("改用第二个版本", "second version used"),
+    "held.separate": ("分为单独的检查", "study of its own"), "held.supply": ("补上标识", "UIDs supplied"),
+    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"),
+    "held.undo": ("撤销隔离处理", "decision undone"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
     "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
     "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),
+    "device.set_served": ("设置取图内容", "served corrected or original"), "destination.set_served": ("设置发往内容", "sent corrected or original"),
     "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
     "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
     "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
@@ -96,3 +121,9 @@ ACTIONS: Words = {
 def word(code: str, words: Words) -> str:
     """A code in the page's language, or as it is where it has no words."""
     return sentence(*words[code]) if code in words else code
+
+
+def tag(code: str, otherwise: str = "") -> str:
+    """The name of an attribute that may be corrected, by its tag in hexadecimal digits."""
+    attribute = the_hub().rules.repairs.offered.get(code)
+    return sentence(attribute.zh, attribute.en) if attribute is not None else otherwise

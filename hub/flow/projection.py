@@ -62,7 +62,7 @@ def indexed(connection: Connection, row, attribute: Attribute, series_id: int | 
         value = sent_value(connection.execute(select(series).where(series.c.id == series_id)).one(), column)
     else:
         value = sent_value(row, column)
-    day, _, clock = value.partition("T") if attribute.column == "study.study_at" else (value, "", "")
+    day, _, clock = value.partition("T") if column == "study_at" else (value, "", "")
     return {"DA": day.replace("-", ""), "TM": clock.replace(":", "")}.get(attribute.vr, value)
 
 

@@ -21,9 +21,11 @@ ACCESS = {
     "reports.sign": "reviewer", "reports.send_back": "reviewer", "reports.countersign": "reviewer", "reports.bounce": READERS,
     "reports.requeue": READERS, "reports.amend": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
     "reports.acknowledge": "clinic", "clinic.page": "clinic", "clinic.table": "clinic", "clinic.report": "clinic", "clinic.read_back": "clinic",
+    "repairs.page": "reviewer administrator", "repairs.one": "reviewer administrator", "repairs.correct": "reviewer administrator",
+    "repairs.undo": "reviewer administrator",
 }
 ROLE_OF = {"chen": "reader", "zhou": "reviewer", "qs": "clinic", "admin": "administrator", "audit": "auditor"}
-OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "static"}
+OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "repairs", "static"}
 
 
 def _routes(app):
