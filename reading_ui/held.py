@@ -25,6 +25,7 @@ CHOICES = {
     "same_uid_other_bytes": ("keep_first", "use_second", "discard"), "other_patient": ("separate", "discard", "note"),
     "missing_uid": ("supply", "release", "discard", "note"), "unregistered_device": ("release", "discard"),
 }
+FOR_ALL = ("keep_first", "use_second", "separate", "release", "discard")     # may be decided for all alike at once
 OTHERWISE = ("release", "discard", "note")
 MEANINGS = {
     "keep_first": (lazy_gettext("保留先到的版本"), lazy_gettext("第二个版本仍然保存，不参与诊断。可撤销。")),
@@ -59,7 +60,7 @@ def resolve(held_id: int):
     choice = form.get("choice", "note")
     taken = None
     try:
-        cases = decisions.alike(hub, actor, held_id) if form.get("alike") == "yes" and choice in ("keep_first", "use_second", "separate", "discard") else [held_id]
+        cases = decisions.alike(hub, actor, held_id) if form.get("alike") == "yes" and choice in FOR_ALL else [held_id]
         for case in cases:
             taken = _decide(choice, case, form.get("words", "")) or taken
     except HubError as error:

@@ -24,15 +24,18 @@ HEAD_BYTES = 65536     # of an object are kept in memory while it arrives: most 
 def take_in(hub: Hub, device: Device, file: StoredFile, head: bytes = b"") -> Taken:
     """Enters one stored DICOM file, or holds it with the reason why it cannot be entered. ``head``: its first
     bytes, where they are still at hand."""
+    known = device if device.id is not None else None       # else a caller that is not registered
     try:
         header = header_in(head, file.size) or read_header(hub.blobs.path(file.sha256))
         missing = missing_uids(header)
         if missing:
-            return intake.quarantine(hub, device, "dicom", (file,), "missing_uid",
+            return intake.quarantine(hub, known, "dicom", (file,), "missing_uid",
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
         facts = facts_of(header)
     except Invalid as error:
-        return intake.quarantine(hub, device, "dicom", (file,), "unparsable", error.zh, error.en)
+        return intake.quarantine(hub, known, "dicom", (file,), "unparsable", error.zh, error.en)
+    if known is None:
+        return intake.hold_strangers(hub, device, file, facts)
     return intake.take(hub, device, (file,), facts)
 
 

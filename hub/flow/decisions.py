@@ -136,7 +136,7 @@ def alike(hub: Hub, actor: Actor, held_id: int) -> list[int]:
     with hub.reading() as connection:
         row = _row(connection, held_id)
         rows = connection.execute(select(held.c.id, held.c.facts).where(
-            held.c.state == HELD.initial, held.c.reason == row.reason, held.c.device_id == row.device_id, held.c.id != held_id).order_by(held.c.id))
+            held.c.state == HELD.initial, held.c.reason == row.reason, held.c.device_id.is_not_distinct_from(row.device_id), held.c.id != held_id).order_by(held.c.id))
         keys = ("study_uid", "patient_id", "patient_name")
         named = any(row.facts.get(key) for key in keys)
         return [held_id, *(one.id for one in rows if named and all(one.facts.get(key) == row.facts.get(key) for key in keys))]

@@ -21,8 +21,8 @@ class Device:
     """A registered device as the doors need it. ``address`` is "" where any address is accepted; ``served``: whether
     objects that it asks for are corrected or as they came."""
 
-    id: int
-    site_id: int
+    id: int | None
+    site_id: int | None
     kind: str
     name: str
     ae_title: str
@@ -46,6 +46,12 @@ def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
     _note_unknown(hub, ae_title, address, called)
     raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
+
+
+def stranger(ae_title: str, address: str) -> Device:
+    """A caller that is not registered, where the settings let it send all the same: what it sends is held, and it
+    belongs to no site, so that it sees nothing."""
+    return Device(None, None, "dicom", ae_title.strip() or address, ae_title.strip(), address, "")
 
 
 @dataclass(frozen=True)

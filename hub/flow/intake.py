@@ -65,6 +65,12 @@ def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFi
         return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
 
 
+def hold_strangers(hub: Hub, caller: Device, file: StoredFile, facts: InstanceFacts) -> Taken:
+    """Keeps an object of a device that is not registered, with what it says of itself, until an administrator decides."""
+    told = _facts_json(facts) | {"calling": caller.ae_title, "address": caller.address}
+    return quarantine(hub, None, "dicom", (file,), "unregistered_device", facts=told)
+
+
 def separated_uid(facts: InstanceFacts, site_id: int) -> str:
     """The study UID for the images of a second patient under one study UID: the same for all of them."""
     return f"2.25.{uuid.uuid5(_SEPARATED, f'{facts.study_uid}|{site_id}|{identity_key(facts.patient)}').int}"
