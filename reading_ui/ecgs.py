@@ -7,10 +7,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
+from dicom_gateway.corrected import corrected
+from dicom_gateway.serving import CORRECTED, change_of, overlays_for
 from ecg.dsp.filters import remove_baseline, remove_mains, remove_muscle
 from ecg.errors import UnreadableRecording
 from ecg.export import NotRepresentable, dicom_bytes, dicom_waveform
 from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
+from ecg.recording import PatientAsWritten
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
 from hub.flow import fixity, studies
@@ -103,11 +106,14 @@ def sheet(study_id: int):
 
 def _dicom_of(hub, row, instance) -> bytes:
     if instance.format == "dicom":
-        return hub.blobs.read(instance.sha256)
+        change = change_of(hub, overlays_for(hub, (row.id,), CORRECTED), row.id, instance.series_id, instance.id, instance.calling)
+        return hub.blobs.read(instance.sha256) if change is None else corrected(hub.blobs.path(instance.sha256), change).content()
     series = next(one for one in studies.series_of(hub, row.id) if one.id == instance.series_id)
     try:
         recording = recording_of(hub, instance)
         written = recording.patient
+        if row.sent_patient_id is not None:           # corrected: what the recording says of its patient is no longer true
+            written = PatientAsWritten()
         patient = replace(written, patient_id=row.patient_number or written.patient_id, name=row.patient_name or written.name,
                           sex=row.sex or written.sex, birth_date=row.birth_date or written.birth_date)
         return dicom_bytes(dicom_waveform(

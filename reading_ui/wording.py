@@ -59,7 +59,10 @@ OUTCOMES: Words = {
     "delivered": ("送达", "delivered"), "failed": ("失败，自动重试", "failed, tried again"), "refused": ("被拒收", "refused"),
     "unknown": ("结果未知", "outcome unknown"),
 }
-FIXITY_SOURCES: Words = {"instance": ("原始文件", "original"), "held": ("隔离文件", "held file"), "report": ("报告 PDF", "report PDF"), "artifact": ("处理结果", "prepared file")}
+FIXITY_SOURCES: Words = {
+    "instance": ("原始文件", "original"), "held": ("隔离文件", "held file"), "copy": ("同一对象的另一文件", "second file"),
+    "decision": ("换下的版本", "version set aside"), "report": ("报告 PDF", "report PDF"), "artifact": ("处理结果", "prepared file"),
+}
 DAMAGES: Words = {"changed": ("内容损坏", "changed"), "missing": ("文件丢失", "missing")}
 HEALTH: Words = {"database": ("数据库", "database"), "files": ("文件存储", "file store"), "redis": ("任务队列（Redis）", "job queue (Redis)")}
 HEALTH_STATES: Words = {
