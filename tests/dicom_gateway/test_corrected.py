@@ -200,3 +200,20 @@ def _line(ds: Dataset) -> bytes:
 def test_what_an_object_says_already_is_no_modification(tmp_path):
     path = put(tmp_path, PatientSex="F")
     assert corrected(path, change(SEX)).content() == path.read_bytes() and overlaid(_line(dcmread(path)), change(SEX)) == _line(dcmread(path))
+
+
+@pytest.mark.parametrize("name", ["ExplVR_BigEnd.dcm", "693_J2KI.dcm"])
+def test_a_group_that_tells_its_length_tells_the_new_one(name):
+    """The length of a group (PS3.5 7.2) is what lies between it and the next group, as the bytes stand."""
+    path = next(path for path in FILES if path.name == name)
+    content = corrected(path, change(NAME, SEX, SPACING, ("00081030", "LO", "A much longer description than before"))).content()
+    ds = dcmread(BytesIO(content))
+    order = "little" if ds.is_little_endian else "big"
+    groups = [tag.group for tag in ds.keys() if tag.element == 0 and tag.group in (0x0008, 0x0010, 0x0028)]
+    assert groups == [0x0008, 0x0010, 0x0028]
+    for group in groups:
+        head = group.to_bytes(2, order) + b"\0\0UL" + (4).to_bytes(2, order)
+        begins = content.index(head) + len(head) + 4
+        following = next(tag for tag in ds.keys() if tag.group > group)
+        ends = begins + ds[group, 0].value
+        assert content[ends:ends + 4] == following.group.to_bytes(2, order) + following.elem.to_bytes(2, order), hex(group)
