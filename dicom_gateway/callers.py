@@ -81,9 +81,12 @@ class Callers:
         try:
             device = devices.admit(self._hub, request.calling_ae_title.strip(), address, request.called_ae_title.strip())
         except Refused as error:
-            log.warning("association refused: %s", error)
-            _reject(event.assoc, NOT_RECOGNISED)
-            return
+            if self._hub.settings.unknown_callers != "hold":
+                log.warning("association refused: %s", error)
+                _reject(event.assoc, NOT_RECOGNISED)
+                return
+            log.warning("what this caller sends is held: %s", error)
+            device = devices.stranger(request.calling_ae_title, address)
         except HubError as error:
             log.error("association put off: %s", error)
             _reject(event.assoc, TEMPORARY_FAILURE)

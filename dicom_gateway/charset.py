@@ -124,18 +124,6 @@ def patient_attributes(dataset: Dataset) -> dict[str, Decoded]:
     return {keyword: _settled(text, encoding) for keyword, text in texts.items()}
 
 
-def name_shown(text: str) -> str:
-    """A decoded person name for people: the ideographic group where there is one, without carets.
-
-    Chinese characters are joined (张^三 is 张三), other scripts are separated by a blank.
-    """
-    groups = text.split("=")
-    chosen = next((g for g in (groups[1:2] + groups[:1] + groups[2:]) if g.strip(" ^")), "")
-    parts = [part.strip() for part in chosen.split("^") if part.strip()]
-    joint = "" if parts and all(ord(part[0]) >= 0x2E80 for part in parts) else " "
-    return joint.join(parts)
-
-
 def declared_sets(dataset: Dataset) -> list[str]:
     """The values of Specific Character Set as sent; [] where absent."""
     raw = _raw_bytes(dataset, "SpecificCharacterSet")

@@ -17,9 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
-from dicom_gateway.charset import declared_sets, element_text, name_shown, patient_attributes
+from dicom_gateway.charset import declared_sets, element_text, patient_attributes
 from dicom_gateway.prepare.geometry import slice_of, slice_position
 from hub.errors import Invalid
+from hub.model.person_name import name_shown
 
 REQUIRED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 MAX_INFLATED = 1024 * 1024 * 1024

@@ -19,8 +19,8 @@ from ecg.long_recordings import clock, search
 from ecg.recording import Recording, SourceFile
 from ecg.render import SheetOptions, compose, svg
 from hub.context import Hub
-from hub.errors import Permanent
-from hub.flow import preparation
+from hub.errors import Permanent, Retryable
+from hub.flow import preparation, repairs
 from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 
 LONGEST_S = 300.0      # of a recording are measured: beyond it memory grows by 80 bytes a sample and lead
@@ -51,6 +51,23 @@ def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
         criticals += [CriticalFinding(s.zh, s.rule or s.code) for s in analysis.statements if s.critical]
     preparation.finish(hub, study_id, generation, made, problems, summary=summary_line(first) if first else "",
                        urgency="emergency" if criticals else "routine", flags=_flags(first), criticals=criticals)
+
+
+def redraw_sheets(hub: Hub, study_id: int) -> None:
+    """Draws the sheets of a study again, under the patient as corrected. Earlier drawings stay beside them, for the
+    letters that were signed under the earlier heading."""
+    ready, rows = preparation.prepared(hub, study_id)
+    if not ready:
+        raise Retryable("not_prepared_yet", "检查尚在处理，稍后重绘。", "the study is still being prepared; its sheet is drawn again later.")
+    whose, place = preparation.whose(hub, study_id), repairs.revision(hub, study_id)
+    analyses = {one.instance_id: one for one in preparation.known_artifacts(hub, study_id, "ecg_analysis")}
+    made = []
+    for row in rows:
+        if row.id in analyses:
+            content = json.loads(hub.blobs.read(analyses[row.id].sha256))
+            recording = beginning_of(recording_of(hub, row), LONGEST_S)
+            made.append(_sheet(hub, row, recording, content["measurements"], tuple(content["quality"]["leads_off"]), whose, place))
+    preparation.add_artifacts(hub, study_id, made)
 
 
 def beginning_of(recording: Recording, seconds: float) -> Recording:
@@ -119,12 +136,19 @@ def _searched(whole: Recording, analysis: Analysis, row, problems: list[Problem]
 def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis, whose) -> list[NewArtifact]:
     content = {**analysis.as_json(), "rate_hz": recording.rate_hz}
     facts = {name: content[name] for name in ("engine", "quality", "measurements", "statements")}
-    sheet = svg(compose(recording, SheetOptions(), heading_of(whose, recording.start, content["measurements"]), analysis.quality.leads_off))
     return [
         NewArtifact("ecg_analysis", hub.blobs.keep(json.dumps(content, ensure_ascii=False).encode(), "analysis.json"),
                     "application/json", row.id, 0, facts),
-        NewArtifact("ecg_sheet", hub.blobs.keep(sheet.encode(), "sheet.svg"), "image/svg+xml", row.id),
+        _sheet(hub, row, recording, content["measurements"], analysis.quality.leads_off, whose, 0),
     ]
+
+
+def _sheet(hub: Hub, row, recording: Recording, measurements: dict, leads_off: tuple[str, ...], whose, place: int) -> NewArtifact:
+    """The drawing for the letter, with the patient whom it names: a letter takes none that names another."""
+    sheet = svg(compose(recording, SheetOptions(), heading_of(whose, recording.start, measurements), leads_off))
+    named = {"patient_name": whose.patient_name, "patient_id": whose.patient_number, "sex": whose.sex, "birth_date": whose.birth_date,
+             "age": whose.age, "accession_number": whose.accession_number}
+    return NewArtifact("ecg_sheet", hub.blobs.keep(sheet.encode(), "sheet.svg"), "image/svg+xml", row.id, place, named)
 
 
 def _flags(analysis: Analysis | None) -> dict:

@@ -91,6 +91,17 @@ def blueprint(hub: Hub) -> Blueprint:
     return door
 
 
+def facts_now(hub: Hub, stored: tuple[StoredFile, ...]) -> InstanceFacts:
+    """The facts of files that were held, as they read now. Invalid where they still cannot be read."""
+    upload = _Upload(stored, {})
+    try:
+        files = _files(hub, stored)
+        recording = open_recording(files, upload.declared)
+        return _facts(recording, _patient(recording, upload.words), files, upload)
+    except UnreadableRecording as error:
+        raise Invalid(error.code, error.zh, error.en) from error
+
+
 def _take(hub: Hub, device: Device, upload: _Upload, heavy: Lock) -> tuple[Response, int]:
     stored = upload.stored
     with _turn(hub, stored, heavy):

@@ -11,6 +11,7 @@ from hub.model.latin import Readings
 from hub.model.matching import MatchRules
 from hub.model.names import NameRules
 from hub.model.order_match import Rules as OrderMatchRules
+from hub.model.repair import Attribute, RepairRules
 from hub.model.urgency import DeadlineRules
 
 
@@ -47,6 +48,7 @@ class Rulebook:
     phrases: tuple[tuple[str, str], ...]
     templates_version: str
     matching: OrderMatchRules
+    repairs: RepairRules
 
     def templates_for(self, modality: str, body_part: str) -> tuple[Template, ...]:
         """The templates of a study, the best fitting first; the general one is always among them."""
@@ -70,7 +72,8 @@ def load() -> Rulebook:
         _identity(), DeadlineRules(deadlines["version"], deadlines["source"], deadlines["minutes"]),
         tuple(Template(t["id"], t["name"], t["modality"], tuple(t["body_parts"]), t["findings"], t["impression"],
                        t["recommendation"]) for t in texts["template"]),
-        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], OrderMatchRules(**_toml("order_matching.toml")))
+        tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], OrderMatchRules(**_toml("order_matching.toml")),
+        _repairs(_toml("repairs.toml")))
 
 
 @cache
@@ -94,6 +97,12 @@ def _identity() -> IdentityRules:
         MatchRules(rules["version"], rules["source"], rules["thresholds"]["suggest"], rules["points"], rules["warnings"]["same_name_years"]),
         PlaceholderRules(frozenset(held["names"]), tuple(held["name_patterns"]), frozenset(held["numbers"]), tuple(held["number_patterns"])),
         {kind: tuple(words) for kind, words in rules["kinds"].items()})
+
+
+def _repairs(rules: dict) -> RepairRules:
+    offered = {one["tag"]: Attribute(**(one | {"codes": tuple(one.get("codes", ()))})) for one in rules["tag"]}
+    fixed = {name: frozenset(values) for name, values in rules["fixed"].items()}
+    return RepairRules(rules["version"], rules["source"], offered, fixed["groups"], fixed["within"], fixed["vrs"], fixed["tags"])
 
 
 def _toml(name: str) -> dict:

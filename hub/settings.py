@@ -44,6 +44,8 @@ class Settings:
     dicom_port: int = _setting(11112, "port of the DICOM gateway", 1, 65535)
     dicom_ae_title: str = _setting("HUB", "AE title of the DICOM gateway, at most 16 characters")
     dicom_associations: int = _setting(32, "associations at the same time", 1, 1000)
+    unknown_callers: str = _setting("refuse", "what becomes of a device that is not registered: refuse it, or hold what it sends for the administrator",
+                                    choices=("refuse", "hold"))
     institution_zh: str = _setting("云岭县远程影像与心电诊断中心", "name on pages and reports")
     institution_en: str = _setting("Yunling County Remote Imaging and ECG Diagnosis Centre", "its English name")
     language: str = _setting("zh", "language of pages for people who have not chosen", choices=("zh", "en"))

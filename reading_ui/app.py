@@ -14,14 +14,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.context import Hub
 from reading_ui import (
-    audit, clinic, deliveries, devices, ecgs, errors, gate, headers, held, language, navigation, operations, orders, patients, people, region, reports,
-    session, studies,
-    worklist,
+    audit, clinic, deliveries, devices, ecgs, errors, gate, headers, held, language, navigation, operations, orders, patients, people, region, repairs,
+    reports, session, studies, worklist,
 )
 from reading_ui.assets import Pages
 
 DESKS: tuple[Blueprint, ...] = (session.desk, worklist.desk, studies.desk, ecgs.desk, reports.desk, clinic.desk, orders.desk, operations.desk, patients.desk,
-                                held.desk, deliveries.desk, region.desk, devices.desk, people.desk, audit.desk)
+                                held.desk, repairs.desk, deliveries.desk, region.desk, devices.desk, people.desk, audit.desk)
 LARGEST_FORM_BYTES = 2 * 1024 * 1024
 
 

@@ -5,8 +5,9 @@ from datetime import date, datetime, time, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from hub.flow import cautions, critical, dispatch, reporting, studies
+from hub.flow import cautions, critical, dispatch, repairs, reporting, studies
 from hub.model.report import ReportContent
+from reading_ui import wording
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.panel import key_images
 
@@ -37,7 +38,7 @@ def report(report_id: int):
     portal = [one for one in dispatch.of_report(hub, actor, report_id) if one.channel == "portal" and one.pdf_sha256 == row.pdf_sha256]
     return render_template("clinic_report.html", report=row, content=ReportContent.from_json(row.content), study=of_study,
                            versions=reporting.versions(hub, actor, row.reading_id), delivery=portal[-1] if portal else None,
-                           key_images=key_images(hub, row.study_id))
+                           key_images=key_images(hub, row.study_id), since=repairs.since_signed(hub, row), w=wording)
 
 
 @desk.post("/criticals/<int:critical_id>/read-back")

@@ -95,6 +95,13 @@ def set_active(device_id: int):
     return redirect(url_for("devices.one", device_id=device_id))
 
 
+@desk.post("/devices/<int:device_id>/served")
+@needs("device.manage")
+def set_served(device_id: int):
+    devices.set_served(the_hub(), the_actor(), device_id, request.form.get("served", ""))
+    return redirect(url_for("devices.one", device_id=device_id))
+
+
 def _page(trouble: str = "", new: str = "") -> str:
     hub, actor = the_hub(), the_actor()
     known, sites = devices.listed(hub, actor), administration.sites(hub)

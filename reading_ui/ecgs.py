@@ -7,14 +7,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
+from dicom_gateway.corrected import corrected
+from dicom_gateway.serving import CORRECTED, change_of, overlays_for
 from ecg.dsp.filters import remove_baseline, remove_mains, remove_muscle
 from ecg.errors import UnreadableRecording
 from ecg.export import NotRepresentable, dicom_bytes, dicom_waveform
 from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
+from ecg.recording import PatientAsWritten
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
 from hub.flow import cautions, fixity, orders, studies
-from reading_ui import panel, serial
+from reading_ui import panel, serial, wording
 from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import age, language, sentence, sex, study_time
@@ -34,6 +37,7 @@ def page(study_id: int):
     found = analysis_of(hub, row.id)
     measured = for_templates(found)
     return render_template("ecg.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
+                           w=wording,
                            measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
                            few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row),
                            serial=serial.serial_of(hub, actor, row), beside=orders.beside(hub, actor, row),
@@ -103,11 +107,14 @@ def sheet(study_id: int):
 
 def _dicom_of(hub, row, instance) -> bytes:
     if instance.format == "dicom":
-        return hub.blobs.read(instance.sha256)
+        change = change_of(hub, overlays_for(hub, (row.id,), CORRECTED), row.id, instance.series_id, instance.id, instance.calling)
+        return hub.blobs.read(instance.sha256) if change is None else corrected(hub.blobs.path(instance.sha256), change).content()
     series = next(one for one in studies.series_of(hub, row.id) if one.id == instance.series_id)
     try:
         recording = recording_of(hub, instance)
         written = recording.patient
+        if row.sent_patient_id is not None:           # corrected: what the recording says of its patient is no longer true
+            written = PatientAsWritten()
         patient = replace(written, patient_id=row.patient_number or written.patient_id, name=row.patient_name or written.name,
                           sex=row.sex or written.sex, birth_date=row.birth_date or written.birth_date)
         return dicom_bytes(dicom_waveform(

@@ -27,6 +27,7 @@ PLACES = [
     Place("patients.page", _("患者"), "identity.view"),
     Place("held.page", _("隔离与冲突"), "held.view"),
     Place("orders.page", _("申请单"), "order.view"),
+    Place("repairs.page", _("信息更正"), "study.repair"),
     Place("deliveries.page", _("报告发送"), "delivery.view"),
     Place("region.page", _("机构"), "site.manage"),
     Place("devices.page", _("设备"), "device.manage"),

@@ -8,7 +8,7 @@ from flask import url_for
 
 from hub.context import Hub
 from hub.errors import NotFound
-from hub.flow import reporting, studies, worklist
+from hub.flow import repairs, reporting, studies, worklist
 from hub.model.access import Actor
 from hub.model.report import ReportContent
 
@@ -31,11 +31,14 @@ class Panel:
     colleagues: tuple = ()
     may: frozenset[str] = field(default_factory=frozenset)
     late: tuple[dict, ...] = ()               # what arrived after the study was complete and is in no report yet
+    corrections: tuple[dict, ...] = ()        # what stands corrected: {keyword, tag, level, old, new, who, why, at}
+    since_signed: tuple[dict, ...] = ()       # what of the signed report's heading was corrected later: {name, then, now}
 
 
 def panel_for(hub: Hub, actor: Actor, of_study, measured: dict[str, str] | None = None) -> Panel:
     """The report panel of a study for this person. ``measured``: values that templates name, as text."""
     found = _panel(hub, actor, of_study, measured)
+    found = replace(found, corrections=repairs.shown(hub, of_study.id), since_signed=repairs.since_signed(hub, found.shown))
     if found.reading is None or not found.reading.late_images:
         return found
     return replace(found, late=late_arrivals(hub, of_study.id, found.versions[0].submitted_at if found.versions else None))

@@ -11,6 +11,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 import ecg.jobs
 import ecg.web
 from dicom_gateway import availability, callers, charset, command, direct, facts, sender, server, status
+from dicom_gateway.corrected import REASON
 from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
@@ -18,12 +19,14 @@ from dicom_gateway.status import PROCESSING_FAILURE
 from dicom_gateway.web import frames, query, replies, routes, storing
 from ecg import files
 from ecg.readers import READERS, given
+from hub import rulebook
+from hub.model.access import SERVED
 from hub.settings import Settings
 
 PREFIX = "/dicomweb"
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 OUTCOMES = {
-    "stored": "on disk, then in the database", "duplicate": "the same bytes were stored before; kept once",
+    "stored": "on disk, then in the database", "duplicate": "the same object was stored before; kept once (a file that differs in group 0002 only is kept beside it)",
     "conflict": "another version of a UID, or another patient in the study: kept beside the first for a person",
     "quarantined": "cannot be parsed or lacks a UID: kept with its bytes and the reason",
 }
@@ -41,7 +44,7 @@ Printed from the tables of `dicom_gateway/` and `ecg/` by `python -m reading_ui.
 
 def page() -> str:
     """The whole page in Markdown."""
-    return "\n".join([HEAD, *_dimse(), *_orders(), *_texts(), *_dicomweb(), *_ecg()])
+    return "\n".join([HEAD, *_dimse(), *_orders(), *_texts(), *_corrections(), *_dicomweb(), *_ecg()])
 
 
 def _dimse() -> list[str]:
@@ -99,6 +102,25 @@ def _orders() -> list[str]:
         "Sent by N-CREATE when a study is ready, to the destinations of its site that are registered for it, with every instance, "
         f"`InstanceAvailability` {availability.ONLINE} and the hub's AE title. Tried again after no answer or " + ", ".join(f"{code:04X}" for code in availability.TRY_AGAIN)
         + f", for {Settings().delivery_give_up_hours} hours by default; other failures are shown to the administrator.", ""]
+
+
+def _corrections() -> list[str]:
+    rules = rulebook.load().repairs
+    return [
+        "## Corrections", "",
+        "An attribute that a person corrected is a row beside the object; its stored bytes never change. C-FIND and QIDO-RS match and",
+        "answer by what stands. C-GET, C-MOVE and WADO-RS give the corrected object: only the corrected elements are other bytes, with",
+        f"Original Attributes Sequence (0400,0561) that names the earlier values, the moment, the sender and the reason `{REASON}`; the",
+        "transfer syntax stays and the pixel data is bit for bit the original's. Specific Character Set changes where a new value needs it.",
+        "A device or destination may be set to be given objects as they came.", "",
+        *_table(("who asks", "how it is chosen", "values"), (
+            ("device (C-GET)", "on the device's page", _ticks(SERVED)), ("destination (C-MOVE)", "on the institution's page", _ticks(SERVED)),
+            ("WADO-RS (objects, metadata)", "query parameter `values`", _ticks(SERVED) + "; the first without it"))),
+        "", f"An object whose file cannot be taken apart is not given corrected; the request fails by name. Offered on the page ({rules.version}):", "",
+        *_table(("tag", "attribute", "VR", "holds for"), ((f"({tag[:4]},{tag[4:]})", one.keyword, one.vr, "study" if one.level == "study" else "study, series or instance")
+                                                          for tag, one in rules.offered.items())),
+        "", "Other standard attributes can be corrected by keyword, except identifiers, sequences, binary values, private tags, character",
+        "sets, slice geometry and what describes pixels.", ""]
 
 
 def _texts() -> list[str]:

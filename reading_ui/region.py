@@ -75,6 +75,15 @@ def set_destination_active(destination_id: int):
     return redirect(url_for("region.one", site_id=of_site))
 
 
+@desk.post("/destinations/<int:destination_id>/served")
+@needs("site.manage")
+def set_destination_served(destination_id: int):
+    hub, actor = the_hub(), the_actor()
+    administration.set_destination_served(hub, actor, destination_id, request.form.get("served", ""))
+    of_site = next(d.site_id for d in administration.destinations(hub, actor) if d.id == destination_id)
+    return redirect(url_for("region.one", site_id=of_site))
+
+
 def _one(site_id: int, trouble: str = "", channel: str = "", values: dict | None = None, secret: str = "") -> str:
     hub, actor = the_hub(), the_actor()
     row = next((site for site in administration.sites(hub) if site.id == site_id), None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Conflict, Invalid
-from hub.flow import dispatch, reporting, studies, worklist
+from hub.flow import dispatch, repairs, reporting, studies, worklist
 from hub.model.report import ReportContent
+from reading_ui import wording
 from reading_ui.errors import wants_json
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import sentence
@@ -104,7 +105,7 @@ def page(report_id: int):
     studies.opened(hub, actor, of_study, "report")
     versions = reporting.versions(hub, actor, row.reading_id)
     return render_template("report.html", report=row, content=ReportContent.from_json(row.content), study=of_study, versions=versions,
-                           deliveries=dispatch.of_report(hub, actor, report_id))
+                           deliveries=dispatch.of_report(hub, actor, report_id), since=repairs.since_signed(hub, row), w=wording)
 
 
 @desk.get("/reports/<int:report_id>.pdf")

@@ -11,7 +11,7 @@ from hub.flow import cautions, fixity, orders, studies
 from hub.flow.preparation import NewArtifact
 from hub.model.arrival import StoredFile
 from reading_ui import key_image as drawing
-from reading_ui import panel
+from reading_ui import panel, wording
 from reading_ui.gate import needs, the_actor, the_hub
 
 desk = Blueprint("studies", __name__)
@@ -27,8 +27,8 @@ def page(study_id: int):
         return redirect(url_for("ecgs.page", study_id=study_id))
     studies.opened(hub, actor, row, "images")
     return render_template("study.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row), now=hub.now(),
-                           earlier=studies.earlier_of_patient(hub, actor, row), beside=orders.beside(hub, actor, row),
-                           cautions=cautions.of_patient(hub, actor, row.patient_id),
+                           w=wording, beside=orders.beside(hub, actor, row),
+                           earlier=studies.earlier_of_patient(hub, actor, row), cautions=cautions.of_patient(hub, actor, row.patient_id),
                            viewer_built=(VIEWER / "viewer.js").is_file(), viewer_styled=(VIEWER / "viewer.css").is_file())
 
 

@@ -4,6 +4,7 @@ A code without words is shown as it is: nothing is hidden because nobody has nam
 """
 from __future__ import annotations
 
+from reading_ui.gate import the_hub
 from reading_ui.language import sentence
 
 Words = dict[str, tuple[str, str]]
@@ -11,6 +12,7 @@ Words = dict[str, tuple[str, str]]
 JOBS: Words = {
     "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
+    "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
     "announce": ("到片通知", "availability notice"),
 }
@@ -25,11 +27,28 @@ JOB_ARGS: Words = {
 HELD_REASONS: Words = {
     "unparsable": ("无法解析", "cannot be parsed"), "missing_uid": ("缺少标识", "UID missing"), "unreadable_ecg": ("心电不可读", "unreadable ECG"),
     "same_uid_other_bytes": ("内容冲突", "same UID, other bytes"), "other_patient": ("患者不符", "other patient"),
+    "long_uid": ("标识过长", "UID too long"), "unregistered_device": ("未登记设备", "unregistered device"),
 }
 HELD_FACTS: Words = {
     "patient_name": ("姓名", "patient's name"), "patient_id": ("患者编号", "patient ID"), "study_uid": ("检查 UID", "study UID"),
     "series_uid": ("序列 UID", "series UID"), "sop_uid": ("图像 UID", "SOP instance UID"), "differs": ("不一致项", "differs in"),
     "sop_class": ("SOP 类", "SOP class"), "transfer_syntax": ("传输语法", "transfer syntax"), "calling": ("来访 AE 标题", "calling AE title"),
+    "address": ("来访地址", "calling address"),
+}
+UIDS: Words = {
+    "StudyInstanceUID": ("检查 UID", "study UID"), "SeriesInstanceUID": ("序列 UID", "series UID"), "SOPInstanceUID": ("图像 UID", "SOP instance UID"),
+    "SOPClassUID": ("对象类别", "SOP class"),
+}
+CLASSES: Words = {     # what may be chosen for an object that does not say its class
+    "1.2.840.10008.5.1.4.1.1.2": ("CT 图像", "CT image"), "1.2.840.10008.5.1.4.1.1.1": ("CR 图像", "CR image"),
+    "1.2.840.10008.5.1.4.1.1.1.1": ("DR 图像", "digital X-ray image"), "1.2.840.10008.5.1.4.1.1.4": ("磁共振图像", "MR image"),
+    "1.2.840.10008.5.1.4.1.1.6.1": ("超声图像", "ultrasound image"), "1.2.840.10008.5.1.4.1.1.7": ("二次获取图像", "secondary capture"),
+    "1.2.840.10008.5.1.4.1.1.9.1.1": ("12 导联心电图", "12-lead ECG"),
+}
+HEADING: Words = {     # of a report
+    "patient_name": ("姓名", "name"), "patient_id": ("患者编号", "patient ID"), "sex": ("性别", "sex"), "birth_date": ("出生日期", "birth date"),
+    "age": ("年龄", "age"), "accession_number": ("检查号", "accession number"), "modality": ("检查类型", "modality"), "body_part": ("检查部位", "body part"),
+    "description": ("检查描述", "description"), "study_at": ("检查时间", "study time"),
 }
 DIFFERENCES: Words = {
     "patient_id": ("患者编号", "patient ID"), "name": ("姓名", "name"), "birth_date": ("出生日期", "birth date"), "sex": ("性别", "sex"),
@@ -43,7 +62,10 @@ OUTCOMES: Words = {
     "delivered": ("送达", "delivered"), "failed": ("失败，自动重试", "failed, tried again"), "refused": ("被拒收", "refused"),
     "unknown": ("结果未知", "outcome unknown"),
 }
-FIXITY_SOURCES: Words = {"instance": ("原始文件", "original"), "held": ("隔离文件", "held file"), "report": ("报告 PDF", "report PDF"), "artifact": ("处理结果", "prepared file")}
+FIXITY_SOURCES: Words = {
+    "instance": ("原始文件", "original"), "held": ("隔离文件", "held file"), "copy": ("同一对象的另一文件", "second file"),
+    "decision": ("换下的版本", "version set aside"), "report": ("报告 PDF", "report PDF"), "artifact": ("处理结果", "prepared file"),
+}
 DAMAGES: Words = {"changed": ("内容损坏", "changed"), "missing": ("文件丢失", "missing")}
 HEALTH: Words = {"database": ("数据库", "database"), "files": ("文件存储", "file store"), "redis": ("任务队列（Redis）", "job queue (Redis)")}
 HEALTH_STATES: Words = {
@@ -78,12 +100,14 @@ ACTIONS: Words = {
     "study.arrived": ("检查到达", "study arrived"), "study.reopened": ("补传，重新接收", "study reopened"), "study.ready": ("处理完成", "study ready"),
     "study.view": ("查看检查", "study viewed"), "study.images": ("调阅图像", "images viewed"), "study.urgency": ("更改紧急程度", "urgency changed"),
     "study.key_image": ("保存关键图像", "key image kept"), "study.query": ("设备查询", "device query"),
-    "study.committed": ("存储确认", "storage commitment"), "study.proved_again": ("按设备报告更新完整性", "proof renewed by the device's report"),
+    "study.proved_again": ("按设备报告更新完整性", "proof renewed by the device's report"),
     "order.place": ("开申请单", "order placed"), "order.change": ("修改申请单", "order changed"), "order.cancel": ("取消申请单", "order cancelled"),
     "order.reschedule": ("重新预约", "order rescheduled"), "order.view": ("查看申请单", "order viewed"), "order.worklist": ("设备查询工作列表", "worklist query"),
     "order.join": ("关联检查", "order joined to study"), "order.suggest": ("提示可能的关联", "match suggested"), "order.object": ("检查号相同但患者不符", "other patient under the number"),
     "order.dismiss": ("排除关联", "match dismissed"), "order.part": ("解除关联", "order parted from study"), "order.restore": ("恢复提示", "match restored"),
     "order.step_begun": ("设备开始检查", "device began"), "order.step_changed": ("设备报告进展", "device reported"),
+    "study.committed": ("存储确认", "storage commitment"), "study.repair": ("更正信息", "attribute corrected"),
+    "study.repair_undone": ("撤销更正", "correction undone"), "study.version_replaced": ("换用另一版本", "another version taken into use"),
     "reading.claim": ("领取", "claimed"), "reading.release": ("放回", "released"), "reading.lapse": ("领取超时收回", "claim lapsed"),
     "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),
     "report.submit": ("提交报告", "report submitted"), "report.send_back": ("退回修改", "report sent back"), "report.sign": ("审核签发", "report signed"),
@@ -95,9 +119,14 @@ ACTIONS: Words = {
     "critical.escalate": ("危急值升级", "critical value escalated"),
     "delivery.delivered": ("报告送达", "report delivered"), "delivery.failed": ("发送失败", "delivery failed"),
     "delivery.refused": ("发送被拒收", "delivery refused"), "delivery.overdue": ("逾期未送达", "delivery overdue"), "delivery.resend": ("重新发送", "sent again"),
-    "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
+    "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.note": ("标记为已处理", "held object noted"),
+    "held.keep_first": ("保留先到的版本", "first version kept"), "held.use_second": ("改用第二个版本", "second version used"),
+    "held.separate": ("分为单独的检查", "study of its own"), "held.supply": ("补上标识", "UIDs supplied"),
+    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"),
+    "held.undo": ("撤销隔离处理", "decision undone"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
     "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
     "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),
+    "device.set_served": ("设置取图内容", "served corrected or original"), "destination.set_served": ("设置发往内容", "sent corrected or original"),
     "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
     "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
     "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
@@ -112,3 +141,9 @@ ACTIONS: Words = {
 def word(code: str, words: Words) -> str:
     """A code in the page's language, or as it is where it has no words."""
     return sentence(*words[code]) if code in words else code
+
+
+def tag(code: str, otherwise: str = "") -> str:
+    """The name of an attribute that may be corrected, by its tag in hexadecimal digits."""
+    attribute = the_hub().rules.repairs.offered.get(code)
+    return sentence(attribute.zh, attribute.en) if attribute is not None else otherwise

@@ -1,4 +1,4 @@
-"""C-GET (PS3.4 C.4.3): objects back to the device that asks, over its own association."""
+"""C-GET (PS3.4 C.4.3): objects back to the device that asks, over its own association, corrected or as they came as it is set."""
 from __future__ import annotations
 
 import logging
@@ -36,4 +36,4 @@ def _given(event: Event, hub: Hub, callers: Callers) -> Iterator:
         return
     send_files(event.assoc, over="caller")
     yield len(rows)
-    yield from sub_operations(hub, event, rows)
+    yield from sub_operations(hub, event, rows, device.served)

@@ -54,4 +54,4 @@ def _moved(event: Event, hub: Hub, callers: Callers) -> Iterator:
     contexts = [build_context(sop_class, syntax) for (sop_class, syntax), _ in kinds.most_common(MOST_CONTEXTS)]
     yield to.host, to.port, {"contexts": contexts, "evt_handlers": [*WITHOUT_DELAY, (evt.EVT_CONN_OPEN, opened)]}
     yield len(rows)
-    yield from sub_operations(hub, event, rows)
+    yield from sub_operations(hub, event, rows, to.served)

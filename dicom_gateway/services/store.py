@@ -27,15 +27,18 @@ UNEXPECTED = (PROCESSING_FAILURE, "unexpected fault, see the gateway's log")
 
 def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
     """Enters one stored DICOM file, or holds it with the reason why it cannot be entered."""
+    known = device if device.id is not None else None       # else a caller that is not registered
     try:
         header = read_header(hub.blobs.path(file.sha256))
         missing = missing_uids(header)
         if missing:
-            return intake.quarantine(hub, device, "dicom", (file,), "missing_uid",
+            return intake.quarantine(hub, known, "dicom", (file,), "missing_uid",
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
         facts = facts_of(header)
     except Invalid as error:
-        return intake.quarantine(hub, device, "dicom", (file,), "unparsable", error.zh, error.en)
+        return intake.quarantine(hub, known, "dicom", (file,), "unparsable", error.zh, error.en)
+    if known is None:
+        return intake.hold_strangers(hub, device, file, facts)
     return intake.take(hub, device, (file,), facts)
 
 
@@ -53,13 +56,13 @@ class Store:
 
     def _enter(self, batch: Sequence[StoreArrival]) -> None:
         """The rows of all whose blobs are safe, those with plain headers in one transaction."""
-        plain = [one for one in batch if one.is_safe and one.facts is not None]
+        plain = [one for one in batch if one.is_safe and one.is_plain]
         if plain:
             results = intake.take_all(self.hub, [intake.Arrival(one.device, (one.file,), one.facts) for one in plain])
             for one, result in zip(plain, results, strict=True):
                 one.taken(result)
         for one in batch:
-            if one.is_safe and one.facts is None:
+            if one.is_safe and not one.is_plain:
                 try:
                     one.taken(take_in(self.hub, one.device, one.file))
                 except Exception as fault:
@@ -94,6 +97,11 @@ class StoreArrival:
     def is_safe(self) -> bool:
         """Whether its blob would survive a power cut and nothing stands against its row."""
         return self.file is not None and self._outcome is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its head told all, and its sender is registered."""
+        return self.facts is not None and self.device.id is not None
 
     def room(self, count: int) -> memoryview:
         if self._outcome is None:

@@ -1,8 +1,8 @@
 """QIDO-RS answers (PS3.18 10.6.3.3): rows of the hub's index as DICOM JSON. Pure."""
 from __future__ import annotations
 
-from dicom_gateway.charset import name_shown
 from dicom_gateway.web.attributes import person_name
+from hub.model.person_name import name_shown
 
 
 def study_answer(row, parts: list, root: str) -> dict:

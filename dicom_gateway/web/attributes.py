@@ -50,6 +50,15 @@ def person_name(text: str) -> dict:
     return {name: value.strip(" ") for name, value in groups if value.strip(" ^")}
 
 
+def values_of(text: str, vr: str) -> dict:
+    """An attribute whose values are given as DICOM writes them, parted by backslashes."""
+    if vr in _TEXT:
+        return _with(vr, _texts(text, vr))
+    if vr in _NUMBERS:
+        return _with(vr, [float(one) if vr in ("FL", "FD") else int(one) for one in text.split("\\")] if text else [])
+    return _with(vr, _plain_values(text.encode(), vr, True))
+
+
 def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: dict[str, str]) -> dict:
     told = {}
     little = _is_little(dataset)

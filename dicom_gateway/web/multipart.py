@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_gateway.corrected import Corrected
 from hub.errors import Invalid
 
 CHUNK = 1 << 20
@@ -16,10 +17,10 @@ _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,200})"|([^;,\s"]{1,200}))""", re
 
 @dataclass(frozen=True)
 class Part:
-    """One part to send: bytes, or a file of ``size`` bytes."""
+    """One part to send: bytes, a file, or a corrected object, of ``size`` bytes."""
 
     content_type: str
-    content: bytes | Path
+    content: bytes | Path | Corrected
     size: int
     location: str = ""
 
@@ -43,6 +44,9 @@ def _pieces(parts: list[Part], heads: list[bytes], end: bytes) -> Iterator[bytes
             yield head + part.content
             continue
         yield head
+        if isinstance(part.content, Corrected):
+            yield from part.content.pieces()
+            continue
         with part.content.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk

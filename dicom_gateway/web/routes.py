@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Blueprint, Response, jsonify, request
 
+from dicom_gateway.corrected import Corrected, corrected
+from dicom_gateway.serving import served_values
 from dicom_gateway.web import answers, metadata, replies
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.bulk import bulk_given
@@ -129,7 +132,7 @@ class _Desk:
         opened, wanted = self._wanted(s, e, i)
         replies.require_json()
         root, made = self.root(), opened.artifact(metadata.KIND)
-        key = ("document", opened.contents.key, made.sha256 if made else "", root, e, i)
+        key = ("document", opened.key, made.sha256 if made else "", root, e, i)
 
         def make() -> bytes:
             return gzip.compress(metadata.document(self._shelf.lines(opened, wanted), root), 1, mtime=0)
@@ -161,7 +164,8 @@ class _Desk:
         return replies.parts_reply([part], OCTETS, etag) if taken.multipart or taken.media == "*/*" else replies.single_reply(part, f"{etag}-1")
 
     def objects(self, s: str, e: str = "", i: str = "") -> Response:
-        """The stored files as they came, whatever their transfer syntax, unless another one is insisted on."""
+        """The stored objects with their corrections, or as they came (``values=original``), in the transfer syntax in which
+        they came, unless another one is insisted on."""
         opened, wanted = self._wanted(s, e, i)
         parts, single = [], False
         accepted = [one for one in self._accepted() if one.covers("application/dicom")]
@@ -171,12 +175,15 @@ class _Desk:
                 raise NotAcceptable("not_acceptable", "原始文件只按接收时的传输语法提供。",
                                     f"instances are given as they were received: application/dicom; transfer-syntax={one.transfer_syntax} or *.")
             single = taken.media == "application/dicom" and not taken.multipart
-            file = self._hub.blobs.path(one.sha256)
-            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", file, file.stat().st_size,
+            file, change = self._hub.blobs.path(one.sha256), self._shelf.change(opened, one)
+            content = file if change is None else corrected(file, change)
+            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", content, file.stat().st_size if change is None else content.size,
                               f"{self.root()}/studies/{s}/series/{one.series_uid}/instances/{one.sop_uid}"))
+        etag = replies.tag_of("".join((*(one.sha256 for one in wanted), str(opened.overlays.revision(opened.row.id)))).encode())
         if i and single:
-            return replies.single_reply(parts[0], wanted[0].sha256)
-        return replies.parts_reply(parts, "application/dicom", replies.tag_of("".join(one.sha256 for one in wanted).encode()))
+            whole = parts[0].content.content() if isinstance(parts[0].content, Corrected) else parts[0].content
+            return replies.single_reply(replace(parts[0], content=whole), etag)
+        return replies.parts_reply(parts, "application/dicom", etag)
 
     def thumbnail(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
         """The prepared picture of the middle instance, or one drawn now; sized by ``viewport``."""
@@ -221,7 +228,7 @@ class _Desk:
                 require_uid(uid)
         actor = self._actor()
         actor.require("study.images")
-        opened = self._shelf.open(actor, s)
+        opened = self._shelf.open(actor, s, served_values(request.args.get("values", "")))
         return opened, opened.instances(e, i)
 
 

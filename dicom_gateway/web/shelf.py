@@ -11,11 +11,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
 
+from dicom_gateway.corrected import Change
 from dicom_gateway.dataset import is_uid, read_header
+from dicom_gateway.serving import CORRECTED, change_of, overlays_for
 from dicom_gateway.web import metadata
+from dicom_gateway.web.overlay import overlaid
 from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
 from hub.flow import studies
+from hub.flow.repairs import Overlays
 from hub.model.access import Actor
 
 LOOK_S = 300
@@ -57,10 +61,17 @@ class Contents:
 
 @dataclass(frozen=True)
 class Opened:
-    """A study that this person may see. ``row``: as ``studies.find`` gives it."""
+    """A study that this person may see. ``row``: as ``studies.find`` gives it. ``overlays``: the corrections with which
+    it is served; none where originals were asked for."""
 
     row: object
     contents: Contents
+    overlays: Overlays = Overlays()
+
+    @property
+    def key(self) -> tuple:
+        """What a document made of this study depends on."""
+        return (*self.contents.key, self.overlays.revision(self.row.id))
 
     def instances(self, series_uid: str = "", sop_uid: str = "") -> list:
         """The study's, one series' or one instance; NotFound where there is none."""
@@ -84,8 +95,9 @@ class Shelf:
         self.hub = hub
         self._contents, self._looks, self._documents = Recent(MOST_STUDIES), Recent(MOST_LOOKS), Recent(MOST_DOCUMENTS)
 
-    def open(self, actor: Actor, study_uid: str) -> Opened:
-        """The study for a look: NotFound or Refused as the hub says, Invalid for what is no UID."""
+    def open(self, actor: Actor, study_uid: str, served: str = CORRECTED) -> Opened:
+        """The study for a look: NotFound or Refused as the hub says, Invalid for what is no UID. ``served``: corrected or
+        original."""
         require_uid(study_uid)
         row = studies.find(self.hub, actor, study_uid=study_uid)
         key = (row.id, row.generation, row.instances, row.state, row.ready_at)
@@ -97,15 +109,21 @@ class Shelf:
         if not contents.instances:
             raise NotFound("not_found", "该检查没有 DICOM 对象。", "this study holds no DICOM objects.")
         self._note_look(actor, row)
-        return Opened(row, contents)
+        return Opened(row, contents, overlays_for(self.hub, (row.id,), served))
+
+    def change(self, opened: Opened, one) -> Change | None:
+        """What an instance says differently from its bytes; None for what it said when it came."""
+        return change_of(self.hub, opened.overlays, opened.row.id, one.series_id, one.id, one.calling)
 
     def lines(self, opened: Opened, wanted: list) -> list[bytes]:
-        """The metadata lines of these instances: from the study's artifact, else from the file's header."""
+        """The metadata lines of these instances with their corrections: from the study's artifact, else from the file's
+        header."""
         made, known = opened.artifact(metadata.KIND), {}
         if made is not None:
             known = self.remembered(("lines", made.sha256), lambda: metadata.unpacked(self.hub.blobs.read(made.sha256), made.about))
-        found = (known.get(one.id) or self._from_header(opened, one) for one in wanted)
-        return [line for line in found if line]
+        found = ((one, known.get(one.id) or self._from_header(opened, one)) for one in wanted)
+        changed = ((line, self.change(opened, one)) for one, line in found if line)
+        return [line if change is None else overlaid(line, change) for line, change in changed]
 
     def remembered(self, key: tuple, make: Callable[[], object]):
         """What ``make`` gives, made once; kept only where its size allows."""

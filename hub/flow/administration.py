@@ -9,13 +9,13 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
-from hub.model.access import SYSTEM, Actor
+from hub.model.access import SERVED, SYSTEM, Actor
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import audit as audit_table
-from hub.storage.tables import delivery, destination, device, held, job, site, study, unknown_caller
+from hub.storage.tables import decision, delivery, destination, device, held, job, site, study, unknown_caller
 
 AUDIT_PAGE = 100
 CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret"), "availability": ("ae_title", "host", "port")}
@@ -65,6 +65,17 @@ def set_destination_active(hub: Hub, actor: Actor, destination_id: int, active: 
         audit.append(connection, hub.now(), actor, "destination.set_active", "destination", destination_id, active=active)
 
 
+def set_destination_served(hub: Hub, actor: Actor, destination_id: int, served: str) -> None:
+    """Whether images moved to a DICOM node go there corrected or as they came."""
+    actor.require("site.manage")
+    if served not in SERVED:
+        raise Invalid("bad_served", "只能选择更正后或原始内容。", "objects are given corrected or original.")
+    with hub.writing() as connection:
+        if connection.execute(update(destination).where(destination.c.id == destination_id).values(served=served)).rowcount != 1:
+            raise NotFound("not_found", "没有这个去向。", "no such destination.")
+        audit.append(connection, hub.now(), actor, "destination.set_served", "destination", destination_id, served=served)
+
+
 def destinations(hub: Hub, actor: Actor) -> list:
     """All destinations with their site's name."""
     actor.require("site.manage")
@@ -109,6 +120,8 @@ def resolve_held(hub: Hub, actor: Actor, held_id: int, resolution: str) -> None:
     if not resolution.strip():
         raise Invalid("empty_resolution", "请写明处理结果。", "say what was done.")
     with hub.writing() as connection:
+        connection.execute(insert(decision).values(
+            held_id=_held(connection, held_id).id, choice="note", words=resolution.strip()[:512], account_id=actor.account_id, who=actor.name, at=hub.now()))
         advance(connection, HELD, held_id, "resolve", resolution=resolution.strip()[:256], resolved_by=actor.name, resolved_at=hub.now())
         audit.append(connection, hub.now(), actor, "held.resolve", "held", held_id, resolution=resolution[:200])
 

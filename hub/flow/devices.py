@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
-from hub.model.access import DEVICE_ROLE, SYSTEM, Actor
+from hub.model.access import DEVICE_ROLE, SERVED, SYSTEM, Actor
 from hub.storage import audit
 from hub.storage.tables import destination, device, fitted, site, unknown_caller
 
@@ -18,15 +18,17 @@ TOUCH_AFTER_S = 60
 
 @dataclass(frozen=True)
 class Device:
-    """A registered device as the doors need it. ``address`` is "" where any address is accepted."""
+    """A registered device as the doors need it. ``address`` is "" where any address is accepted; ``served``: whether
+    objects that it asks for are corrected or as they came."""
 
-    id: int
-    site_id: int
+    id: int | None
+    site_id: int | None
     kind: str
     name: str
     ae_title: str
     address: str
     charset: str
+    served: str = SERVED[0]
 
 
 def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
@@ -46,13 +48,20 @@ def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
 
 
+def stranger(ae_title: str, address: str) -> Device:
+    """A caller that is not registered, where the settings let it send all the same: what it sends is held, and it
+    belongs to no site, so that it sees nothing."""
+    return Device(None, None, "dicom", ae_title.strip() or address, ae_title.strip(), address, "")
+
+
 @dataclass(frozen=True)
 class Node:
-    """A DICOM node that can be called."""
+    """A DICOM node that can be called, and whether objects go to it corrected or as they came."""
 
     ae_title: str
     host: str
     port: int
+    served: str = SERVED[0]
 
 
 def actor_of(device: Device, address: str = "") -> Actor:
@@ -66,12 +75,12 @@ def node(hub: Hub, actor: Actor, ae_title: str) -> Node:
     actor.require("study.images")
     with hub.reading() as connection:
         rows = connection.execute(
-            select(destination.c.address).join(site, site.c.id == destination.c.site_id)
+            select(destination.c.address, destination.c.served).join(site, site.c.id == destination.c.site_id)
             .where(destination.c.site_id == actor.site_id, destination.c.channel == "dicom", destination.c.active, site.c.active)
-            .order_by(destination.c.id)).scalars().all()
-    for address in rows:
-        if address["ae_title"] == ae_title:
-            return Node(ae_title, address["host"], int(address["port"]))
+            .order_by(destination.c.id)).all()
+    for row in rows:
+        if row.address["ae_title"] == ae_title:
+            return Node(ae_title, row.address["host"], int(row.address["port"]), row.served)
     raise NotFound("no_node", f"本机构没有登记 {ae_title} 这个 DICOM 去向，请联系县中心管理员登记。",
                    f"the site has no DICOM destination {ae_title}; ask the centre's administrator to register it.")
 
@@ -144,6 +153,17 @@ def set_active(hub: Hub, actor: Actor, device_id: int, active: bool) -> None:
         if connection.execute(update(device).where(device.c.id == device_id).values(active=active)).rowcount != 1:
             raise NotFound("not_found", "没有这台设备。", "no such device.")
         audit.append(connection, hub.now(), actor, "device.set_active", "device", device_id, active=active)
+
+
+def set_served(hub: Hub, actor: Actor, device_id: int, served: str) -> None:
+    """Whether this device is given corrected objects or originals when it asks."""
+    actor.require("device.manage")
+    if served not in SERVED:
+        raise Invalid("bad_served", "只能选择更正后或原始内容。", "objects are given corrected or original.")
+    with hub.writing() as connection:
+        if connection.execute(update(device).where(device.c.id == device_id).values(served=served)).rowcount != 1:
+            raise NotFound("not_found", "没有这台设备。", "no such device.")
+        audit.append(connection, hub.now(), actor, "device.set_served", "device", device_id, served=served)
 
 
 def listed(hub: Hub, actor: Actor) -> list:
@@ -232,4 +252,4 @@ def _touch(hub: Hub, row) -> None:
 
 
 def _device(row) -> Device:
-    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset)
+    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset, row.served)

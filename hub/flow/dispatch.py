@@ -10,7 +10,8 @@ from hub.context import Hub
 from hub.delivery.channels import ANNOUNCING, deliverer
 from hub.delivery.parcel import Parcel
 from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
-from hub.flow.lettering import compose_pdf, order_of
+from hub.flow.heading import heading_of
+from hub.flow.lettering import compose_pdf
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
 from hub.queue import outbox
@@ -257,18 +258,16 @@ def _end_attempt(hub: Hub, delivery_id: int, receipt_id: int, event: str, outcom
 def _parcel(hub: Hub, connection: Connection, row) -> Parcel:
     one = _report(connection, row.report_id)
     of_study = connection.execute(
-        select(study, patient.c.patient_id.label("patient_number"), patient.c.name, patient.c.sex, patient.c.birth_date,
-               site.c.code, site.c.name.label("site_name"))
-        .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
+        select(study.c.study_uid, site.c.code, site.c.name.label("site_name")).join(site, site.c.id == study.c.site_id)
         .where(study.c.id == one.study_id)).one()
-    asked = order_of(connection, one.study_id)
+    head = one.heading or heading_of(connection, one.study_id)
     address = connection.scalar(select(destination.c.address).where(destination.c.id == row.destination_id)) or {}
     return Parcel(
         idempotency_key=f"{one.number}-{row.pdf_sha256[:16]}", pdf=hub.blobs.read(row.pdf_sha256), pdf_sha256=row.pdf_sha256,
         address=address, report_id=one.id, report_number=one.number, version=one.version, signed_at=one.signed_at,
-        study_uid=of_study.study_uid, accession_number=of_study.accession_number or (asked.accession_number if asked else ""), modality=of_study.modality,
-        study_at=of_study.study_at, patient_id=of_study.patient_number, patient_name=of_study.name, patient_sex=of_study.sex,
-        patient_birth_date=of_study.birth_date, site_code=of_study.code, site_name=of_study.site_name,
+        study_uid=of_study.study_uid, accession_number=head["accession_number"], modality=head["modality"],
+        study_at=head["study_at"], patient_id=head["patient_id"], patient_name=head["patient_name"], patient_sex=head["sex"],
+        patient_birth_date=head["birth_date"], site_code=of_study.code, site_name=of_study.site_name,
         institution=hub.settings.institution_zh, impression=one.content["impression"], positive=one.positive,
         critical=one.critical, reader_name=one.reader_name, reviewer_name=one.reviewer_name)
 

@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, Connection, cast, func, insert, null, select,
 from hub.context import Hub
 from hub.model.access import SYSTEM, Actor
 from hub.storage import audit
-from hub.storage.tables import artifact, damage, device, fixity_round, held, instance, patient, report, site, study
+from hub.storage.tables import artifact, damage, decision, device, fixity_round, held, instance, patient, report, site, study
 
 AT_ONCE = 200          # rows looked up in one go
 LOOKED_AGAIN = 50      # known damages hashed again in one go
@@ -28,6 +28,8 @@ log = logging.getLogger("hub.fixity")
 SOURCES = {
     "instance": (instance, lambda row: [one["sha256"] for one in row.files], instance.c.study_id, instance.c.files),
     "held": (held, lambda row: [one["sha256"] for one in row.files], cast(null(), BigInteger), held.c.files),
+    "copy": (instance, lambda row: [one["sha256"] for one in row.files or ()], instance.c.study_id, instance.c.copies),
+    "decision": (decision, lambda row: [one["sha256"] for one in (row.files or {}).get("files", ())], decision.c.study_id, decision.c.before),
     "report": (report, lambda row: [row.files] if row.files else [], report.c.study_id, report.c.pdf_sha256),
     "artifact": (artifact, lambda row: [row.files], artifact.c.study_id, artifact.c.sha256),
 }
@@ -89,7 +91,7 @@ def check_some(hub: Hub, most_bytes: int, pause: timedelta = timedelta(0)) -> Ch
 def check_everything(hub: Hub, told: Callable[[int, int], None], step_bytes: int = 64 << 20) -> Checked:
     """A whole round from its beginning, now. ``told(done, of)`` hears how many files are done."""
     with hub.writing() as connection:
-        of = sum(connection.scalar(select(func.count()).select_from(table)) for table, *_more in SOURCES.values())
+        of = sum(connection.scalar(select(func.count(files))) for *_more, files in SOURCES.values())
         connection.execute(update(fixity_round).where(fixity_round.c.ended_at.is_(None)).values(ended_at=hub.now()))
     total = Checked()
     while not total.round_over:

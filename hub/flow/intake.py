@@ -6,26 +6,32 @@ is held beside the first for a person to decide; nothing is lost and nothing is 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
+from hub.errors import NotFound
 from hub.flow.devices import Device
-from hub.model.access import SYSTEM
+from hub.flow.projection import project
+from hub.model.access import SYSTEM, Actor
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
+from hub.model.part10 import HEAD_BYTES, data_set_at
 from hub.storage import audit, shelving, together
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
-from hub.storage.tables import fitted, held, instance, patient, reading, series, study, study_assignment
+from hub.storage.tables import decision, fitted, held, instance, patient, reading, repair, series, study, study_assignment
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
+_SEPARATED = uuid.UUID("0c1f7b52-2a3e-5b0e-9f0b-6d2f4a8c1e77")
+_UID_FACTS = {"StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class"}
 RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
 
 REASONS = {
@@ -35,6 +41,7 @@ REASONS = {
     "unreadable_ecg": ("心电文件无法读取，原始数据已保留。", "the ECG file cannot be read; its bytes are kept."),
     "same_uid_other_bytes": ("同一 SOP Instance UID 收到内容不同的第二个版本，两个版本均已保留。",
                              "a second version arrived under the same SOP Instance UID; both are kept."),
+    "unregistered_device": ("来自未登记的设备，原始数据已保留，未收入任何检查。", "sent by a device that is not registered; kept and not entered."),
     "other_patient": ("同一检查内出现不同的患者信息，已单独保留，未并入该检查。",
                       "the same study names another patient; kept aside and not joined to it."),
 }
@@ -88,6 +95,37 @@ def quarantine(hub: Hub, device: Device | None, door: str, files: tuple[StoredFi
         return _hold(hub, connection, device, door, files, reason, zh, en, facts or {}, None)
 
 
+def hold_strangers(hub: Hub, caller: Device, file: StoredFile, facts: InstanceFacts) -> Taken:
+    """Keeps an object of a device that is not registered, with what it says of itself, until an administrator decides."""
+    told = _facts_json(facts) | {"calling": caller.ae_title, "address": caller.address}
+    return quarantine(hub, None, "dicom", (file,), "unregistered_device", facts=told)
+
+
+def separated_uid(facts: InstanceFacts, site_id: int) -> str:
+    """The study UID for the images of a second patient under one study UID: the same for all of them."""
+    return f"2.25.{uuid.uuid5(_SEPARATED, f'{facts.study_uid}|{site_id}|{identity_key(facts.patient)}').int}"
+
+
+def separated_study(facts: InstanceFacts, site_id: int) -> dict[str, tuple[str, str, str]]:
+    """What an object of the second patient must say differently: keyword to tag, UID as sent and as supplied."""
+    return {"StudyInstanceUID": ("0020000D", facts.study_uid, separated_uid(facts, site_id))}
+
+
+def enter_under(hub: Hub, connection: Connection, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts,
+                uids: dict[str, tuple[str, str, str]], actor: Actor, words: str) -> Taken:
+    """Enters an object under UIDs that its bytes do not say, with a row of the ledger for each of them; the bytes stay.
+    ``uids``: keyword to tag, UID as sent and as supplied."""
+    named = replace(facts, **{_UID_FACTS[keyword]: supplied for keyword, (_, _, supplied) in uids.items()})
+    taken = _enter(hub, connection, device, files, named)
+    if taken.outcome == "stored":
+        series_id = connection.scalar(select(instance.c.series_id).where(instance.c.id == taken.instance_id))
+        for keyword, (tag, sent, supplied) in uids.items():
+            connection.execute(insert(repair).values(
+                study_id=taken.study_id, level="instance", series_id=series_id, instance_id=taken.instance_id, tag=tag, keyword=keyword,
+                vr="UI", old=sent, new=supplied, why=words[:512], account_id=actor.account_id, who=actor.name, role=actor.role, at=hub.now()))
+    return taken
+
+
 def association_opened(hub: Hub, study_ids: list[int]) -> None:
     """Notes that a sender is still connected, so that its studies do not close too soon."""
     _mark_association(hub, study_ids, True)
@@ -122,7 +160,7 @@ def _enter_all(connection: Connection, wishes: list[tuple[Hub, Arrival]]) -> lis
     taken: dict[int, Taken] = {}
     if placed:
         now = hub.now()
-        ids = shelving.enter(connection, [_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, False, now)
+        ids = shelving.enter(connection, [instance_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, False, now)
                                           for one, shelf in placed])
         entered = [(one, shelf, row_id) for (one, shelf), row_id in zip(placed, ids, strict=True) if row_id is not None]
         for one, shelf, row_id in entered:
@@ -137,7 +175,7 @@ def _plainly_belongs(one: Arrival, shelf: Shelf) -> bool:
             and not differences(PatientFacts(patient_id, name, sex=sex, birth_date=birth_date), one.facts.patient))
 
 
-def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
+def instance_row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: int, late: bool, now) -> dict:
     return dict(
         series_id=series_id, study_id=study_id, device_id=device.id, sop_uid=facts.sop_uid, sop_class=facts.sop_class,
         transfer_syntax=facts.transfer_syntax, format=facts.format, sha256=files[0].sha256,
@@ -149,22 +187,26 @@ def _row(device: Device, files, facts: InstanceFacts, study_id: int, series_id: 
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
     now, door = hub.now(), _door(facts)
-    first = connection.execute(select(instance.c.id, instance.c.study_id, instance.c.sha256, instance.c.files)
-                               .where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
+    first = connection.execute(select(instance).where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
     if first is not None:
-        if [f["sha256"] for f in first.files] == [f.sha256 for f in files]:
+        if [f["sha256"] for f in first.files] == [f.sha256 for f in files] or _set_aside(connection, first.id, files):
+            return Taken("duplicate", first.study_id, first.id)
+        if _same_data_set(hub, first, files, facts):
+            _keep_copy(connection, first, files[0])
             return Taken("duplicate", first.study_id, first.id)
         taken = _hold(hub, connection, device, door, files, "same_uid_other_bytes", "", "", _facts_json(facts), first.id)
         return Taken("conflict", first.study_id, first.id, taken.held_id, taken.reason)
     home = connection.execute(select(study).where(study.c.study_uid == facts.study_uid)).one_or_none()
     if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
+        if connection.scalar(select(study.c.id).where(study.c.study_uid == separated_uid(facts, device.site_id))) is not None:
+            return enter_under(hub, connection, device, files, facts, separated_study(facts, device.site_id), SYSTEM, "同一患者的影像此前已分为单独检查")
         taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
     late = home is not None and home.state not in RECEIVING
     study_id = _new_study(hub, connection, device, facts) if home is None else home.id
     series_id = _series(connection, study_id, facts)
     instance_id = connection.execute(insert(instance).values(
-        fitted(instance, _row(device, files, facts, study_id, series_id, late, now)))).inserted_primary_key[0]
+        fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))).inserted_primary_key[0]
     values = {"instances": study.c.instances + 1, "last_received_at": now}
     if home is not None:
         if late:
@@ -173,18 +215,56 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
             audit.append(connection, now, SYSTEM, "study.reopened", "study", study_id, home.site_id, home.patient_id,
                          was=home.state, sop_uid=facts.sop_uid)
         advance(connection, STUDY, study_id, "arrive", **values)
+        if home.as_sent or home.sent_patient_id:
+            project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
     return Taken("stored", study_id, instance_id)
 
 
+def _set_aside(connection: Connection, instance_id: int, files) -> bool:
+    """Whether these bytes are a version that a person has set aside for another one of the same UID."""
+    wanted = [f.sha256 for f in files]
+    return any([f["sha256"] for f in before["files"]] == wanted for before in connection.execute(
+        select(decision.c.before).where(decision.c.instance_id == instance_id, decision.c.choice == "use_second")).scalars() if before)
+
+
+def _same_data_set(hub: Hub, first, files: tuple[StoredFile, ...], facts: InstanceFacts) -> bool:
+    """Whether two DICOM files differ in nothing but their header (group 0002): one object that came by two doors."""
+    alike = first.format == facts.format == "dicom" and first.transfer_syntax == facts.transfer_syntax
+    if not alike or len(files) != 1 or len(first.files) != 1:
+        return False
+    try:
+        with hub.blobs.open(first.files[0]["sha256"]) as one, hub.blobs.open(files[0].sha256) as other:
+            for file in (one, other):
+                file.seek(data_set_at(file.read(HEAD_BYTES)))
+            while (piece := one.read(HEAD_BYTES)) == other.read(HEAD_BYTES):
+                if not piece:
+                    return True
+    except NotFound:                     # a lost first version is no equal one
+        return False
+    return False
+
+
+def _keep_copy(connection: Connection, first, file: StoredFile) -> None:
+    """Remembers a second file of the same object beside the first."""
+    copies = first.copies or []
+    if file.sha256 not in [one["sha256"] for one in copies]:
+        connection.execute(update(instance).where(instance.c.id == first.id).values(copies=[*copies, _file_json(file)]))
+
+
 def _other_patient(connection: Connection, home, device: Device, named: PatientFacts) -> tuple[str, ...]:
-    arrived = connection.scalar(select(study_assignment.c.arrived_patient_id).where(      # what is compared is what the device named
+    """In what an arrival names another patient than its study: () for the one whom the device named, and for the one
+    to whom the study was corrected or assigned."""
+    arrived = connection.scalar(select(study_assignment.c.arrived_patient_id).where(
         study_assignment.c.study_id == home.id, study_assignment.c.undone_at.is_(None)))
-    row = connection.execute(select(patient).where(patient.c.id == (arrived or home.patient_id))).one()
-    first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
-    apart = differences(first, named)
-    if home.site_id != device.site_id and first.patient_id != named.patient_id:
-        apart += ("site",)
-    return apart
+    found = []
+    for patient_id in dict.fromkeys((arrived or home.sent_patient_id or home.patient_id, home.patient_id)):
+        row = connection.execute(select(patient).where(patient.c.id == patient_id)).one()
+        first = PatientFacts(row.patient_id, row.name, row.name_as_sent, row.name_unsure, row.sex, row.birth_date, row.age)
+        apart = differences(first, named)
+        if home.site_id != device.site_id and first.patient_id != named.patient_id:
+            apart += ("site",)
+        found.append(apart)
+    return min(found, key=len)
 
 
 def _new_study(hub: Hub, connection: Connection, device: Device, facts: InstanceFacts) -> int:
@@ -258,7 +338,7 @@ def _door(facts: InstanceFacts) -> str:
 
 def _facts_json(facts: InstanceFacts) -> dict:
     return {"study_uid": facts.study_uid, "series_uid": facts.series_uid, "sop_uid": facts.sop_uid,
-            "patient_id": facts.patient.patient_id, "patient_name": facts.patient.name}
+            "patient_id": facts.patient.patient_id, "patient_name": facts.patient.name, "whole": asdict(facts)}
 
 
 def counts(hub: Hub) -> dict[str, int]:

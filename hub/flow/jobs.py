@@ -21,6 +21,7 @@ JOBS = {
     "prepare_ecg": "ecg.jobs:prepare_study",
     "identify": "hub.flow.identity:identify",
     "identify_dicom": "dicom_gateway.identity:identify_study",
+    "redraw_ecg": "ecg.jobs:redraw_sheets",
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
     "announce": "hub.flow.availability:announce",

@@ -9,9 +9,10 @@ from hub.context import Hub
 from hub.delivery.authority import Authority, ensure_authority
 from hub.delivery.letter import Amendment, KeyImage, Letter, Measurement, render
 from hub.delivery.signature import sign_pdf
-from hub.errors import NotFound, Refused
+from hub.errors import NotFound, Refused, Retryable
+from hub.flow.heading import heading_of, order_of
 from hub.model.body_part import body_part_zh
-from hub.storage.tables import account, artifact, device, exam_order, order_match, patient, report, site, study
+from hub.storage.tables import account, artifact, device, report, site, study
 
 TITLES = {"CT": "CT 诊断报告单", "MR": "磁共振诊断报告单", "DX": "数字 X 线诊断报告单", "CR": "X 线诊断报告单",
           "ECG": "心电图诊断报告单", "US": "超声诊断报告单"}
@@ -41,38 +42,29 @@ def _letter(hub: Hub, connection: Connection, report_id: int) -> tuple[Letter, o
     if row.signed_at is None:
         raise Refused("unsigned", "未签名的报告不能发出。", "an unsigned report does not go out.")
     of = connection.execute(
-        select(study, patient.c.name, patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.birth_date, patient.c.age,
-               site.c.name.label("site_name"), device.c.name.label("device_name"))
-        .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
+        select(study, site.c.name.label("site_name"), device.c.name.label("device_name")).join(site, site.c.id == study.c.site_id)
         .outerjoin(device, device.c.id == study.c.device_id).where(study.c.id == row.study_id)).one()
     asked = order_of(connection, row.study_id)
-    words = row.content
+    words, head = row.content, row.heading or heading_of(connection, row.study_id)
     single = row.reviewer_id is None
     return Letter(
         institution_zh=hub.settings.institution_zh, institution_en=hub.settings.institution_en,
-        title=TITLES.get(of.modality, "诊断报告单"), report_number=row.number, issued_at=row.signed_at, version=row.version,
-        amendment=_amendment(hub, connection, row), patient_name=of.name or "（未提供姓名）", patient_sex=SEXES.get(of.sex, ""),
-        patient_age=_age(of.age), patient_birth_date=of.birth_date, patient_id=of.patient_number, clinic=of.site_name,
-        accession_number=of.accession_number or (asked.accession_number if asked else ""), modality=of.modality, body_part=body_part_zh(of.body_part or of.description),
-        study_time=of.study_at.replace("T", " ")[:16], device=of.device_model or of.device_name or "",
+        title=TITLES.get(head["modality"], "诊断报告单"), report_number=row.number, issued_at=row.signed_at, version=row.version,
+        amendment=_amendment(hub, connection, row), patient_name=head["patient_name"] or "（未提供姓名）",
+        patient_sex=SEXES.get(head["sex"], ""), patient_age=_age(head["age"]), patient_birth_date=head["birth_date"], patient_id=head["patient_id"],
+        clinic=of.site_name, accession_number=head["accession_number"], modality=head["modality"],
+        body_part=body_part_zh(head["body_part"] or head["description"]), study_time=head["study_at"].replace("T", " ")[:16], device=of.device_model or of.device_name or "",
         clinical_information=asked.clinical_question if asked else "",
         completeness=f"基于 {row.proof}" if of.kind == "image" else "", findings=words["findings"], impression=words["impression"],
         recommendation=words["recommendation"], positive=row.positive, critical=row.critical,
         measurements=_measurements(hub, connection, of.id) if of.kind == "ecg" else (),
         key_images=_key_images(hub, connection, words.get("key_images", [])),
-        ecg_sheet_svg=_ecg_sheet(hub, connection, of.id) if of.kind == "ecg" else None,
+        ecg_sheet_svg=_ecg_sheet(hub, connection, of.id, head) if of.kind == "ecg" else None,
         report_physician=_with_title(connection, row.reader_id, row.reader_name), report_time=_local(hub, row.submitted_at),
         review_physician=_with_title(connection, row.reviewer_id, row.reviewer_name) if not single else "",
         review_time=_local(hub, row.signed_at) if not single else "",
         emergency_note=f"危急情况由一位医师先行签发，第二签名应于 {_local(hub, row.second_due_at)} 前完成。" if single and row.second_due_at else "",
         verification_text="本报告经电子签名，任何改动均可验出。", qr_content=f"{hub.settings.address}/verify/{row.check_code}"), row
-
-
-def order_of(connection: Connection, study_id: int):
-    """The order that the study answers, or None."""
-    return connection.execute(select(exam_order.c.accession_number, exam_order.c.clinical_question)
-                              .join(order_match, order_match.c.order_id == exam_order.c.id)
-                              .where(order_match.c.study_id == study_id, order_match.c.state == "joined")).one_or_none()
 
 
 def _amendment(hub: Hub, connection: Connection, row) -> Amendment | None:
@@ -90,10 +82,14 @@ def _key_images(hub: Hub, connection: Connection, ids: list[int]) -> tuple[KeyIm
                  for key in ids if key in rows and rows[key].media_type in MEDIA)
 
 
-def _ecg_sheet(hub: Hub, connection: Connection, study_id: int) -> bytes | None:
-    sha256 = connection.scalar(select(artifact.c.sha256).where(artifact.c.study_id == study_id, artifact.c.kind == "ecg_sheet")
-                               .order_by(artifact.c.id.desc()).limit(1))
-    return hub.blobs.read(sha256) if sha256 else None
+def _ecg_sheet(hub: Hub, connection: Connection, study_id: int, head: dict[str, str]) -> bytes | None:
+    """The newest sheet that was drawn for the patient of this letter's heading: one page never names two."""
+    drawn = connection.execute(select(artifact.c.sha256, artifact.c.about).where(
+        artifact.c.study_id == study_id, artifact.c.kind == "ecg_sheet").order_by(artifact.c.id.desc())).all()
+    fitting = next((one for one in drawn if all(head[name] == value for name, value in one.about.items() if name in head)), None)
+    if drawn and fitting is None:
+        raise Retryable("sheet_not_redrawn", "心电图正按更正后的患者信息重绘，稍后自动重试。", "the ECG is being drawn again for the corrected patient.")
+    return hub.blobs.read(fitting.sha256) if fitting else None
 
 
 def _measurements(hub: Hub, connection: Connection, study_id: int) -> tuple[Measurement, ...]:

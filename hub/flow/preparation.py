@@ -84,6 +84,13 @@ def whose(hub: Hub, study_id: int):
             .join(study, study.c.patient_id == patient.c.id).join(site, site.c.id == study.c.site_id).where(study.c.id == study_id)).one()
 
 
+def prepared(hub: Hub, study_id: int) -> tuple[bool, list]:
+    """Whether a study is prepared, and its instances in reading order."""
+    with hub.reading() as connection:
+        ready = connection.scalar(select(study.c.state).where(study.c.id == study_id)) == "ready"
+        return ready, instances(connection, study_id)
+
+
 def known_artifacts(hub: Hub, study_id: int, kind: str) -> list:
     """The artifacts of one kind that stand already: a repeated job need not make them again."""
     with hub.reading() as connection:

@@ -11,6 +11,7 @@ from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.flow import critical, worklist
 from hub.flow.completion import proof_of
+from hub.flow.heading import heading_of
 from hub.model.access import Actor
 from hub.model.lifecycle import READING
 from hub.model.report import ReportContent
@@ -231,7 +232,8 @@ def _seal(hub: Hub, connection: Connection, row, *, reviewer: Actor | None, now)
         raise Conflict("content_changed", "报告内容与提交时不一致，已停止签发，请联系管理员。", "the report's words are not those submitted; not signed.")
     changed = connection.execute(update(report).where(report.c.id == row.id, report.c.signed_at.is_(None)).values(
         signed_at=now, number=f"{now.astimezone(hub.settings.zone):%Y%m%d}{row.reading_id:06d}-{row.version}",
-        reviewer_id=reviewer.account_id if reviewer else None, reviewer_name=reviewer.name if reviewer else ""))
+        reviewer_id=reviewer.account_id if reviewer else None, reviewer_name=reviewer.name if reviewer else "",
+        heading=heading_of(connection, row.study_id)))
     if changed.rowcount != 1:
         raise Conflict("already_signed", "该报告已经签发。", "this report is signed already.")
     outbox.enqueue(connection, now, "issue_letter", f"{row.id}:{'both' if reviewer else 'one'}", report_id=row.id)

@@ -121,7 +121,7 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     if level == "instance":
         found = found.add_columns(instance.c.id.label("instance_id"), instance.c.sop_uid, instance.c.sop_class, instance.c.number,
                                   instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax,
-                                  instance.c.sha256)
+                                  instance.c.sha256, instance.c.calling)
         found = found.join(instance, instance.c.series_id == series.c.id)
         conditions.append(instance.c.format == "dicom")
         order += [instance.c.number, instance.c.id]

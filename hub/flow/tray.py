@@ -134,7 +134,10 @@ def _move(hub: Hub, connection: Connection, actor: Actor, row, own_id: int, why:
 
 
 def _point(hub: Hub, connection: Connection, row, patient_id: int) -> None:
-    """Every page and letter from now on names this patient. An ECG's drawn sheet bears the name too, so it is made again."""
+    """Every page and letter from now on names this patient. An ECG's drawn sheet bears the name too, so it is made again.
+    Conflict where a person corrected the patient of this study: an assignment under a correction could not be taken back."""
+    if row.sent_patient_id is not None:
+        raise Conflict("patient_corrected", "该检查的患者信息已被更正，请先撤销更正再归属。", "the patient of this study was corrected; undo the correction first.")
     connection.execute(update(study).where(study.c.id == row.id).values(patient_id=patient_id))
     connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
     if row.kind == "ecg" and row.state == "ready" and row.reading_state != "bounced":

@@ -225,7 +225,7 @@ def _columns():
     return select(
         reading, study.c.study_uid, study.c.kind, study.c.modality, study.c.body_part, study.c.description, study.c.study_at,
         study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
-        study.c.accession_number, study.c.received_at, study.c.site_id, study.c.patient_id,
+        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at, study.c.site_id, study.c.patient_id,
         study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
         patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())

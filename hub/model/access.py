@@ -12,6 +12,7 @@ from hub.errors import NotFound, Refused
 
 SYSTEM_ROLE = "system"     # the hub itself and its command line; no account can have it
 DEVICE_ROLE = "device"     # a registered device that asks over DICOM; no account can have it
+SERVED = ("corrected", "original")     # how objects go out to a device, a node or a web client that asks
 ROLES = ("clinic", "reader", "reviewer", "administrator", "auditor")
 
 PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for name, roles in {
@@ -20,6 +21,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "study.images":      "reader reviewer clinic device",
     "study.urgency":     "reader reviewer clinic",
     "study.key_image":   "reader reviewer",
+    "study.repair":      "reviewer administrator",
     "reading.claim":     "reader reviewer",
     "report.write":      "reader reviewer",
     "report.sign":       "reviewer",

@@ -61,6 +61,12 @@ class InstanceFacts:
     declared: dict[str, str] = field(default_factory=dict)
 
 
+def facts_from(told: dict) -> InstanceFacts:
+    """The facts that ``asdict`` made plain, as JSON gives them back."""
+    values = told | {"patient": PatientFacts(**told["patient"]), "notes": tuple(told["notes"])}
+    return InstanceFacts(**values)
+
+
 @dataclass(frozen=True)
 class Taken:
     """What became of an arrival. ``outcome``: "stored", "duplicate" (same bytes, kept once), "conflict"

@@ -155,6 +155,9 @@ NOTICE = Lifecycle("availability notice", "due", {
 
 HELD = Lifecycle("held object", "open", {
     ("resolve", "open"): "resolved",
+    ("discard", "open"): "discarded",
+    ("reopen", "resolved"): "open",
+    ("reopen", "discarded"): "open",
 })
 
 JOB = Lifecycle("job", "due", {
@@ -187,7 +190,7 @@ STATE_ZH = {
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
     "scheduled": "待检查", "in_progress": "检查中", "completed": "已检查", "discontinued": "已中止",
     "suggested": "待确认", "contradicted": "患者不符", "joined": "已关联", "dismissed": "已排除",
-    "open": "待处理", "resolved": "已处理",
+    "open": "待处理", "resolved": "已处理", "discarded": "已弃用",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
     "suggested": "待确认", "one_person": "同一患者", "kept_apart": "不是同一人",
 }
@@ -201,6 +204,6 @@ STATE_EN = {
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
     "scheduled": "Scheduled", "in_progress": "In progress", "completed": "Performed", "discontinued": "Discontinued",
     "suggested": "To confirm", "contradicted": "Other patient", "joined": "Joined", "dismissed": "Dismissed",
-    "resolved": "Resolved", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "resolved": "Resolved", "discarded": "Discarded", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
     "suggested": "To decide", "one_person": "One person", "kept_apart": "Two people",
 }

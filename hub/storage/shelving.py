@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from hub.errors import Conflict
 from hub.storage.tables import fitted, instance
 
-_COLUMNS = tuple(column.name for column in instance.columns if column.name != "id")
+_COLUMNS = tuple(column.name for column in instance.columns if column.name not in ("id", "copies"))
 _JSON = frozenset(("files", "declared", "notes"))
 
 
@@ -40,7 +40,7 @@ def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tu
     studies, series = list({study for study, _ in pairs}), list({series for _, series in pairs})
     mark = _mark(connection)
     sql = ("SELECT s.study_uid, r.series_uid, s.id, r.id, s.state, s.site_id, r.expected, p.patient_id, p.name, p.sex, p.birth_date"
-           " FROM study s JOIN patient p ON p.id = s.patient_id JOIN series r ON r.study_id = s.id"
+           " FROM study s JOIN patient p ON p.id = COALESCE(s.sent_patient_id, s.patient_id) JOIN series r ON r.study_id = s.id"
            f" WHERE s.study_uid IN ({_marks(mark, studies)}) AND r.series_uid IN ({_marks(mark, series)})")
     with _cursor(connection, sql) as cursor:
         cursor.execute(sql, (*studies, *series))
@@ -48,7 +48,7 @@ def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tu
 
 
 def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
-    """Inserts instance rows, each a dict with every column but ``id``; returns their ids, None for a known SOP UID."""
+    """Inserts instance rows, each a dict with every column but ``id`` and ``copies``; returns their ids, None for a known SOP UID."""
     is_sqlite = connection.dialect.name == "sqlite"
     values = [_values(fitted(instance, row), is_sqlite) for row in rows]
     mark = _mark(connection)

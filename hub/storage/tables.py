@@ -61,13 +61,13 @@ site = Table(
 destination = Table(
     "destination", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("channel", 16),
     Column("address", JSON, nullable=False), Column("active", Boolean, nullable=False, default=True),
-    _when("created_at"))
+    _when("created_at"), _text("served", 16, "corrected"))
 
 device = Table(
     "device", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("kind", 16),
     _text("name", 128), _text("ae_title", 16), _text("address", 64), _text("token_sha256", 64),
     _text("charset", 32), Column("active", Boolean, nullable=False, default=True), _when("created_at"),
-    _when("last_seen_at", nullable=True),
+    _when("last_seen_at", nullable=True), _text("served", 16, "corrected"),
     Index("ix_device_ae_title", "ae_title"), Index("ix_device_token_sha256", "token_sha256"))
 
 unknown_caller = Table(
@@ -105,12 +105,13 @@ study = Table(
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
     Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
+    _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"))
 
 series = Table(
     "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),
     _text("modality", 16), Column("number", Integer), _text("description", 256), _text("body_part", 64),
-    Column("expected", Integer), UniqueConstraint("study_id", "series_uid"))
+    Column("expected", Integer), Column("as_sent", JSON(none_as_null=True)), UniqueConstraint("study_id", "series_uid"))
 
 instance = Table(
     "instance", metadata, _id(), _ref("series_id", "series", nullable=False, index=True),
@@ -120,7 +121,14 @@ instance = Table(
     Column("declared", JSON, nullable=False), Column("number", Integer),
     Column("frames", Integer, nullable=False, default=1), Column("rows", Integer), Column("columns", Integer),
     Column("position_mm", Float), _text("orientation", 128), Column("late", Boolean, nullable=False, default=False),
-    _text("calling", 16), Column("notes", JSON, nullable=False), _when("received_at"))
+    _text("calling", 16), Column("notes", JSON, nullable=False), _when("received_at"), Column("copies", JSON(none_as_null=True)))
+
+repair = Table(
+    "repair", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("level", 8),
+    _ref("series_id", "series"), _ref("instance_id", "instance"), _text("tag", 8), _text("keyword", 64), _text("vr", 2),
+    Column("old", Text, nullable=False), Column("new", Text, nullable=False), _text("why", 512),
+    _ref("account_id", "account"), _text("who", 64), _text("role", 16), _when("at"),
+    _ref("undoes", "repair", unique=True))
 
 held = Table(
     "held", metadata, _id(), _text("reason", 32), _text("zh", 512), _text("en", 512), _text("door", 16),
@@ -129,6 +137,11 @@ held = Table(
     Column("facts", JSON, nullable=False), _text("state", 16), _text("resolution", 256), _text("resolved_by", 64),
     _when("received_at"), _when("resolved_at", nullable=True),
     UniqueConstraint("sha256", "reason", "device_id"))
+
+decision = Table(
+    "decision", metadata, _id(), _ref("held_id", "held", nullable=False, index=True), _text("choice", 16), _text("words", 512),
+    _ref("account_id", "account"), _text("who", 64), _when("at"), _ref("study_id", "study"), _ref("instance_id", "instance", index=True),
+    Column("before", JSON(none_as_null=True)), _ref("undoes", "decision", unique=True))
 
 artifact = Table(
     "artifact", metadata, _id(), _ref("study_id", "study", nullable=False, index=True),
@@ -158,7 +171,7 @@ report = Table(
     _text("reader_name", 64), _when("submitted_at"), _ref("reviewer_id", "account"), _text("reviewer_name", 64),
     _when("signed_at", nullable=True), _when("second_due_at", nullable=True), _text("amends_reason", 512),
     _text("proof", 128), _text("content_sha256", 64), _text("pdf_sha256", 64), _text("check_code", 32, index=True),
-    _when("withdrawn_at", nullable=True))
+    _when("withdrawn_at", nullable=True), Column("heading", JSON(none_as_null=True)))
 Index("uq_report_standing_version", report.c.reading_id, report.c.version, unique=True,
       sqlite_where=report.c.withdrawn_at.is_(None), postgresql_where=report.c.withdrawn_at.is_(None))
 

@@ -2,12 +2,14 @@
 import subprocess
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
 from pynetdicom.sop_class import Verification
 
 from hub.flow import devices
 from hub.model.access import SYSTEM
-from tests.dicom_gateway.running import SENDER, peer, running, slice_of_ct
+from tests.dicom_gateway.running import SENDER, as_file, body, peer, running, slice_of_ct
 
 ECHO = (Verification, "1.2.840.10008.1.2")
 
@@ -89,3 +91,19 @@ def test_echoscu_of_an_unknown_caller_fails_and_says_why(gateway):
     done = subprocess.run([peer("echoscu"), "-aet", "STRANGER", "-aec", "HUB", "127.0.0.1", str(gateway.port)],
                           capture_output=True, text=True, timeout=20)
     assert done.returncode != 0 and "Calling AE Title Not Recognized" in done.stdout + done.stderr
+
+
+def test_what_an_unknown_device_sends_is_held_where_the_settings_say_so(tmp_path):
+    with running(tmp_path, unknown_callers="hold") as gateway:
+        ds = slice_of_ct(1, "1.2.7", "1.2.7.1")
+        assert gateway.send(ds, calling="STRANGER") == [0xC000]            # the sender keeps it
+        (row,) = gateway.held("unregistered_device")
+        assert gateway.hub.blobs.read(row.sha256).endswith(body(as_file(ds))) and row.device_id is row.site_id is None
+        assert (row.facts["calling"], row.facts["address"], row.facts["study_uid"]) == ("STRANGER", "127.0.0.1", "1.2.7")
+        assert gateway.instance(ds.SOPInstanceUID) is None and devices.unknown_callers(gateway.hub, SYSTEM)[0].ae_title == "STRANGER"
+        gateway.send(slice_of_ct(1, "1.2.8", "1.2.8.1"))
+        association = gateway.associate((FIND, ExplicitVRLittleEndian), calling="STRANGER")
+        asking = Dataset()
+        asking.QueryRetrieveLevel, asking.StudyInstanceUID = "STUDY", ""
+        assert [answer for _, answer in association.send_c_find(asking, FIND) if answer is not None] == []
+        association.release()

@@ -9,8 +9,9 @@ from pydicom.data import get_charset_files
 from pydicom.dataset import Dataset
 
 from dicom_gateway.charset import (
-    Decoded, declared_sets, name_shown, patient_attributes, person_name, read_text,
+    Decoded, declared_sets, patient_attributes, person_name, read_text,
 )  # fmt: skip
+from hub.model.person_name import name_shown
 from tests.dicom_gateway.raw import wire
 
 # Independent of the shipped table: the most frequent surnames of a 2007 ranking, rare ones that the

@@ -29,9 +29,11 @@ ACCESS = {
                     "reader reviewer administrator"),
     **dict.fromkeys(("patients.merge", "patients.split", "patients.decline", "patients.add_identifier", "patients.assign", "patients.assign_new", "patients.undo"),
                     "reviewer administrator"),
+    "repairs.page": "reviewer administrator", "repairs.one": "reviewer administrator", "repairs.correct": "reviewer administrator",
+    "repairs.undo": "reviewer administrator",
 }
 ROLE_OF = {"chen": "reader", "zhou": "reviewer", "qs": "clinic", "admin": "administrator", "audit": "auditor"}
-OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "orders", "patients", "static"}
+OWN = {"session", "worklist", "studies", "ecgs", "reports", "clinic", "orders", "patients", "repairs", "static"}
 
 
 def _routes(app):

@@ -13,7 +13,9 @@ ADMINISTRATOR, AUDITOR = "admin", "audit"
 ROUTES = {
     ("GET", "/operations"): ADMINISTRATOR, ("GET", "/operations/now"): ADMINISTRATOR, ("POST", "/operations/jobs/987654/redo"): ADMINISTRATOR,
     ("GET", "/held"): ADMINISTRATOR, ("GET", "/held/987654"): ADMINISTRATOR, ("POST", "/held/987654/resolve"): ADMINISTRATOR,
-    ("GET", "/held/987654/files/0"): ADMINISTRATOR,
+    ("GET", "/held/987654/files/0"): ADMINISTRATOR, ("GET", "/held/987654/pictures/<which>.jpg"): ADMINISTRATOR,
+    ("POST", "/held/987654/undo"): ADMINISTRATOR, ("POST", "/devices/987654/served"): ADMINISTRATOR,
+    ("POST", "/destinations/987654/served"): ADMINISTRATOR,
     ("GET", "/deliveries"): ADMINISTRATOR, ("GET", "/deliveries/987654"): ADMINISTRATOR, ("POST", "/deliveries/987654/resend"): ADMINISTRATOR, ("POST", "/deliveries/notices/987654/resend"): ADMINISTRATOR,
     ("GET", "/sites"): ADMINISTRATOR, ("GET", "/sites/new"): ADMINISTRATOR, ("POST", "/sites/new"): ADMINISTRATOR, ("GET", "/sites/987654"): ADMINISTRATOR,
     ("POST", "/sites/987654/destinations"): ADMINISTRATOR, ("POST", "/destinations/987654/active"): ADMINISTRATOR,

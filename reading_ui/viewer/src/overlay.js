@@ -62,6 +62,7 @@ export function writeImage({ parts }, shown, say) {
       .filter(Boolean)
       .join('  '),
     image.lossy && say('lossy'),
+    image.spacingCorrected && say('spacingCorrected'),
   ]);
   shown.lines = [
     window && say('windowLine', { w: Math.round(window.width), c: Math.round(window.center) }),

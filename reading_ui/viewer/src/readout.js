@@ -10,8 +10,8 @@ const rounded = (number, digits) => number.toLocaleString('en-US', { maximumFrac
 
 /** { unit: 'mm' | 'px', factor, note }: how a length given by the tools library is to be read. */
 function lengthUnit(image, given) {
-  if (given?.startsWith('cm')) return { unit: 'mm', factor: 10, note: '' };
-  if (!image || image.spacing) return { unit: 'mm', factor: 1, note: '' };
+  if (given?.startsWith('cm')) return { unit: 'mm', factor: 10, note: image?.spacingCorrected ? 'corrected' : '' };
+  if (!image || image.spacing) return { unit: 'mm', factor: 1, note: image?.spacingCorrected ? 'corrected' : '' };
   if (image.detectorSpacing) return { unit: 'mm', factor: 1, note: 'atDetector' };
   return { unit: 'px', factor: 1, note: 'uncalibrated' };
 }

@@ -88,6 +88,7 @@ function imagesOf(dataset, root) {
       thickness: number(dataset, '00180050'),
       spacing: numbers(dataset, '00280030', 2),
       detectorSpacing: numbers(dataset, '00181164', 2),
+      spacingCorrected: wasModified(dataset, ['00280030', '00181164']),
       patientOrientation: values(dataset, '00200020'),
       lossy: value(dataset, '00282110') === '01',
       localizer: values(dataset, '00080008').includes('LOCALIZER'),
@@ -95,6 +96,10 @@ function imagesOf(dataset, root) {
     };
   });
 }
+
+/** Whether Original Attributes (0400,0561) say that one of these values is not the one that the device sent. */
+const wasModified = (dataset, tags) =>
+  values(dataset, '04000561').some((item) => values(item, '04000550').some((before) => tags.some((tag) => tag in before)));
 
 /** Along the normal of their common plane where all have one, running the way the instance numbers run. */
 function inOrder(images) {

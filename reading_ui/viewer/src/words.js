@@ -62,6 +62,8 @@ const WORDS = {
   deviation: ['标准差', 'SD'],
   extremes: ['最小/最大', 'Min/Max'],
   atDetector: ['（探测器平面）', ' (at detector)'],
+  corrected: ['（间距已更正）', ' (spacing corrected)'],
+  spacingCorrected: ['像素间距已更正', 'Pixel spacing was corrected'],
   uncalibrated: ['（无像素间距）', ' (no pixel spacing)'],
   // progress and states
   progress: ['已载入 {n}/{total}', 'Loaded {n}/{total}'],

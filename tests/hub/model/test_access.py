@@ -14,9 +14,9 @@ MAY = {
                "report.sign_alone", "report.view", "critical.close", "order.view", "order.match", "identity.view"},
     "reviewer": {"worklist.view", "study.view", "study.images", "study.urgency", "study.key_image", "reading.claim", "report.write",
                  "report.sign", "report.sign_alone", "report.view", "critical.close", "order.view", "order.match", "identity.view",
-                 "identity.manage"},
+                 "identity.manage", "study.repair"},
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
-                      "held.resolve", "operations.view", "job.redo", "order.view", "identity.view", "identity.manage"},
+                      "held.resolve", "operations.view", "job.redo", "order.view", "identity.view", "identity.manage", "study.repair"},
     "auditor": {"audit.view"},
     DEVICE_ROLE: {"study.view", "study.images", "order.view"},
 }

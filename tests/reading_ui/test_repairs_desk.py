@@ -1,0 +1,142 @@
+"""The correction desk and the marks of a correction, as the people's browsers ask for them."""
+import html
+from io import BytesIO
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicom_gateway.services.store import take_in
+from hub.flow import administration, completion, devices, preparation, repairs, studies
+from hub.model.access import SYSTEM
+from tests.dicom_gateway.running import as_file, slice_of_ct
+from tests.reading_ui.house import opened
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("repairs")) as made:
+        made.zhou, made.chen, made.qs = made.enter("zhou"), made.enter("chen"), made.enter("qs")
+        yield made
+
+
+@pytest.fixture
+def study(house):
+    """A study of real DICOM objects in the queue; returns its id."""
+    house.made = getattr(house, "made", 0) + 1
+    uid = f"1.2.826.7.{house.made}"
+    for number in (1, 2, 3):
+        ds = slice_of_ct(number, uid, f"{uid}.1", PatientName="WANG^FANG", PatientID=f"P{house.made}", PatientSex="F", PatientBirthDate="19800102",
+                         PixelSpacing=[0.7, 0.7], StudyDescription="Chest", AccessionNumber=f"ACC{house.made}")
+        taken = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(as_file(ds)))
+    completion.close_quiet_studies(house.county.later(3600))
+    generation = studies.find(house.hub, SYSTEM, taken.study_id).generation
+    preparation.begin(house.hub, taken.study_id, generation)
+    preparation.finish(house.hub, taken.study_id, generation, [], [])
+    return taken.study_id
+
+
+def words(answer) -> str:
+    return html.unescape(answer.text)
+
+
+def put(browser, house, study_id, **form):
+    values = {"tag": "00100010", "value": "王芳", "why": "与机构核实", "scope": "study", "seen": repairs.revision(house.hub, study_id)} | form
+    return browser.post(f"/repairs/{study_id}", **values)
+
+
+def test_a_study_is_found_corrected_and_undone_by_one_click(house, study):
+    assert f"/repairs/{study}" in house.admin.get(f"/repairs?text=ACC{house.made}").text
+    page = words(house.admin.get(f"/repairs/{study}"))
+    assert "WANG^FANG" in page and "0.7 × 0.7" in page and "1980-01-02" in page and "还没有更正" in page
+    assert put(house.admin, house, study).location == f"/repairs/{study}"
+    page = words(house.admin.get(f"/repairs/{study}"))
+    assert "与机构核实" in page and "系统管理员" in page and "WANG^FANG → 王芳" in page.replace("\n", "")
+    assert studies.find(house.hub, SYSTEM, study).patient_name == "王芳"
+    (row,) = repairs.ledger(house.hub, SYSTEM, study)
+    assert row.old == "WANG^FANG"
+    assert house.zhou.post(f"/repairs/{study}/undo/{row.id}").location == f"/repairs/{study}"
+    assert studies.find(house.hub, SYSTEM, study).patient_name == "WANG FANG" and "已撤销" in house.admin.get(f"/repairs/{study}").text
+    assert house.zhou.post(f"/repairs/{study}/undo/{row.id}").status_code == 409
+
+
+def test_what_was_typed_stays_when_it_is_refused(house, study):
+    for form, told in (({"tag": "00100030", "value": "1980-13-01"}, "应为存在的日期"), ({"value": ""}, "不能为空"), ({"why": " "}, "请写明更正原因"),
+                       ({"tag": "0020000D", "value": "1.2"}, "不能更正"), ({"tag": "NoSuchThing", "value": "x"}, "没有这个标签"),
+                       ({"tag": "00280030", "value": "0.5"}, "两个大于 0")):
+        answer = put(house.admin, house, study, **form)
+        assert answer.status_code == 400 and told in words(answer), form
+        assert (form.get("value", "王芳") or "王芳") in words(answer) or form.get("value") == ""
+    answer = put(house.admin, house, study, seen="999")
+    assert answer.status_code == 409 and "刚刚被更正过" in words(answer) and 'value="王芳"' in words(answer)
+    assert not repairs.ledger(house.hub, SYSTEM, study)
+
+
+def test_any_standard_attribute_is_corrected_by_its_name_for_one_series_or_image(house, study):
+    (one,), instances = repairs.parts(house.hub, SYSTEM, study)
+    assert put(house.zhou, house, study, tag="ProtocolName", value="胸部", scope=f"series-{one.id}").status_code == 302
+    assert put(house.zhou, house, study, tag="(0028,0030)", value="0.35 0.35", scope=f"instance-{instances[1].id}").status_code == 302
+    found = repairs.overlays(house.hub, [study])
+    assert [one.value for one in found.of(study, one.id, instances[1].id)] == ["胸部", "0.35\\0.35"]
+    assert [one.value for one in found.of(study, one.id, instances[0].id)] == ["胸部"]
+    assert "ProtocolName" in words(house.zhou.get(f"/repairs/{study}?scope=series-{one.id}"))
+    assert "0.7 × 0.7" in words(house.zhou.get(f"/repairs/{study}?scope=instance-{instances[1].id}"))
+
+
+def test_whoever_sees_the_study_sees_that_it_is_corrected_and_from_what(house, study):
+    put(house.zhou, house, study, value="改名人")
+    for browser, path in ((house.chen, f"/studies/{study}"), (house.qs, f"/studies/{study}")):
+        page = words(browser.get(path))
+        assert "已更正" in page and "WANG^FANG" in page and "改名人" in page and "与机构核实" in page
+    assert f"/repairs/{study}" in house.zhou.get(f"/studies/{study}").text and f"/repairs/{study}" not in house.chen.get(f"/studies/{study}").text
+    for browser, path in ((house.chen, "/worklist"), (house.qs, "/clinic")):
+        row = words(browser.get(path)).split("改名人")[1].split("</tr>")[0]
+        assert "已更正" in row, path
+
+
+def test_a_report_that_was_signed_before_says_so_and_offers_the_amendment(house, study):
+    report_id = house.county.signed(study)
+    assert "报告签发后有更正" not in house.chen.get(f"/reports/{report_id}").text
+    put(house.zhou, house, study, tag="00100040", value="M")
+    for browser, path in ((house.chen, f"/reports/{report_id}"), (house.chen, f"/studies/{study}"), (house.qs, f"/clinic/reports/{report_id}")):
+        page = words(browser.get(path))
+        assert "报告签发后有更正" in page and "F → M" in page, path
+    assert 'data-opens="amend"' in house.chen.get(f"/studies/{study}").text.split("报告签发后有更正")[1][:600]
+
+
+def test_objects_go_out_by_the_setting_of_device_and_destination(house):
+    device = house.county.devices["QS"]
+    page = words(house.admin.get(f"/devices/{device.id}"))
+    assert "更正后的内容" in page and "设备原始内容" in page
+    assert house.admin.post(f"/devices/{device.id}/served", served="original").status_code == 302
+    assert devices.find(house.hub, SYSTEM, device.id).served == "original" and "device.set_served" in house.actions()
+    assert house.admin.post(f"/devices/{device.id}/served", served="both").status_code == 400
+    site = house.county.sites["QS"]
+    house.admin.post(f"/sites/{site}/destinations", channel="dicom", ae_title="PACS", host="10.0.0.9", port="104")
+    (to,) = [one for one in administration.destinations(house.hub, SYSTEM) if one.address.get("ae_title") == "PACS"]
+    assert to.served == "corrected"
+    assert house.admin.post(f"/destinations/{to.id}/served", served="original").location == f"/sites/{site}"
+    assert [one.served for one in administration.destinations(house.hub, SYSTEM) if one.id == to.id] == ["original"]
+
+
+def test_an_enhanced_multi_frame_object_is_not_corrected_where_each_frame_speaks_for_itself(house):
+    ds = slice_of_ct(1, "1.2.826.8.1", "1.2.826.8.1.1", PatientID="E1", SharedFunctionalGroupsSequence=[Dataset()])
+    taken = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(as_file(ds)))
+    answer = put(house.admin, house, taken.study_id, tag="00280030", value="0.5 0.5")
+    assert answer.status_code == 400 and "多帧增强图像" in words(answer)
+    assert put(house.admin, house, taken.study_id).status_code == 302
+
+
+def test_the_desk_speaks_english(house, study):
+    house.zhou.post("/language", language="en")
+    try:
+        page = words(house.zhou.get(f"/repairs/{study}"))
+        assert "What was sent and what is used" in page and "patient's name" in page.lower()
+    finally:
+        house.zhou.post("/language", language="zh")
+
+
+def test_the_kept_bytes_are_those_that_came(house, study):
+    put(house.admin, house, study)
+    _, instances = repairs.parts(house.hub, SYSTEM, study)
+    assert {str(dcmread(BytesIO(house.hub.blobs.read(one.sha256))).PatientName) for one in instances} == {"WANG^FANG"}
