@@ -15,6 +15,8 @@ from PIL import Image
 from dicom_gateway.prepare.errors import NotReproduced
 
 HTJ2K_LOSSLESS_UID = "1.2.840.10008.1.2.4.201"
+HTJ2K_RPCL_UID = "1.2.840.10008.1.2.4.202"
+BY_RESOLUTION = 1      # a tile-part for each resolution level, the coarsest first (T.814, RPCL), their lengths in TLM
 THUMBNAIL_EDGE = 192
 
 
@@ -24,6 +26,9 @@ def htj2k_lossless(
     decoder: Callable[..., np.ndarray] = imagecodecs.htj2k_decode,
 ) -> bytes:
     """One frame as a lossless HTJ2K codestream that is proved to decode to the same pixels.
+
+    Resolution levels follow each other, so that a range of its first bytes is a whole image of fewer pixels: where each
+    ends stands in its TLM segment (T.800 A.7.1). It is RPCL, and so of both transfer syntaxes 201 and 202.
 
     ``frame``: (rows, columns) or (rows, columns, 3) of u1, i1, u2 or i2. Refused with NotReproduced:
     another dtype or shape, or a stream that does not decode to equal pixels.
@@ -37,7 +42,7 @@ def htj2k_lossless(
         )
     native = np.ascontiguousarray(frame, dtype=frame.dtype.newbyteorder("="))
     try:
-        stream = bytes(encoder(native, reversible=True))
+        stream = bytes(encoder(native, reversible=True, tlm=True, tilepart=BY_RESOLUTION))
         again = decoder(stream)
     except (RuntimeError, ValueError, TypeError) as error:
         raise _not_reproduced() from error

@@ -86,10 +86,22 @@ def apply_window(values: np.ndarray, center: float, width: float, function: str 
         raise ValueError(f"a {function} window cannot be {width} wide")
     if values.dtype.kind in "iu" and values.size:
         lowest, highest = int(values.min()), int(values.max())
+        if values.dtype.itemsize <= 2:
+            return _looked_up(values, lowest, highest, center, width, function)
         if highest - lowest < min(values.size, 1 << 16):
             table = _levels(np.arange(lowest, highest + 1, dtype=np.float64), center, width, function)
             return table[_offsets(values, lowest)]
     return _levels(values.astype(np.float64), center, width, function)
+
+
+def _looked_up(values: np.ndarray, lowest: int, highest: int, center: float, width: float, function: str) -> np.ndarray:
+    """Levels by a table over the bits of 8- or 16-bit values, so that each value costs one look."""
+    bits = values.dtype.itemsize * 8
+    table = np.zeros(1 << bits, np.uint8)
+    inside = np.arange(lowest, highest + 1)
+    table[inside & ((1 << bits) - 1)] = _levels(inside.astype(np.float64), center, width, function)
+    native = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    return table[native.view(f"u{values.dtype.itemsize}")]
 
 
 def _offsets(values: np.ndarray, lowest: int) -> np.ndarray:

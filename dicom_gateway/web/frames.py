@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydicom.uid import ExplicitVRLittleEndian, UID
 
-from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID, htj2k_lossless
+from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID, HTJ2K_RPCL_UID, htj2k_lossless
 from dicom_gateway.web.accept import Range
 from dicom_gateway.web.multipart import Part
 from dicom_gateway.web.pixels import OneFrame, decoded, little_endian, one_frame
@@ -71,14 +71,17 @@ class _Source:
         """(transfer syntax, maker of content, size and tag), the one this hub would rather send first."""
         tag = f"{self.instance.sha256[:32]}-{self.index}"
         syntax = UID(self.instance.transfer_syntax or NATIVE)
-        if self.proved is not None and syntax != HTJ2K_LOSSLESS_UID:
-            yield HTJ2K_LOSSLESS_UID, lambda: (self.hub.blobs.path(self.proved.sha256), self.proved.size, self.proved.sha256)
+        if self.proved is not None:
+            for prepared in (HTJ2K_LOSSLESS_UID, HTJ2K_RPCL_UID):
+                if syntax != prepared:
+                    yield prepared, lambda: (self.hub.blobs.path(self.proved.sha256), self.proved.size, self.proved.sha256)
         if syntax.is_encapsulated:
             yield str(syntax), lambda: _sized(self.stored.stored, f"{tag}-s")
         yield NATIVE, lambda: _sized(little_endian(self.stored, self.index), f"{tag}-n")
         photometric = str(self.stored.header.get("PhotometricInterpretation") or "")
         if self.proved is None and syntax != HTJ2K_LOSSLESS_UID and (photometric.startswith("MONO") or photometric == "RGB"):
-            yield HTJ2K_LOSSLESS_UID, lambda: _sized(htj2k_lossless(decoded(self.stored, self.index)), f"{tag}-h")
+            for prepared in (HTJ2K_LOSSLESS_UID, HTJ2K_RPCL_UID):
+                yield prepared, lambda: _sized(htj2k_lossless(decoded(self.stored, self.index)), f"{tag}-h")
 
 
 def frame_given(hub: Hub, opened: Opened, instance, index: int, accepted: list[Range], location: str = "") -> Given:

@@ -22,6 +22,17 @@ from dicom_gateway.prepare.layout import pixel_layout
 from dicom_gateway.prepare.native import values_per_frame
 
 _PIXEL_DATA = 0x7FE00010
+# What says how pixels lie and how they are shown; everything else in a header costs time and is not read.
+NEEDED = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "WindowCenter", "WindowWidth",
+    "WindowCenterWidthExplanation", "VOILUTFunction", "VOILUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence",
+    "PresentationLUTShape", "PresentationLUTSequence", "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "AlphaPaletteColorLookupTableDescriptor", "PaletteColorLookupTableUID", "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData", "AlphaPaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData", "SegmentedAlphaPaletteColorLookupTableData",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+]
 
 
 @dataclass(frozen=True)
@@ -36,13 +47,15 @@ class OneFrame:
 
 def one_frame(path: str | Path, index: int) -> OneFrame:
     """Frame ``index`` (from 0) of a file. UndecodablePixels where there is none such."""
-    read_header_checks = read_header(path)
-    syntax = UID(str(read_header_checks.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
-    if syntax == DeflatedExplicitVRLittleEndian:
-        whole = dcmread(path, force=True)
-        return _cut(whole, syntax, index, whole.get("PixelData") or b"")
     with open(path, "rb") as file:
-        header = dcmread(file, stop_before_pixels=True, force=True)
+        is_deflated = str(DeflatedExplicitVRLittleEndian).encode() in file.read(4096)
+        file.seek(0)
+        if is_deflated:
+            read_header(path)                  # refuses what would inflate beyond all bounds
+            whole = dcmread(file, force=True)
+            return _cut(whole, DeflatedExplicitVRLittleEndian, index, whole.get("PixelData") or b"")
+        header = _header(file)
+        syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
         layout = pixel_layout(header)
         if not 0 <= index < layout.frames:
             raise no_such_frame()
@@ -101,6 +114,15 @@ def is_native(syntax: str) -> bool:
 
 def no_such_frame() -> UndecodablePixels:
     return UndecodablePixels("no_frame", "没有这一帧。", "there is no such frame.")
+
+
+def _header(file) -> Dataset:
+    """The data set up to its pixels; the file stands at their element. Invalid for what is no DICOM file."""
+    try:
+        return dcmread(file, stop_before_pixels=True, force=True, specific_tags=NEEDED)
+    except Exception:          # a damaged file fails in any way; one that knows them all says it in words
+        read_header(file.name)
+        raise
 
 
 def _cut(whole: Dataset, syntax: UID, index: int, data: bytes | None) -> OneFrame:

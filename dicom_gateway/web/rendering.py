@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,33 @@ from dicom_gateway.prepare.encode import rendered
 from dicom_gateway.prepare.hounsfield import rescale_of, to_modality_values
 from dicom_gateway.prepare.instance import shown_frame
 from dicom_gateway.prepare.window import Window, as_shown
-from dicom_gateway.web.pixels import decoded, one_frame
+from dicom_gateway.web.pixels import OneFrame, decoded, one_frame
+from dicom_gateway.web.recent import Recent
 from hub.errors import Invalid
 
 LARGEST_EDGE = 8192
+LARGEST_KEPT = 4_000_000      # bytes of a decoded frame that is kept for the next look
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
+
+
+class Opened:
+    """The frames that were drawn last, decoded: who drags a window over an image asks for the same one again and again."""
+
+    def __init__(self, most: int = 24):
+        self._kept = Recent(most)
+
+    def __call__(self, file: Path, index: int) -> tuple[OneFrame, np.ndarray]:
+        key = (str(file), index)          # a blob's name is its hash: the same name, the same pixels
+        found = self._kept.get(key)
+        if found is None:
+            frame = one_frame(file, index)
+            found = (replace(frame, stored=b""), decoded(frame, index))
+            if found[1].nbytes <= LARGEST_KEPT:
+                self._kept.put(key, found)
+        return found
+
+
+opened = Opened()
 
 
 def picture(file: Path, index: int, media: str, parameters: Mapping[str, str], edge: int | None) -> bytes:
@@ -25,8 +48,7 @@ def picture(file: Path, index: int, media: str, parameters: Mapping[str, str], e
     ``edge``: longest side in pixels where no viewport is given, None for full size. Invalid for bad parameters.
     """
     window, viewport, quality = _window(parameters.get("window")), _viewport(parameters.get("viewport")), _quality(parameters.get("quality"))
-    frame = one_frame(file, index)
-    pixels = decoded(frame, index)
+    frame, pixels = opened(file, index)
     if window is not None and pixels.ndim == 2:
         shown = as_shown(to_modality_values(pixels, rescale_of(frame.header, index)).values, frame.header, window)
     else:

@@ -6,16 +6,15 @@ is audited, and again when ``LOOK_S`` seconds have passed.
 """
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 from dicom_gateway.corrected import Change
 from dicom_gateway.dataset import is_uid, read_header
 from dicom_gateway.serving import CORRECTED, change_of, overlays_for
 from dicom_gateway.web import metadata
 from dicom_gateway.web.overlay import overlaid
+from dicom_gateway.web.recent import Recent
 from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
 from hub.flow import studies
@@ -27,26 +26,6 @@ MOST_STUDIES = 64
 MOST_DOCUMENTS = 16
 LARGEST_DOCUMENT = 8_000_000
 MOST_LOOKS = 10_000
-
-
-class Recent:
-    """The latest values by key, at most ``most`` of them. Safe to share between threads."""
-
-    def __init__(self, most: int):
-        self._most, self._kept, self._lock = most, OrderedDict(), Lock()
-
-    def get(self, key: Hashable):
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Hashable, value) -> None:
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
 
 
 @dataclass(frozen=True)
