@@ -16,7 +16,7 @@ from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.status import PROCESSING_FAILURE
-from dicom_gateway.web import frames, query, replies, routes, storing
+from dicom_gateway.web import described, frames, query, replies, routes, storing, transcoding
 from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
@@ -146,6 +146,9 @@ def _dicomweb() -> list[str]:
         *_table(("method", "resource"), ((method, f"`{_replaced(rule, names)}`") for rule, method in rules)),
         "", f"Searches return {query.DEFAULT_RESULTS} results, at most {query.MOST_RESULTS}, with `limit` and `offset`. Matched attributes: "
         + ", ".join(f"`{name}`" for name in query.SEARCHED) + ". Others are ignored and named in a Warning header.",
+        f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
+        f"`application/dicom`, and `{described.METADATA}` with bulk data.",
+        "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
         f"Metadata is `{replies.DICOM_JSON}`. At most {routes.MOST_FRAMES} frames a request.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",
         *_table(("transfer syntax", "media type"), ((f"`{uid}` {UID(uid).name}", f"`{media}`") for uid, media in frames.MEDIA_OF.items())),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -23,6 +25,7 @@ from dicom_gateway.web.query import Question, question
 from dicom_gateway.web.rendering import picture
 from dicom_gateway.web.shelf import Opened, Shelf, require_uid
 from dicom_gateway.web.storing import store
+from dicom_gateway.web.transcoding import TARGETS, transcoded
 from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
 from hub.flow import studies
@@ -165,25 +168,35 @@ class _Desk:
 
     def objects(self, s: str, e: str = "", i: str = "") -> Response:
         """The stored objects with their corrections, or as they came (``values=original``), in the transfer syntax in which
-        they came, unless another one is insisted on."""
+        they came, unless another one is insisted on that can be made."""
         opened, wanted = self._wanted(s, e, i)
         parts, single = [], False
         accepted = [one for one in self._accepted() if one.covers("application/dicom")]
         for one in wanted:
-            taken = next((each for each in accepted if each.syntax in ("", "*", one.transfer_syntax)), None)
+            taken = next((each for each in accepted if each.syntax in ("", "*", one.transfer_syntax, *TARGETS)), None)
             if taken is None:
-                raise NotAcceptable("not_acceptable", "原始文件只按接收时的传输语法提供。",
-                                    f"instances are given as they were received: application/dicom; transfer-syntax={one.transfer_syntax} or *.")
+                raise NotAcceptable("not_acceptable", "没有客户端可接受的传输语法。", "none of the accepted transfer syntaxes can be given; "
+                                    f"available: application/dicom; transfer-syntax={one.transfer_syntax}, {', '.join(TARGETS)} or *.")
             single = taken.media == "application/dicom" and not taken.multipart
-            file, change = self._hub.blobs.path(one.sha256), self._shelf.change(opened, one)
-            content = file if change is None else corrected(file, change)
-            parts.append(Part(f"application/dicom; transfer-syntax={one.transfer_syntax}", content, file.stat().st_size if change is None else content.size,
+            as_stored = taken.syntax in ("", "*", one.transfer_syntax)
+            syntax = one.transfer_syntax if as_stored else taken.syntax
+            content, size = self._object(opened, one, "" if as_stored else syntax)
+            parts.append(Part(f"application/dicom; transfer-syntax={syntax}", content, size,
                               f"{self.root()}/studies/{s}/series/{one.series_uid}/instances/{one.sop_uid}"))
-        etag = replies.tag_of("".join((*(one.sha256 for one in wanted), str(opened.overlays.revision(opened.row.id)))).encode())
+        etag = replies.tag_of("".join((*(one.sha256 for one in wanted), str(opened.overlays.revision(opened.row.id)), *(part.content_type for part in parts))).encode())
         if i and single:
             whole = parts[0].content.content() if isinstance(parts[0].content, Corrected) else parts[0].content
             return replies.single_reply(replace(parts[0], content=whole), etag)
         return replies.parts_reply(parts, "application/dicom", etag)
+
+    def _object(self, opened: Opened, one, syntax: str) -> tuple[Path | Corrected | bytes, int]:
+        """An object and its size in bytes: with its corrections, and in another transfer syntax where one is named."""
+        file, change = self._hub.blobs.path(one.sha256), self._shelf.change(opened, one)
+        stands = file if change is None else corrected(file, change)
+        if syntax:
+            made = transcoded(file if change is None else BytesIO(stands.content()), syntax)
+            return made, len(made)
+        return stands, file.stat().st_size if change is None else stands.size
 
     def thumbnail(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
         """The prepared picture of the middle instance, or one drawn now; sized by ``viewport``."""

@@ -14,6 +14,7 @@ from flask import Request, Response
 from dicom_gateway.dataset import read_header, summary
 from dicom_gateway.services.store import take_in
 from dicom_gateway.web import replies
+from dicom_gateway.web.described import METADATA, instances
 from dicom_gateway.web.multipart import BROKEN, arriving, boundary_of
 from dicom_gateway.web.shelf import require_uid
 from hub.context import Hub
@@ -23,6 +24,7 @@ from hub.flow.devices import Device
 
 log = logging.getLogger("hub.web")
 
+MOST_DESCRIBED = 256_000_000       # bytes of one request of metadata and bulk data, which is held in memory
 OUT_OF_RESOURCES = 0xA700          # failure reasons of PS3.18 Table 10.5.3-2
 NOT_OF_THIS_STUDY = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -40,7 +42,8 @@ class _Account:
 
 
 def store(hub: Hub, request: Request, root: str, study_uid: str = "") -> Response:
-    """Takes in the parts of a multipart/related; type="application/dicom" request of a device with a token.
+    """Takes in the parts of a multipart/related request of a device with a token: files (type="application/dicom"), or
+    metadata and bulk data (type="application/dicom+json").
 
     200 all stored, 202 some, 409 none; 401 without a valid token; 415 for another type of content; 400 for a
     message that breaks off before its first instance.
@@ -56,15 +59,23 @@ def store(hub: Hub, request: Request, root: str, study_uid: str = "") -> Respons
     if study_uid:
         require_uid(study_uid)
     content_type = request.headers.get("Content-Type", "")
+    described = METADATA in content_type.lower()
     if not content_type.lower().startswith("multipart/related") or "application/dicom" not in content_type.lower().replace('"', "") \
-            or "dicom+" in content_type.lower():
-        reply = replies.refusal(Invalid("bad_type", "只接收 multipart/related; type=\"application/dicom\"。",
-                                        'only multipart/related; type="application/dicom" is taken in.'))
+            or "dicom+" in content_type.lower() and not described:
+        reply = replies.refusal(Invalid("bad_type", "只接收 multipart/related; type=\"application/dicom\" 或 \"application/dicom+json\"。",
+                                        'only multipart/related; type="application/dicom" or "application/dicom+json" is taken in.'))
         reply.status_code = 415
         return reply
     account = _Account()
     try:
-        for _, pieces in arriving(request.stream, boundary_of(content_type)):
+        parts = arriving(request.stream, boundary_of(content_type))
+        for one in instances(parts, MOST_DESCRIBED) if described else ():
+            if one.refused is not None:
+                log.warning("STOW-RS from %s: %s", device.name, one.refused)
+                account.failed.append(_failure(CANNOT_UNDERSTAND, {"sop_class_uid": one.sop_class, "sop_instance_uid": one.sop_instance}))
+            else:
+                _take_part(hub, device, iter((one.file,)), study_uid, root, account)
+        for _, pieces in parts:
             _take_part(hub, device, pieces, study_uid, root, account)
     except Invalid as error:
         if not account.stored and not account.failed:

@@ -3,9 +3,11 @@ import base64
 import gzip
 import io
 import json
+import struct
 
 import imagecodecs
 import numpy as np
+import openjpeg
 from PIL import Image
 from pydicom import Dataset, dcmread
 
@@ -231,3 +233,21 @@ def test_big_values_are_given_by_address_before_and_after_preparation(house):
             assert got == value
             assert house.get(at, Accept="application/octet-stream", Range="bytes=5-8").data == value[5:9]
         house.prepare(study_id)
+
+
+def test_a_range_of_a_prepared_frame_holds_its_coarser_resolutions(ct):
+    """Where each level ends stands in the TLM segment; OpenJPEG, which did not write the stream, draws what a range holds."""
+    uid, path = next(iter(ct.files.items()))
+    at, pixels = f"{ct.path}/instances/{uid}/frames/1", dcmread(path).pixel_array.astype(int)
+    head = ct.house.get(at, Accept="image/jphc", Range="bytes=0-511").data
+    begin = head.index(b"\xff\x55")
+    length, _, kind = struct.unpack_from(">HBB", head, begin + 2)
+    entry = {0x00: ">I", 0x10: ">BI", 0x20: ">HI"}[kind & 0x30]
+    sizes = [found[-1] for found in struct.iter_unpack(entry, head[begin + 6:begin + 2 + length])]
+    assert len(sizes) == 6
+    start, apart = head.index(b"\xff\x90"), []
+    for level in range(3, 7):
+        part = ct.house.get(at, Accept="image/jphc", Range=f"bytes=0-{start + sum(sizes[:level]) - 1}")
+        assert part.status_code == 206
+        apart.append(np.abs(openjpeg.decode(part.data + b"\xff\xd9").astype(int) - pixels).mean())
+    assert apart == sorted(apart, reverse=True) and apart[-1] == 0 < apart[0]
