@@ -52,6 +52,7 @@ class Settings:
     timezone: str = _setting("Asia/Shanghai", "time zone of pages and reports")
     workers: int = _setting(2, "worker processes", 1, 64)
     released_quiet_s: float = _setting(3.0, "seconds of silence after the sender released before a study closes", 0.1, 3600)
+    evident_quiet_s: float = _setting(1.0, "the same where the sender told how many there are, or the images are numbered without a gap", 0.1, 3600)
     study_quiet_s: float = _setting(30.0, "seconds of silence before a study closes while the sender is still connected", 0.2, 3600)
     incomplete_quiet_s: float = _setting(60.0, "seconds of silence before a study with known gaps closes all the same", 0.2, 86400)
     claim_lease_minutes: int = _setting(30, "minutes that a claimed study stays with a reader who does nothing", 1, 1440)

@@ -10,7 +10,7 @@ from reading_ui.language import sentence
 Words = dict[str, tuple[str, str]]
 
 JOBS: Words = {
-    "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
+    "prepare_ahead": ("边收边处理", "preparation while arriving"), "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),

@@ -21,13 +21,14 @@ from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import instance, procedure_step, reading, series, study
 
+EVIDENT_FROM = 16     # images; a few single ones with numbers in a row say nothing
 PREPARE = {"image": "prepare_images", "ecg": "prepare_ecg"}
 
 
 def close_quiet_studies(hub: Hub) -> int:
     """Closes every study that the evidence calls finished, and orders its preparation. Returns how many."""
     now, settings, closed = hub.now(), hub.settings, 0
-    soonest = now - timedelta(seconds=min(settings.released_quiet_s, settings.study_quiet_s))
+    soonest = now - timedelta(seconds=min(settings.evident_quiet_s, settings.released_quiet_s, settings.study_quiet_s))
     with hub.reading() as connection:
         waiting = connection.execute(select(study.c.id).where(
             study.c.state.in_(STUDY.sources("close")),
@@ -119,7 +120,13 @@ def _patience(hub: Hub, row, proof: Proof) -> float:
         return 0.0
     if row.association_open:
         return settings.study_quiet_s if proof.verdict != "complete" else settings.released_quiet_s
-    return settings.released_quiet_s
+    return min(settings.evident_quiet_s, settings.released_quiet_s) if _is_evident(proof) else settings.released_quiet_s
+
+
+def _is_evident(proof: Proof) -> bool:
+    """Whether all that was announced is here, or so many came with numbers that run on without a gap that their sender
+    was not cut off in between. What comes after all the same reopens the study."""
+    return proof.verdict == "complete" or proof.received == proof.expected >= EVIDENT_FROM
 
 
 def forget_open_associations(hub: Hub) -> None:

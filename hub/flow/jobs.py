@@ -17,6 +17,7 @@ from hub.queue import outbox
 from hub.settings import load
 
 JOBS = {
+    "prepare_ahead": "dicom_gateway.jobs:prepare_ahead",
     "prepare_images": "dicom_gateway.jobs:prepare_study",
     "prepare_ecg": "ecg.jobs:prepare_study",
     "identify": "hub.flow.identity:identify",

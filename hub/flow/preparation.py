@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
@@ -15,9 +15,14 @@ from hub.model.access import SYSTEM
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, more_urgent
+from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import artifact, instance, patient, reading, series, site, study
+
+AHEAD = "prepare_ahead"
+AHEAD_FROM = 16       # images that wait before it is worth an order
+MOST_AHEAD = 50       # studies looked at in one turn
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,44 @@ def begin(hub: Hub, study_id: int, generation: int) -> list | None:
         return instances(connection, study_id)
 
 
+def order_ahead(hub: Hub) -> int:
+    """Run by the scheduler: orders that what has arrived of a study be prepared while the rest arrives. Returns how many
+    orders were given. An order that could not be carried out is not repeated: preparation names what is wrong."""
+    with hub.reading() as connection:
+        arriving = connection.execute(select(study.c.id, study.c.instances).where(
+            study.c.state.in_(STUDY.sources("close")), study.c.kind == "image", study.c.instances >= AHEAD_FROM).limit(MOST_AHEAD)).all()
+        waiting = [(row, done) for row in arriving if row.instances - (done := _prepared(connection, row.id)) >= AHEAD_FROM
+                   and not outbox.pending(connection, AHEAD, f"{row.id}:")]
+    if not waiting:
+        return 0
+    with hub.writing() as connection:
+        return sum(outbox.enqueue(connection, hub.now(), AHEAD, f"{row.id}:{row.instances}:{done}", study_id=row.id) for row, done in waiting)
+
+
+def arrived(hub: Hub, study_id: int) -> list:
+    """The instances of a study that is still arriving and of which nothing is prepared, in reading order; else none."""
+    with hub.reading() as connection:
+        if connection.scalar(select(study.c.state).where(study.c.id == study_id)) not in STUDY.sources("close"):
+            return []
+        known = select(artifact.c.instance_id).where(artifact.c.study_id == study_id, artifact.c.kind == "prepared")
+        return list(connection.execute(_instances(study_id).where(instance.c.id.not_in(known))))
+
+
+def _prepared(connection: Connection, study_id: int) -> int:
+    return connection.scalar(select(func.count()).select_from(artifact).where(artifact.c.study_id == study_id, artifact.c.kind == "prepared"))
+
+
 def instances(connection: Connection, study_id: int) -> list:
     """The instances of a study with the UID, number and description of their series, in reading order."""
-    return list(connection.execute(
-        select(instance, series.c.series_uid, series.c.number.label("series_number"),
-               series.c.description.label("series_description"), series.c.modality, series.c.body_part, study.c.study_uid)
-        .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
-        .where(instance.c.study_id == study_id)
-        .order_by(series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id)))
+    return list(connection.execute(_instances(study_id)))
+
+
+def _instances(study_id: int) -> Select:
+    return (select(instance, series.c.series_uid, series.c.number.label("series_number"),
+                   series.c.description.label("series_description"), series.c.modality, series.c.body_part, study.c.study_uid)
+            .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
+            .where(instance.c.study_id == study_id)
+            .order_by(series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id))
 
 
 def whose(hub: Hub, study_id: int):
@@ -105,8 +140,10 @@ def add_artifacts(hub: Hub, study_id: int, made: list[NewArtifact]) -> None:
 
 def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], problems: list[Problem], *,
            summary: str = "", urgency: str = "routine", flags: dict | None = None,
-           criticals: list[CriticalFinding] = ()) -> bool:
-    """Makes the study ready and puts its reading into the queue. False when a later arrival overtook it."""
+           criticals: list[CriticalFinding] = (), replaces: str = "") -> bool:
+    """Makes the study ready and puts its reading into the queue. False when a later arrival overtook it.
+
+    ``replaces``: a kind of artifacts for which ``made`` now stands, and which are forgotten."""
     now = hub.now()
     with hub.writing() as connection:
         row = connection.execute(select(study).where(study.c.id == study_id)).one()
@@ -114,6 +151,8 @@ def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], pr
             return False
         try:
             _enter(hub, connection, study_id, made)
+            if replaces:
+                connection.execute(delete(artifact).where(artifact.c.study_id == study_id, artifact.c.kind == replaces))
             pressing = more_urgent(row.urgency, urgency)
             advance(connection, STUDY, study_id, "prepared", ready_at=now, urgency=pressing, summary=summary[:512] or row.summary,
                     flags=flags if flags is not None else row.flags,
@@ -156,10 +195,13 @@ def _queue(hub: Hub, connection: Connection, row, urgency: str) -> None:
 
 
 def _enter(hub: Hub, connection: Connection, study_id: int, made: list[NewArtifact]) -> None:
-    for one in made:
-        connection.execute(delete(artifact).where(
-            artifact.c.study_id == study_id, artifact.c.kind == one.kind, artifact.c.place == one.place,
-            artifact.c.instance_id == one.instance_id))
+    known = {(one.kind, one.place, one.instance_id): one.id for one in connection.execute(
+        select(artifact.c.id, artifact.c.kind, artifact.c.place, artifact.c.instance_id).where(
+            artifact.c.study_id == study_id, artifact.c.kind.in_({one.kind for one in made}),
+            or_(artifact.c.instance_id.is_(None), artifact.c.instance_id.in_({one.instance_id for one in made if one.instance_id}))))} if made else {}
+    replaced = [known[key] for one in made if (key := (one.kind, one.place, one.instance_id)) in known]
+    if replaced:
+        connection.execute(delete(artifact).where(artifact.c.id.in_(replaced)))
     if made:
         connection.execute(insert(artifact), [
             {"study_id": study_id, "instance_id": one.instance_id, "kind": one.kind, "place": one.place,

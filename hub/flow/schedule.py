@@ -8,8 +8,9 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import availability, completion, critical, dispatch, fixity, identity, worklist
+from hub.flow import availability, completion, critical, dispatch, fixity, identity, preparation, worklist
 from hub.queue.runner import Dispatcher
+from hub.storage.database import refresh_statistics
 
 log = logging.getLogger("hub.scheduler")
 ABANDONED_S = 24 * 3600
@@ -25,8 +26,9 @@ def sweeps(hub: Hub) -> list:
         seen[0] = identity.catch_up(hub, seen[0])
 
     return [
+        (0.2, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
+        (0.5, "prepare ahead", lambda: preparation.order_ahead(hub)),
         (0.2, "hand over jobs", dispatcher.hand_over),
-        (0.5, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
         (5, "recover forgotten jobs", dispatcher.recover),
         (FIXITY_PACE_S, "hash stored files again", lambda: _check_fixity(hub)),
         (5, "identify older patients", catch_up),
@@ -34,6 +36,7 @@ def sweeps(hub: Hub) -> list:
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),
         (60, "mark overdue notices", lambda: availability.mark_overdue(hub)),
+        (3600, "refresh statistics", lambda: refresh_statistics(hub.engine)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
     ]
 

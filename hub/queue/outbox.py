@@ -26,6 +26,12 @@ def enqueue(connection: Connection, now: datetime, kind: str, key: str, due_at: 
     return True
 
 
+def pending(connection: Connection, kind: str, key_begins: str) -> bool:
+    """Whether a job of this kind, whose key begins so, has not ended yet."""
+    return connection.scalar(select(job.c.id).where(
+        job.c.kind == kind, job.c.key.startswith(key_begins, autoescape=True), job.c.state.in_((JOB.initial, *JOB.sources("recover")))).limit(1)) is not None
+
+
 def due(connection: Connection, now: datetime, most: int = 200) -> list:
     """The jobs that are due, oldest first."""
     return list(connection.execute(

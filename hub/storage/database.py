@@ -87,3 +87,12 @@ def _named(error: OperationalError | DataError) -> Exception:
         return Retryable("database_busy", "数据库暂时忙，请稍后重试，内容未丢失。",
                          "the database is busy; try again in a moment, nothing was lost.")
     return error
+
+
+def refresh_statistics(engine: Engine) -> None:
+    """Lets SQLite look again at what its indexes hold, in a bounded time; PostgreSQL does it by itself."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA analysis_limit=400")
+            connection.exec_driver_sql("PRAGMA optimize=0x10002")
+            connection.commit()

@@ -210,7 +210,7 @@ def test_a_damaged_htj2k_stream_is_refused_unless_both_decoders_give_the_same_im
         silent += by_openjpeg is None and by_openjph is not None
         dataset = image(encapsulate([bytes(bad)]), 64, 80, uid.HTJ2KLossless)
         if by_openjpeg is None or by_openjph is None:
-            assert refusal(dataset) == "corrupt"
+            assert refusal(dataset) in ("corrupt", "truncated", "not_a_stream")    # the latter: in a tile-part's header
         elif np.array_equal(by_openjpeg, by_openjph):
             assert np.array_equal(decode(dataset)[0], by_openjpeg)
         else:

@@ -1,0 +1,123 @@
+"""Preparation while a study arrives: the same result as afterwards, nothing done twice, nothing hidden."""
+import json
+from datetime import timedelta
+
+import pytest
+
+from dicom_gateway import jobs
+from hub.flow import completion, preparation, studies
+from hub.flow.jobs import perform
+from hub.model.access import SYSTEM
+from hub.queue import outbox
+from tests.dicom_gateway.web.conftest import make_house
+from tests.dicom_gateway.web.objects import file_of
+
+SLICES = 20
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = make_house(tmp_path)
+    yield made
+    made.hub.close()
+
+
+def arrive(house, numbers, study: str = "1.2.10", **attributes) -> int:
+    for number in numbers:
+        taken = house.send(file_of(study, f"{study}.1", f"{study}.1.{number}", InstanceNumber=str(number), PixelData=bytes(range(number, number + 32)),
+                                   ImagePositionPatient=[0, 0, number * 5], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], PixelSpacing=[1, 1], **attributes))
+    return taken.study_id
+
+
+def run_jobs(house) -> list[str]:
+    """Runs every order of preparation that is due, as a worker does; the kinds and how they ended."""
+    with house.hub.reading() as connection:
+        due = outbox.due(connection, house.hub.now() + timedelta(hours=1))
+    return [f"{job.kind} {perform(house.hub, job.id)}" for job in due if job.kind.startswith("prepare")]
+
+
+def close(house) -> None:
+    assert completion.close_quiet_studies(house.hub.at(lambda: house.hub.now() + timedelta(seconds=600))) == 1
+
+
+def kinds(house, study_id: int) -> dict[str, int]:
+    told: dict[str, int] = {}
+    for one in studies.artifacts_of(house.hub, study_id):
+        told[one.kind] = told.get(one.kind, 0) + 1
+    return told
+
+
+def manifest(house, study_id: int) -> dict:
+    (made,) = studies.artifacts_of(house.hub, study_id, "manifest")
+    return json.loads(house.hub.blobs.read(made.sha256))
+
+
+def test_what_was_prepared_ahead_is_not_prepared_again_and_the_result_is_the_same(house, monkeypatch):
+    study_id = arrive(house, range(1, SLICES + 1))
+    assert preparation.order_ahead(house.hub) == 1
+    assert run_jobs(house) == ["prepare_ahead done"]
+    assert kinds(house, study_id) == {"htj2k": SLICES, "thumbnail": SLICES, "prepared": SLICES, "metadata_part": 1}
+    close(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "dcmread", lambda *a, **k: pytest.fail("read again"))
+        assert run_jobs(house) == ["prepare_images done"]
+    assert kinds(house, study_id) == {"htj2k": SLICES, "thumbnail": SLICES, "prepared": SLICES, "metadata": 1, "manifest": 1}
+    other = arrive(house, range(1, SLICES + 1), "1.2.20")
+    close(house)
+    assert run_jobs(house) == ["prepare_images done"]
+    ahead, after = (json.dumps(manifest(house, one)).replace("1.2.20", "1.2.10") for one in (study_id, other))
+    assert ahead == after
+    told, afterwards = (house.get(f"/studies/{uid}/metadata").data.decode().replace("1.2.20", "1.2.10") for uid in ("1.2.10", "1.2.20"))
+    assert told == afterwards and len(json.loads(told)) == SLICES
+
+
+def test_an_order_is_given_once_for_what_waits_and_again_when_enough_more_has_arrived(house):
+    study_id = arrive(house, range(1, 16))
+    assert preparation.order_ahead(house.hub) == 0
+    arrive(house, [16])
+    assert preparation.order_ahead(house.hub) == 1 and preparation.order_ahead(house.hub) == 0
+    run_jobs(house)
+    arrive(house, range(17, 30))
+    assert preparation.order_ahead(house.hub) == 0
+    arrive(house, range(30, 40))
+    assert preparation.order_ahead(house.hub) == 1
+    run_jobs(house)
+    assert kinds(house, study_id)["prepared"] == 39
+    close(house)
+    assert preparation.order_ahead(house.hub) == 0
+    run_jobs(house)
+    assert studies.find(house.hub, SYSTEM, study_id).state == "ready"
+
+
+def test_an_image_that_cannot_be_decoded_is_ordered_once_and_named_in_the_end(house):
+    study_id = arrive(house, range(1, SLICES))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.99", InstanceNumber="99", Rows=4000))
+    arrive(house, range(SLICES, SLICES + 16), PhotometricInterpretation="NONSENSE")
+    assert preparation.order_ahead(house.hub) == 1
+    assert run_jobs(house) == ["prepare_ahead done"]
+    assert preparation.order_ahead(house.hub) == 1 and run_jobs(house) == ["prepare_ahead done"]      # 17 still wait
+    assert preparation.order_ahead(house.hub) == 0
+    close(house)
+    assert run_jobs(house) == ["prepare_images done"]
+    assert len(studies.find(house.hub, SYSTEM, study_id).problems) == 17
+
+
+def test_an_order_that_comes_after_the_study_has_closed_does_nothing(house):
+    study_id = arrive(house, range(1, SLICES + 1))
+    assert preparation.order_ahead(house.hub) == 1
+    close(house)
+    assert run_jobs(house) == ["prepare_ahead done", "prepare_images done"]
+    assert kinds(house, study_id)["prepared"] == SLICES and "metadata_part" not in kinds(house, study_id)
+
+
+def test_a_slice_that_comes_late_is_prepared_with_what_stands_already(house):
+    study_id = arrive(house, range(1, SLICES + 1))
+    preparation.order_ahead(house.hub)
+    run_jobs(house)
+    close(house)
+    run_jobs(house)
+    arrive(house, [SLICES + 1])
+    close(house)
+    assert run_jobs(house) == ["prepare_images done"]
+    (series,) = manifest(house, study_id)["series"]
+    assert len(series["instances"]) == SLICES + 1 and len(house.get("/studies/1.2.10/metadata").json) == SLICES + 1
