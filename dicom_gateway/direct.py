@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -68,9 +69,11 @@ class _HandedOver(Exception):
     """An abort came in mid-object and was given to pynetdicom, which ends the association."""
 
 
-def install(association: Association, begin: Begin, longest_pdu: int, idle_s: float) -> None:
-    """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
-    line = Line(association, begin, longest_pdu, idle_s)
+def install(association: Association, begin: Begin, longest_pdu: int, idle_s: float,
+            told: Callable[[Association, str], None] = lambda association, words: None) -> None:
+    """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU.
+    ``told`` hears of every connection that is cut off, and why."""
+    line = Line(association, begin, longest_pdu, idle_s, told)
     association.dul._read_pdu_data = line.read
     association.dul._is_transport_event = line.wait_and_read
 
@@ -78,8 +81,8 @@ def install(association: Association, begin: Begin, longest_pdu: int, idle_s: fl
 class Line:
     """One connection, read in the thread of its upper layer."""
 
-    def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float):
-        self._association, self._dul, self._begin = association, association.dul, begin
+    def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float, told: Callable[[Association, str], None]):
+        self._association, self._dul, self._begin, self._told = association, association.dul, begin, told
         self._longest, self._idle_s = longest_pdu, idle_s
         self._read_next = association.dul._is_transport_event
         self._socket: socket.socket = association.dul.socket.socket
@@ -87,20 +90,45 @@ class Line:
         self._buffer = memoryview(b"")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE_S))
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._socket.settimeout(PATIENCE_S)       # TLS reads whole records and keeps time itself
+            self._receive = self._receive_encrypted
+        else:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE_S))
+            self._receive = self._receive_plain
 
     def wait_and_read(self) -> bool:
         """In place of the upper layer's poll: until a caller has introduced itself there is nothing else to do
         (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
         if self._dul.state_machine.current_state == "Sta2":
             try:
-                waiting = select.poll()
-                waiting.register(self._socket, select.POLLIN)
-                waiting.poll(TICK_S * 1000)
+                self._has_bytes()
             except (OSError, ValueError):
                 pass                          # closed meanwhile: the upper layer finds out itself
         return self._read_next()
+
+    def _has_bytes(self) -> bool:
+        """Waits a tick for bytes; those of a TLS record that was read in part wait in the socket object."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(TICK_S * 1000))
+
+    def _receive_plain(self, view: memoryview) -> int:
+        """How many bytes came, 0 where the peer has closed, -1 where none came for a tick."""
+        try:
+            return self._socket.recv_into(view, 0, socket.MSG_WAITALL)
+        except BlockingIOError:               # SO_RCVTIMEO
+            return -1
+
+    def _receive_encrypted(self, view: memoryview) -> int:
+        """The same over TLS, where there is no MSG_WAITALL and a timeout is the socket object's own."""
+        try:
+            return self._socket.recv_into(view) if self._has_bytes() else -1
+        except (TimeoutError, ssl.SSLWantReadError):
+            return -1
 
     def read(self) -> None:
         """Reads one PDU for pynetdicom, or serves C-STORE requests until something else is asked for."""
@@ -223,10 +251,7 @@ class Line:
         while got < most:
             if heed and got == 0 and self._wanted_elsewhere():
                 raise _Gone
-            try:
-                count = self._socket.recv_into(view[got:], 0, socket.MSG_WAITALL)
-            except BlockingIOError:               # SO_RCVTIMEO
-                count = -1
+            count = self._receive(view[got:])
             if count == 0:
                 raise _Gone
             got += max(count, 0)
@@ -248,6 +273,7 @@ class Line:
 
     def _cut_off(self, reason: str) -> None:
         log.warning("connection of %s cut off: %s", self._who(), reason)
+        self._told(self._association, reason)
         try:
             self._socket.sendall(_ABORT_BY_PROVIDER)
         except OSError:

@@ -72,7 +72,7 @@ def blueprint(hub: Hub) -> Blueprint:
         request.max_content_length = hub.settings.largest_ecg_mb * 1_000_000
         request.max_form_parts = MOST_PARTS
         try:
-            device = devices.by_token(hub, _token())
+            device = devices.by_token(hub, _token(), request.remote_addr or "")
             return _take(hub, device, _arrived(hub), heavy)
         except RequestEntityTooLarge:
             return _no("too_large", f"文件超过 {hub.settings.largest_ecg_mb} MB（或表单过大），未接收。",

@@ -2,22 +2,26 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 
 from pynetdicom.association import Association
 
 from dicom_gateway.callers import Callers
+from dicom_gateway.charset import declared_sets
 from dicom_gateway.command import StoreRequest, file_header
 from dicom_gateway.dataset import missing_uids, read_header
 from dicom_gateway.facts import facts_of, header_in
 from dicom_gateway.status import BY_OUTCOME, PROCESSING_FAILURE, of_failure
 from hub.context import Hub
-from hub.errors import HubError, Invalid
+from hub.errors import HubError, Invalid, Refused, Retryable
 from hub.flow import intake
 from hub.flow.devices import Device
 from hub.model.arrival import StoredFile, Taken
+from hub.model.device_rules import REFUSALS
 
 log = logging.getLogger("hub.gateway")
 
+NOTED = {"duplicate": "duplicate", "conflict": "held_conflict", "quarantined": "held_quarantine"}    # codes of the door's counts
 HEAD_BYTES = 65536     # of an object are kept in memory while it arrives: most headers end before
 
 
@@ -30,6 +34,8 @@ def take_in(hub: Hub, device: Device, file: StoredFile, head: bytes = b"") -> Ta
         if missing:
             return intake.quarantine(hub, device, "dicom", (file,), "missing_uid",
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
+        if device.charset and not declared_sets(header):
+            header.SpecificCharacterSet = device.charset      # of the header in memory; the bytes stay as they came
         facts = facts_of(header)
     except Invalid as error:
         return intake.quarantine(hub, device, "dicom", (file,), "unparsable", error.zh, error.en)
@@ -49,6 +55,12 @@ class StoreArrival:
         self._failure: HubError | None = None
         self._head = bytearray()
         self._writer = None
+        self._began_s = monotonic()
+        refusal = callers.refusal_of(association, request.sop_class.decode("ascii", "replace"))
+        if refusal:
+            zh, en = REFUSALS[refusal]
+            self._failure = (Refused if refusal == "sop_class" else Retryable)(refusal, f"{zh}。", f"{en}.")
+            return
         try:
             self._writer = hub.blobs.writer()
             self.write(memoryview(file_header(request.sop_class, request.sop_instance, syntax)))
@@ -78,10 +90,14 @@ class StoreArrival:
             taken = take_in(self._hub, device, self._writer.keep(), bytes(self._head))
             if taken.study_id is not None:
                 self._callers.note_study(self._association, taken.study_id)
+            self._callers.note_object(self._association, self._began_s, self._writer.size)
+            if taken.outcome != "stored":
+                self._callers.note(self._association, NOTED[taken.outcome], taken.reason)
             if taken.outcome not in ("stored", "duplicate"):
                 log.warning("C-STORE from %s held: %s", device.ae_title, taken.reason)
             return BY_OUTCOME[taken.outcome]
         except HubError as error:
+            self._callers.note(self._association, error.code, error.en)
             log.error("C-STORE from %s refused: %s", device.ae_title if device else "?", error)
             return of_failure(error)
         except Exception:

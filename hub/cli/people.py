@@ -99,11 +99,12 @@ def site_list(context) -> None:
 @click.argument("code")
 @click.argument("channel", type=click.Choice(sorted(administration.CHANNEL_FIELDS)))
 @click.argument("address", nargs=-1, required=True)
+@click.option("--tls", is_flag=True, help="over TLS (dicom)")
 @click.pass_context
-def site_destination(context, code, channel, address) -> None:
+def site_destination(context, code, channel, address, tls) -> None:
     """Send a site's reports elsewhere too: dicom AE HOST PORT, or webhook URL SECRET."""
     with opened(context) as hub:
-        values = dict(zip(administration.CHANNEL_FIELDS[channel], address))
+        values = dict(zip(administration.CHANNEL_FIELDS[channel], address)) | ({"tls": "yes"} if tls else {})
         click.echo(administration.add_destination(hub, SYSTEM, _site_id(hub, code), channel, values))
 
 
