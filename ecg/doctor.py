@@ -61,7 +61,7 @@ def examine(hub: Hub, actor: Actor, device_id: int, *, after: int | None = None,
             found.append(rules.say(code, times=times))
     if read:
         recordings = [recording for _, recording in read]
-        found += [*_format(read, rules), *_clock(read, rules, hub.settings.zone, after is not None), *_patient(recordings, rules),
+        found += [*_format(read, rules), *_clock(read, rules, hub.settings.zone, after is not None), *_patient(read, known, rules),
                   *_calibration(recordings, rules), _quality(known, rows, rules)]
     return checkup(found, _seen(recordings if read else []), len(known.instances), rules)
 
@@ -110,12 +110,13 @@ def _clock(read: list[tuple[object, Recording]], rules: Book, zone: ZoneInfo, wa
     return [rules.say("clock.ok", minutes=minutes)]
 
 
-def _patient(recordings: list[Recording], rules: Book) -> list[Finding]:
-    whole = len(recordings)
+def _patient(read: list[tuple[object, Recording]], known: Evidence, rules: Book) -> list[Finding]:
+    """What the file says, or the sender beside it."""
+    whole = len(read)
+    named = [known.named.get(row.study_id, (False, False)) for row, _ in read]
     found = [rules.say(code, times=times, objects=whole) for code, times in (
-        ("patient.no_id", sum(not one.patient.patient_id for one in recordings)),
-        ("patient.no_name", sum(not one.patient.name for one in recordings))) if times]
-    garbled = sum(_is_garbled(one.patient.name) for one in recordings)
+        ("patient.no_id", sum(not has_id for has_id, _ in named)), ("patient.no_name", sum(not has_name for _, has_name in named))) if times]
+    garbled = sum(_is_garbled(one.patient.name) for _, one in read)
     return [*(found or [rules.say("patient.ok")]), rules.say("text.wrong", times=garbled, objects=whole) if garbled else rules.say("text.ok")]
 
 

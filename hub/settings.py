@@ -51,6 +51,7 @@ class Settings:
     dicom_tls_key: str = _setting("", "PEM file with its private key")
     dicom_tls_trusted: str = _setting("", "PEM file of further authorities whose certificates devices and destinations may show")
     dicom_tls_clients: str = _setting("ask", "certificates of devices over TLS", choices=("ask", "required", "off"))
+    metrics_token: str = _setting("", "bearer token for GET /metrics; empty: for signed-in administrators only")
     institution_zh: str = _setting("云岭县远程影像与心电诊断中心", "name on pages and reports")
     institution_en: str = _setting("Yunling County Remote Imaging and ECG Diagnosis Centre", "its English name")
     language: str = _setting("zh", "language of pages for people who have not chosen", choices=("zh", "en"))

@@ -11,7 +11,7 @@ from hub.errors import NotFound
 from hub.model.access import Actor
 from hub.model.checkup import Checkup
 from hub.storage import audit
-from hub.storage.tables import artifact, device, device_check, device_visit, door_count, held, instance, site, study
+from hub.storage.tables import artifact, device, device_check, device_visit, door_count, held, instance, patient, site, study
 
 MOST_OBJECTS = 60            # looked at in one check
 LOOKED_THROUGH = 200_000     # of the latest instances of all devices: a device that was silent longer has nothing recent to say
@@ -23,7 +23,7 @@ CHECKS_SHOWN = 12
 class Evidence:
     """What the hub knows of a device. ``instances``: rows of the last objects, the latest last; ``held``, ``counts``: of
     the last week (``counts``: reason -> times); ``proofs``: proof sheets of the studies of these instances; ``artifacts``:
-    (instance id, kind) -> what its preparation noted."""
+    (instance id, kind) -> what its preparation noted; ``named``: study id -> whether its patient has an ID, and a name."""
 
     device: object
     instances: tuple
@@ -32,6 +32,7 @@ class Evidence:
     counts: dict[str, int]
     proofs: tuple[dict, ...]
     artifacts: dict[tuple[int, str], dict]
+    named: dict[int, tuple[bool, bool]]
 
 
 def evidence(hub: Hub, actor: Actor, device_id: int, after: int | None = None) -> Evidence:
@@ -58,11 +59,13 @@ def evidence(hub: Hub, actor: Actor, device_id: int, after: int | None = None) -
         counts = {reason: int(times) for reason, times in connection.execute(
             select(door_count.c.reason, func.sum(door_count.c.times)).where(
                 door_count.c.device_id == device_id, door_count.c.last_at >= since).group_by(door_count.c.reason)).all()}
-        proofs = connection.execute(select(study.c.proof).where(study.c.id.in_({one.study_id for one in rows}))).scalars().all()
+        homes = connection.execute(select(study.c.id, study.c.proof, patient.c.patient_id, patient.c.name).join(patient, patient.c.id == study.c.patient_id)
+                                   .where(study.c.id.in_({one.study_id for one in rows}))).all()
         made = connection.execute(select(artifact.c.instance_id, artifact.c.kind, artifact.c.about)
                                   .where(artifact.c.instance_id.in_({one.id for one in rows}), artifact.c.kind == "ecg_analysis")).all()
-    return Evidence(row, tuple(reversed(rows)), tuple(kept_aside), tuple(visits), counts, tuple(proof for proof in proofs if proof),
-                    {(one.instance_id, one.kind): one.about for one in made})
+    return Evidence(row, tuple(reversed(rows)), tuple(kept_aside), tuple(visits), counts, tuple(home.proof for home in homes if home.proof),
+                    {(one.instance_id, one.kind): one.about for one in made},
+                    {home.id: (bool(home.patient_id), bool(home.name)) for home in homes})
 
 
 def keep(hub: Hub, actor: Actor, device_id: int, result: Checkup) -> int:

@@ -14,14 +14,17 @@ from threading import Event, Lock, Thread
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hub.context import Hub
+from hub.errors import Retryable
+from hub.flow.devices import Device
 from hub.model.access import Actor
 from hub.model.device_rules import REFUSALS
-from hub.storage.tables import device, device_visit, door_count, fitted
+from hub.storage.tables import device, device_visit, door_count, fitted, instance
 
 WRITE_EVERY_S = 2.0
 TOLD_SINGLY = 10
 MOST_VISITS_WAITING = 500
 VISITS_KEPT = 20
+LOOKED_THROUGH = 50_000      # of the latest instances of all devices: more do not arrive in a minute
 
 log = logging.getLogger("hub.gateway")
 
@@ -132,6 +135,22 @@ def note_now(hub: Hub, reason: str, device_id: int = 0, address: str = "", words
     now = hub.now()
     with hub.writing() as connection:
         _add(connection, now.date().isoformat(), reason, device_id, _Count(1, now, address, words))
+
+
+def require_pace(hub: Hub, device: Device) -> None:
+    """For a door that many processes share: Retryable, and counted, where a device has stored as many objects in the last
+    minute as its rules allow."""
+    most = device.rules.objects_a_minute
+    if not most:
+        return
+    with hub.reading() as connection:
+        newest = connection.scalar(select(func.max(instance.c.id))) or 0
+        stored = connection.scalar(select(func.count()).select_from(instance).where(
+            instance.c.id > newest - LOOKED_THROUGH, instance.c.device_id == device.id, instance.c.received_at > hub.now() - timedelta(minutes=1)))
+    if stored >= most:
+        note_now(hub, "object_pace", device.id)
+        zh, en = REFUSALS["object_pace"]
+        raise Retryable("object_pace", f"{zh}（每分钟最多 {most} 份），请稍后重发。", f"{en} ({most}); send it again later.")
 
 
 def refused(hub: Hub, actor: Actor, days: int = 1) -> list:
