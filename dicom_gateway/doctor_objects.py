@@ -13,7 +13,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_gateway.charset import declared_sets, patient_attributes
 from dicom_gateway.prepare.decoders import DECODERS
-from hub.model.checkup import Book, Finding
+from hub.model.checkup import Book, Finding, span
 
 SHOWABLE = frozenset(str(uid) for uid in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, *DECODERS))
 MOMENTS = (("InstanceCreationDate", "InstanceCreationTime"), ("ContentDate", "ContentTime"), ("AcquisitionDate", "AcquisitionTime"),
@@ -104,12 +104,12 @@ def _clock(looks: list[Look], rules: Book, watched: bool) -> list[Finding]:
     least, limits = min(late), rules.limits
     hours = round(abs(least) / HOUR_S)
     is_whole = 1 <= hours <= 14 and abs(abs(least) - hours * HOUR_S) <= limits["zone_tolerance_s"]
-    minutes = f"{abs(least) / 60:.0f}"
+    apart = dict(zip(("span_zh", "span_en"), span(abs(least))))
     if least < -limits["ahead_s"]:
-        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", minutes=minutes)]
+        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", **apart)]
     if least > (limits["behind_s"] if watched else limits["behind_unwatched_s"]):
-        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", minutes=minutes)]
-    return [rules.say("clock.ok", minutes=minutes)]
+        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", **apart)]
+    return [rules.say("clock.ok", **apart)]
 
 
 def _patient(looks: list[Look], rules: Book) -> list[Finding]:

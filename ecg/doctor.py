@@ -22,7 +22,7 @@ from hub.errors import HubError
 from hub.flow import checkups
 from hub.flow.checkups import Evidence
 from hub.model.access import Actor
-from hub.model.checkup import Book, Checkup, Finding, book_of, checkup
+from hub.model.checkup import Book, Checkup, Finding, book_of, checkup, span
 
 MOST_RECORDINGS = 20
 LOOKED_AT_S = 60.0
@@ -102,12 +102,12 @@ def _clock(read: list[tuple[object, Recording]], rules: Book, zone: ZoneInfo, wa
     least, limits = min(late), rules.limits
     hours = round(abs(least) / HOUR_S)
     is_whole = 1 <= hours <= 14 and abs(abs(least) - hours * HOUR_S) <= limits["zone_tolerance_s"]
-    minutes = f"{abs(least) / 60:.0f}"
+    apart = dict(zip(("span_zh", "span_en"), span(abs(least))))
     if least < -limits["ahead_s"]:
-        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", minutes=minutes)]
+        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", **apart)]
     if least > (limits["behind_s"] if watched else limits["behind_unwatched_s"]):
-        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", minutes=minutes)]
-    return [rules.say("clock.ok", minutes=minutes)]
+        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", **apart)]
+    return [rules.say("clock.ok", **apart)]
 
 
 def _patient(read: list[tuple[object, Recording]], known: Evidence, rules: Book) -> list[Finding]:

@@ -7,6 +7,8 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 
 import dicom_gateway.doctor
 import ecg.doctor
+from dicom_gateway import server
+from ecg.readers import READERS
 from hub.context import Hub
 from hub.delivery import device_sheet
 from hub.delivery.device_sheet import DeviceSheet
@@ -20,14 +22,18 @@ from reading_ui.places import only_here
 
 desk = Blueprint("checkups", __name__)
 DOCTORS = {"dicom": dicom_gateway.doctor.examine, "ecg": ecg.doctor.examine}
-SUPPORTED = {
-    "dicom": (("服务", "C-ECHO、C-STORE、C-FIND、C-MOVE、C-GET、存储确认"), ("对象类", "所有存储类，包括私有类"),
-              ("传输语法", "设备首选的任何一种；显式 VR、JPEG、JPEG-LS、JPEG 2000、HTJ2K、RLE 可直接显示"),
-              ("字符集", "GB18030、UTF-8（ISO_IR 192）、ISO 2022；声明错误会自动识别"), ("PDU 长度", "131072 字节"),
-              ("加密", "TLS 1.2 / 1.3（BCP 195），可验证客户端证书")),
-    "ecg": (("格式", "HL7 aECG、SCP-ECG、DICOM、MUSE XML、Philips XML、MFER、EDF、WFDB、CSV 等"), ("采样率", "建议 500 Hz 或更高"),
-            ("时长", "建议 10 秒，12 导联"), ("文字编码", "UTF-8 或 GB18030"), ("回执", "每份返回 SHA-256 与信号质量")),
-}
+SERVICES = {"commitment": "存储确认", "mwl": "检查工作列表", "worklist": "检查工作列表", "mpps": "检查执行状态（MPPS）", "availability": "实例可用通知"}
+ECG_SUPPORTED = (
+    ("格式", f"共 {len(READERS)} 种，首选 HL7 aECG、SCP-ECG、DICOM"), ("采样率", "建议 500 Hz 或更高"), ("时长与导联", "建议 10 秒，12 导联"),
+    ("文字编码", "UTF-8 或 GB18030"), ("回执", "每份返回 SHA-256 与信号质量"))
+
+
+def _dicom_supported() -> tuple[tuple[str, str], ...]:
+    names = [service.__name__.rpartition(".")[2] for service in server.SERVICES]
+    return (("服务", "、".join(["C-STORE", *(SERVICES.get(name, f"C-{name.upper()}") for name in names)])), ("对象类", "所有存储类，包括私有类"),
+            ("传输语法", "设备首选的任何一种；显式 VR、JPEG、JPEG-LS、JPEG 2000、HTJ2K、RLE 可直接显示"),
+            ("字符集", "GB18030、UTF-8（ISO_IR 192）、ISO 2022；声明错误会自动识别"), ("PDU 长度", f"{server.MAXIMUM_PDU} 字节"),
+            ("加密", "TLS 1.2 / 1.3（BCP 195），可验证客户端证书"))
 
 
 @desk.get("/devices/<int:device_id>/check")
@@ -35,9 +41,10 @@ SUPPORTED = {
 def page(device_id: int):
     hub, actor = the_hub(), the_actor()
     known, done = devices.find(hub, actor, device_id), checkups.checks(hub, actor, device_id)
-    chosen = next((one for one in done if request.args.get("of") == str(one.id)), done[0] if done else None)
+    sample = checkups.open_sample(hub, actor, device_id)
+    chosen = next((one for one in done if request.args.get("of") == str(one.id)), done[0] if done and sample is None else None)
     return render_template("device_check.html", device=known, checks=done, chosen=chosen, result=of_json(chosen.result) if chosen else None,
-                           sample=checkups.open_sample(hub, actor, device_id), **_watched(hub, actor, known), w=wording)
+                           sample=sample, **_watched(hub, actor, known), w=wording)
 
 
 @desk.post("/devices/<int:device_id>/check")
@@ -117,5 +124,5 @@ def _sheet(device_id: int) -> DeviceSheet:
         own = [("允许的地址", known.address or "任意地址")]
     own += [(zh, value) for zh, _, value in result.seen][:7]
     return DeviceSheet(
-        settings.institution_zh, "设备连接与检查单", known.name, known.site_name, hub.now().astimezone(settings.zone), enter, tuple(own), SUPPORTED[known.kind],
+        settings.institution_zh, "设备连接与检查单", known.name, known.site_name, hub.now().astimezone(settings.zone), enter, tuple(own), _dicom_supported() if known.kind == "dicom" else ECG_SUPPORTED,
         done.verdict if done else "none", done.ended_at.astimezone(settings.zone).strftime("%Y-%m-%d %H:%M") if done else "", result.findings, result.rules)

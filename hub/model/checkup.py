@@ -86,3 +86,11 @@ def book_of(content: dict) -> Book:
 def checkup(findings: list[Finding], seen: list[tuple[str, str, str]], objects: int, book: Book) -> Checkup:
     """The findings in the order in which a technician takes them up: the worst first, else as found."""
     return Checkup(tuple(sorted(findings, key=lambda one: LEVELS.index(one.level))), tuple(seen), objects, book.name)
+
+
+def span(seconds: float) -> tuple[str, str]:
+    """A length of time as people say it, in Chinese and English."""
+    for size, zh, en in ((86400, "天", "days"), (3600, "小时", "hours"), (60, "分钟", "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {zh}", f"{seconds / size:.0f} {en}"
+    return f"{seconds:.0f} 秒", f"{seconds:.0f} s"
