@@ -63,8 +63,10 @@ class Lobby:
                 self._silent[line.fileno()] = _Silent(line, address, first, receive, monotonic())
                 self._selector.register(line, selectors.EVENT_READ)
         if leaves is not None:
+            was_there = _said(leaves.line) != b""
             _hang_up(leaves.line)
-            self._note(reason, leaves.address[0])
+            if was_there:                     # else it had gone by itself, and only had not been seen to
+                self._note(reason, leaves.address[0])
         elif reason or self._closed:
             _hang_up(line)
             self._note(reason or "too_many_connections", host)
@@ -109,10 +111,7 @@ class Lobby:
                     _hang_up(one.line)
 
     def _receive(self, one: _Silent) -> None:
-        try:
-            said = one.line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except OSError:
-            said = b""                        # reset before it said anything
+        said = _said(one.line)
         if said == bytes((one.first,)):
             one.receive(one.line, one.address)
             return
@@ -128,6 +127,16 @@ class Lobby:
                 self._selector.unregister(one.line)
             except (KeyError, ValueError):
                 pass                          # closed meanwhile
+
+
+def _said(line: socket.socket) -> bytes | None:
+    """The first byte that waits, b"" where the peer has gone, None where it keeps silent."""
+    try:
+        return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""                            # reset before it said anything
 
 
 def _hang_up(line: socket.socket) -> None:
