@@ -18,6 +18,7 @@ from hub.delivery.typeface import FAMILY, font_folder, legible
 from hub.errors import Invalid
 from hub.model.checkup import Finding
 
+TOO_LONG = "more than one page"       # what the form says of itself
 MOST_FINDINGS = 12       # fit on the page beside the rest; the worst come first
 VERDICTS = {"bad": "有问题，须改正", "warn": "可用，建议改进", "info": "可用", "good": "合格", "none": "尚未检查"}
 
@@ -54,19 +55,28 @@ class DeviceSheet:
 
 
 def render(sheet: DeviceSheet) -> bytes:
-    """The sheet as PDF. Invalid ``sheet.typeset`` where it cannot be set; Permanent ``letter.font_missing``."""
-    words = _legible(asdict(sheet) | {"printed_at": sheet.printed_at.strftime("%Y-%m-%d %H:%M"), "findings": [asdict(one) for one in sheet.shown],
-                                      "left_out": sheet.left_out, "verdict_zh": sheet.verdict_zh, "family": FAMILY})
+    """The sheet as PDF on one page: as many findings as fit, the rest are counted. Invalid ``sheet.typeset`` where it
+    cannot be set; Permanent ``letter.font_missing``."""
+    for count in range(min(MOST_FINDINGS, len(sheet.findings)), -1, -1):
+        words = _legible(asdict(sheet) | {
+            "printed_at": sheet.printed_at.strftime("%Y-%m-%d %H:%M"), "findings": [asdict(one) for one in sheet.findings[:count]],
+            "left_out": len(sheet.findings) - count, "verdict_zh": sheet.verdict_zh, "family": FAMILY})
+        try:
+            return _compiled(words, int(sheet.printed_at.timestamp()))
+        except typst.TypstError as error:
+            if TOO_LONG not in str(error):
+                raise Invalid("sheet.typeset", f"连接单无法排版：{error.message}", f"the sheet could not be typeset: {error.message}") from error
+    raise Invalid("sheet.typeset", "连接单内容过长，无法排在一页内。", "the sheet does not fit on one page.")
+
+
+def _compiled(words: dict, timestamp: int) -> bytes:
     with tempfile.TemporaryDirectory(prefix="sheet-") as folder:
         source = Path(folder) / "device_sheet.typ"
         source.write_bytes(resources.files("hub.delivery").joinpath("device_sheet.typ").read_bytes())
-        try:
-            return typst.compile(
-                str(source), root=folder, format="pdf", pdf_standards=["a-2b"],
-                font_paths=typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(font_folder())]),
-                sys_inputs={"sheet": json.dumps(words, ensure_ascii=True)}, timestamp=int(sheet.printed_at.timestamp()))
-        except typst.TypstError as error:
-            raise Invalid("sheet.typeset", f"连接单无法排版：{error.message}", f"the sheet could not be typeset: {error.message}") from error
+        return typst.compile(
+            str(source), root=folder, format="pdf", pdf_standards=["a-2b"],
+            font_paths=typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(font_folder())]),
+            sys_inputs={"sheet": json.dumps(words, ensure_ascii=True)}, timestamp=timestamp)
 
 
 def _legible(value):
