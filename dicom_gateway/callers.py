@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -40,6 +41,7 @@ ANSWERS = {
 }
 
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 0x03
+STRANGERS_A_MINUTE = 300  # are written down for the administrator; in a flood of more they are only counted
 MOST_WAITING = 64         # connections that have not yet sent their A-ASSOCIATE-RQ
 
 
@@ -60,8 +62,9 @@ class _Present:
 class Callers:
     """The associations of one gateway process, by the device behind each."""
 
-    def __init__(self, hub: Hub, ledger: Ledger):
-        self._hub, self._ledger = hub, ledger
+    def __init__(self, hub: Hub, ledger: Ledger, introduced: Callable[[socket.socket], None] = lambda line: None):
+        self._hub, self._ledger, self._introduced = hub, ledger, introduced
+        self._strangers = Pace()
         self._lock = Lock()
         self._waiting: dict[Association, None] = {}
         self._present: dict[Association, _Present] = {}
@@ -143,9 +146,13 @@ class Callers:
         if is_full:
             self._refuse(association, "hub_associations", calling)
             return
+        with self._lock:
+            is_calm = self._strangers.last_minute(monotonic()) < STRANGERS_A_MINUTE
         try:
-            device = devices.admit(self._hub, calling, address, called)
+            device = devices.admit(self._hub, calling, address, called, note=is_calm)
         except Refused:
+            with self._lock:
+                self._strangers.count(monotonic())
             self._refuse(association, "unknown_caller", calling)
             return
         except HubError as error:
@@ -162,7 +169,9 @@ class Callers:
                 self._present[association] = _Present(device, self._hub.now(), tls.described(line))
         if reason:
             self._refuse(association, reason, f"{calling} calls {called}", device.id)
-        elif device.rules.sop_classes:
+            return
+        self._introduced(line)
+        if device.rules.sop_classes:
             _accept_only(association, device.rules.sop_classes)
 
     def _refuse(self, association: Association, reason: str, words: str, device_id: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 The promise: however many connect and keep silent, the next device that speaks is served. Connections are limited in
 all and per address; where a limit is reached, the longest silent of the same address, else of all, makes room for the
-newest. One that says nothing within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port
+newest, and where nobody is silent, the one that has been introducing itself for the longest. One that says nothing within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port
 speaks. Every one that is turned away is counted and named; one that comes and goes without a word is nobody.
 """
 from __future__ import annotations
@@ -34,6 +34,12 @@ class _Silent:
     since: float
 
 
+@dataclass
+class _Speaker:
+    address: str
+    is_introduced: bool = False      # its association was admitted: it makes room for nobody
+
+
 class Lobby:
     """One for all ports of a gateway. ``most``: open connections in all; ``most_of_one``: from one address."""
 
@@ -41,7 +47,7 @@ class Lobby:
         self._most, self._most_of_one, self._note = most, most_of_one, note
         self._lock = Lock()
         self._silent: dict[int, _Silent] = {}                       # by file descriptor, the longest waiting first
-        self._speaking: weakref.WeakKeyDictionary[socket.socket, str] = weakref.WeakKeyDictionary()
+        self._speaking: weakref.WeakKeyDictionary[socket.socket, _Speaker] = weakref.WeakKeyDictionary()      # in the order of their first byte
         self._selector = selectors.DefaultSelector()
         self._closed = False
         self._thread = Thread(target=self._attend, name="lobby", daemon=True)
@@ -49,32 +55,47 @@ class Lobby:
 
     def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
         """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``."""
-        host, leaves, reason = address[0], None, ""
+        host, leaves, stops, is_full = address[0], None, None, False
         with self._lock:
-            speaking = [at for other, at in self._speaking.items() if other.fileno() >= 0]
+            speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
             of_this = [one for one in self._silent.values() if one.address[0] == host]
-            if speaking.count(host) + len(of_this) >= self._most_of_one:
-                leaves, reason = (of_this[0], "crowded_out") if of_this else (None, "too_many_connections")
-            elif len(speaking) + len(self._silent) >= self._most:
-                leaves, reason = (next(iter(self._silent.values())), "crowded_out") if self._silent else (None, "too_many_connections")
+            begun_by_this = [(other, one) for other, one in speaking if one.address == host]
+            for count, most, silent, begun in ((len(begun_by_this) + len(of_this), self._most_of_one, of_this, begun_by_this),
+                                               (len(speaking) + len(self._silent), self._most, list(self._silent.values()), speaking)):
+                if count >= most:
+                    leaves = silent[0] if silent else None
+                    stops = None if silent else next((other for other, one in begun if not one.is_introduced), None)
+                    is_full = leaves is None and stops is None
+                    break
             if leaves is not None:
                 self._forget(leaves)
-            if reason != "too_many_connections" and not self._closed:
+            if stops is not None:
+                left_by = self._speaking.pop(stops).address
+            if not is_full and not self._closed:
                 self._silent[line.fileno()] = _Silent(line, address, first, receive, monotonic())
                 self._selector.register(line, selectors.EVENT_READ)
         if leaves is not None:
             was_there = _said(leaves.line) != b""
             _hang_up(leaves.line)
             if was_there:                     # else it had gone by itself, and only had not been seen to
-                self._note(reason, leaves.address[0])
-        elif reason or self._closed:
+                self._note("crowded_out", leaves.address[0])
+        if stops is not None:
+            _end(stops)                       # its own thread sees the end and tidies up
+            self._note("crowded_out", left_by)
+        if is_full or self._closed:
             _hang_up(line)
-            self._note(reason or "too_many_connections", host)
+            self._note("too_many_connections", host)
+
+    def introduced(self, line: socket.socket) -> None:
+        """A connection's association was admitted: from now on it makes room for nobody."""
+        with self._lock:
+            if line in self._speaking:
+                self._speaking[line].is_introduced = True
 
     def speaks(self, line: socket.socket, address: tuple) -> None:
         """Counts a connection that has left the lobby, until it is closed."""
         with self._lock:
-            self._speaking[line] = address[0]
+            self._speaking[line] = _Speaker(address[0])
 
     def close(self) -> None:
         with self._lock:
@@ -92,7 +113,7 @@ class Lobby:
                     one = self._silent.get(key.fd)
                     if one is not None and one.line is key.fileobj:
                         self._forget(one)
-                        self._speaking[one.line] = one.address[0]
+                        self._speaking[one.line] = _Speaker(one.address[0])
                         spoke.append(one)
             with self._lock:
                 for one in list(self._silent.values()):
@@ -140,8 +161,12 @@ def _said(line: socket.socket) -> bytes | None:
 
 
 def _hang_up(line: socket.socket) -> None:
-    try:
-        socket.socket.shutdown(line, socket.SHUT_RDWR)
-    except OSError:
-        pass
+    _end(line)
     line.close()
+
+
+def _end(line: socket.socket) -> None:
+    try:
+        socket.socket.shutdown(line, socket.SHUT_RDWR)      # of the transport, also under TLS
+    except OSError:
+        pass                                  # it has ended by itself

@@ -109,7 +109,7 @@ def start(hub: Hub) -> GatewayServer:
     entity.connection_timeout = ACSE_TIMEOUT_S
     ledger = Ledger(hub)
     lobby = Lobby(hub.settings.dicom_connections, hub.settings.dicom_connections_per_address, lambda reason, address: _turned_away(ledger, reason, address))
-    callers = Callers(hub, ledger)
+    callers = Callers(hub, ledger, lobby.introduced)
     handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, hub, callers))]
     for service in SERVICES:
         for sop_class in service.CLASSES:

@@ -33,8 +33,9 @@ class Device:
     rules: DeviceRules = DeviceRules()
 
 
-def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
-    """The registered DICOM device behind ``ae_title`` at ``address``; Refused, and the caller noted, if none."""
+def admit(hub: Hub, ae_title: str, address: str, called: str = "", note: bool = True) -> Device:
+    """The registered DICOM device behind ``ae_title`` at ``address``; Refused if none, and the caller noted unless the
+    door is flooded with strangers."""
     ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
     with hub.reading() as connection:
         rows = connection.execute(
@@ -45,7 +46,8 @@ def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
         best = max(fitting, key=lambda row: (row.address == address, row.address != ""))
         _touch(hub, best)
         return _device(best)
-    _note_unknown(hub, ae_title, address, called)
+    if note:
+        _note_unknown(hub, ae_title, address, called)
     raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
 

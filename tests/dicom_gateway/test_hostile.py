@@ -12,9 +12,11 @@ from pynetdicom.sop_class import (
     CTImageStorage, StorageCommitmentPushModel, StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet, Verification,
 )
 
+from dicom_gateway import callers
 from dicom_gateway import lobby as lobby_room
 from dicom_gateway.lobby import Lobby
-from hub.flow import doors
+from hub.flow import devices, doors
+from hub.model.access import SYSTEM
 from tests.dicom_gateway.running import SENDER, running, slice_of_ct
 from tests.dicom_gateway.wire import A_ABORT, CT, EXPLICIT, Wire, associate_rq, command, pdu, pdv
 
@@ -24,7 +26,7 @@ ECHO = (Verification, "1.2.840.10008.1.2")
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A gateway that lets 40 connections in, 30 from one address."""
-    with running(tmp_path_factory.mktemp("small") / "data", dicom_connections=40, dicom_connections_per_address=30) as started:
+    with running(tmp_path_factory.mktemp("small") / "data", dicom_connections=40, dicom_connections_per_address=30, dicom_associations=40) as started:
         yield started
 
 
@@ -82,20 +84,37 @@ def test_who_does_not_speak_dicom_is_turned_away_at_the_first_byte_and_counted(s
     wait_until(lambda: counted(small).get("broken_protocol", 0) == before + 1)
 
 
-def test_speakers_beyond_the_limit_of_their_address_wait_outside_and_are_served_when_one_leaves(small):
-    """Thirty half-finished requests from one address: nobody silent can make room, the next is turned away by name."""
+@pytest.fixture
+def tiny(tmp_path):
+    """A gateway that lets five connections of one address in."""
+    with running(tmp_path / "data", dicom_connections=10, dicom_connections_per_address=5) as started:
+        yield started
+
+
+def test_who_never_ends_introducing_itself_makes_room_for_the_next(tiny):
+    """Half-finished requests fill their address: the longest waiting makes room, a device is served all the same."""
     stalled = []
-    for _ in range(30):
-        one = socket.create_connection(("127.0.0.1", small.port))
+    for _ in range(20):
+        one = socket.create_connection(("127.0.0.1", tiny.port), timeout=60)
         one.sendall(b"\x01\x00\x00\x00")                # a request begun
         stalled.append(one)
-    wait_until(lambda: len(small.server.lobby._speaking) >= 30)
-    with socket.create_connection(("127.0.0.1", small.port), timeout=60) as next_one:
-        assert next_one.recv(1) == b""
-    wait_until(lambda: counted(small).get("too_many_connections", 0) >= 1)
+    assert tiny.send(slice_of_ct()) == [0x0000]
+    wait_until(lambda: counted(tiny).get("crowded_out", 0) >= 15)
     for one in stalled:
         one.close()
-    wait_until(lambda: small.associate(ECHO).is_established)
+
+
+def test_admitted_associations_make_room_for_nobody(tiny):
+    """Five devices at work behind one address: the next is turned away by name, and let in when one has ended."""
+    at_work = [tiny.associate(ECHO) for _ in range(5)]
+    assert all(one.is_established for one in at_work)
+    with socket.create_connection(("127.0.0.1", tiny.port), timeout=60) as next_one:
+        assert next_one.recv(1) == b""
+    wait_until(lambda: counted(tiny).get("too_many_connections", 0) >= 1)
+    assert all(one.send_c_echo().Status == 0 for one in at_work)
+    for one in at_work:
+        one.release()
+    wait_until(lambda: tiny.associate(ECHO).is_established)
 
 
 def test_a_flood_of_every_kind_leaves_a_sender_served_and_memory_and_threads_bounded(small):
@@ -190,6 +209,18 @@ def test_a_half_open_association_is_not_counted_as_present_for_ever(small):
         wire.c_store_begins("2.25.31")
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))      # reset instead of a goodbye
     wait_until(lambda: small.half_written() == [])
+    assert small.send(slice_of_ct()) == [0x0000]
+
+
+def test_a_flood_of_strangers_is_counted_in_full_and_written_down_in_part(small, monkeypatch):
+    monkeypatch.setattr(callers, "STRANGERS_A_MINUTE", 5)
+    before = counted(small).get("unknown_caller", 0)
+    for number in range(30):
+        with Wire(small.port, timeout_s=60) as wire:
+            assert wire.associate(f"FLOOD{number}") == 3
+    wait_until(lambda: counted(small)["unknown_caller"] == before + 30)
+    written = [row for row in devices.unknown_callers(small.hub, SYSTEM) if row.ae_title.startswith("FLOOD")]
+    assert len(written) <= 5
     assert small.send(slice_of_ct()) == [0x0000]
 
 

@@ -105,15 +105,17 @@ def test_rules_hold_from_the_next_association_on(gateway):
 
 
 def test_the_default_character_set_serves_objects_that_declare_none_and_leaves_their_bytes_alone(gateway):
-    """Two syllables that could be anything: the device's rule decides what the bytes do not."""
-    ruled(gateway, "CHARSET", charset="GB18030")
-    ds = slice_of_ct(PatientName="王芳".encode("gb18030").decode("latin-1"))
-    assert "SpecificCharacterSet" not in ds
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    assert gateway.send(ds, calling="CHARSET") == [0]
-    study = gateway.study(ds.StudyInstanceUID)
-    assert study.name == "王芳"
-    assert "SpecificCharacterSet" not in dcmread(gateway.hub.blobs.path(gateway.instance(ds.SOPInstanceUID).sha256))
+    """C3 BC is ü in UTF-8 and 眉 in GB18030: the bytes do not decide, the device's rule does."""
+    names = {}
+    for title, charset in (("NOCHARSET", ""), ("CHARSET", "GB18030")):
+        ruled(gateway, title, charset=charset)
+        ds = slice_of_ct(PatientName=b"\xc3\xbc".decode("latin-1"))
+        assert "SpecificCharacterSet" not in ds
+        assert gateway.send(ds, calling=title) == [0]
+        names[title] = gateway.study(ds.StudyInstanceUID).name
+        kept = dcmread(gateway.hub.blobs.path(gateway.instance(ds.SOPInstanceUID).sha256))
+        assert "SpecificCharacterSet" not in kept and kept.get_item("PatientName").value == b"\xc3\xbc"
+    assert names == {"NOCHARSET": "ü", "CHARSET": "眉"}
 
 
 def test_what_a_visit_was_like_is_noted(gateway):
