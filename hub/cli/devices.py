@@ -1,6 +1,7 @@
 """Devices from the command line: who may send, how each is doing, and what connects one."""
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 
 from hub.cli import NO, opened
 from hub.cli.people import site_id_of
+from hub.errors import Invalid
 from hub.flow import certificates, checkups, device_changes, devices
 from hub.model.access import SYSTEM
 from hub.model.checkup import LEVELS
@@ -116,11 +118,13 @@ def device_move(context, device_id, code) -> None:
 
 @device.command("certificate")
 @click.argument("device_id", type=int)
-@click.argument("file", type=click.Path(path_type=Path, exists=False))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.pass_context
 def device_certificate(context, device_id, file) -> None:
-    """Write a new key and certificate (PEM) for a device's TLS connection to FILE; the older one ends."""
-    with opened(context) as hub:
-        pem = certificates.issue(hub, SYSTEM, device_id)
-    file.touch(mode=0o600)
-    file.write_bytes(pem)
+    """Write a new key and certificate (PEM) for a device's TLS connection to FILE, which must not exist; the older one ends."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Invalid("no_file", f"无法新建文件 {file}。", f"cannot make the file {file}: {error.strerror}.") from error
+    with os.fdopen(handle, "wb") as written, opened(context) as hub:
+        written.write(certificates.issue(hub, SYSTEM, device_id))
