@@ -1,12 +1,13 @@
 """Who is connected: admission by AE title, address and the device's own rules, and what each association carries.
 
 A connection that has not introduced itself costs two threads and keeps nobody out: beyond ``MOST_WAITING`` of
-them the oldest makes room for the newest. Every refusal has a code, is answered as PS3.8 says, counted and logged.
+them the oldest of the address that has the most makes room for the newest. Every refusal has a code, is answered as PS3.8 says, counted and logged.
 """
 from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -126,7 +127,8 @@ class Callers:
         with self._lock:
             self._waiting[event.assoc] = None
             if len(self._waiting) > MOST_WAITING:
-                self._waiting.pop(oldest := next(iter(self._waiting)))
+                [(crowded, _)] = Counter(one.requestor.address for one in self._waiting).most_common(1)
+                self._waiting.pop(oldest := next(one for one in self._waiting if one.requestor.address == crowded))
         if oldest is not None:
             self.note(oldest, "crowded_out")
             log.warning("a connection from %s was silent while too many others came: closed", oldest.requestor.address)

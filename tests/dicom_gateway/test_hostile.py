@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 from pydicom.dataset import Dataset
@@ -250,6 +251,23 @@ def test_the_lobby_gives_room_to_a_stranger_when_one_address_fills_it():
         for pair in pairs:
             for one in pair:
                 one.close()
+
+
+def test_a_crowd_from_one_address_makes_room_itself_not_the_device_of_another(gateway, monkeypatch):
+    monkeypatch.setattr(callers, "MOST_WAITING", 8)
+    ended = []
+    monkeypatch.setattr(callers, "hang_up", lambda association: ended.append(association.requestor.address))
+    desk = callers.Callers(gateway.hub, gateway.server.ledger)
+    for address in ("10.0.0.2", *["10.0.0.1"] * 30):
+        desk._connected(SimpleNamespace(assoc=_Caller(address)))
+    assert ended == ["10.0.0.1"] * 23
+
+
+class _Caller:
+    """As much of an association as the desk looks at before it has introduced itself."""
+
+    def __init__(self, address: str):
+        self.requestor = SimpleNamespace(address=address)
 
 
 def test_the_limit_in_mid_object_is_named_too(gateway):
