@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Protocol
 
 from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 
 from dicom_gateway.command import P_DATA_TF, StoreRequest, store_request, store_response
 
@@ -72,18 +73,18 @@ class _HandedOver(Exception):
     """An abort came in mid-object and was given to pynetdicom, which ends the association."""
 
 
-def install(association: Association, begin: Begin, longest_pdu: int, idle_s: float) -> None:
+def install(line: Line) -> None:
     """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
-    line = Line(association, begin, longest_pdu, idle_s)
-    association.dul._read_pdu_data = line.read
-    association.dul._is_transport_event = line.wait_and_read
+    line.dul._read_pdu_data = line.read
+    line.dul._is_transport_event = line.wait_and_read
 
 
 class Line:
-    """One connection, read in the thread of its upper layer."""
+    """One connection, read in the thread of its upper layer. ``told`` hears why it was cut off, where it was."""
 
-    def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float):
-        self._association, self._dul, self._begin = association, association.dul, begin
+    def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float,
+                 told: Callable[[Association, str], None] = lambda association, words: None):
+        self._association, self._dul, self._begin, self._told = association, association.dul, begin, told
         self._longest, self._idle_s = longest_pdu, idle_s
         self._read_next = association.dul._is_transport_event
         self._socket: socket.socket = association.dul.socket.socket
@@ -92,6 +93,14 @@ class Line:
         self._unanswered = Lock()                 # held while an object of this line is made to last
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._keep_time()
+
+    @property
+    def dul(self) -> DULServiceProvider:
+        """The upper layer of pynetdicom that this line reads for."""
+        return self._dul
+
+    def _keep_time(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE_S))
 
@@ -100,12 +109,23 @@ class Line:
         (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
         if self._dul.state_machine.current_state == "Sta2" and self._dul.event_queue.empty():
             try:
-                waiting = select.poll()
-                waiting.register(self._socket, select.POLLIN)
-                waiting.poll(TICK_S * 1000)
+                self._has_bytes()
             except (OSError, ValueError):
                 pass                          # closed meanwhile: the upper layer finds out itself
         return self._read_next()
+
+    def _has_bytes(self) -> bool:
+        """Waits a tick for bytes."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(TICK_S * 1000))
+
+    def _receive(self, view: memoryview) -> int:
+        """How many bytes came, 0 where the peer has closed, -1 where none came for a tick."""
+        try:
+            return self._socket.recv_into(view, 0, socket.MSG_WAITALL)
+        except BlockingIOError:               # SO_RCVTIMEO
+            return -1
 
     def read(self) -> None:
         """Reads one PDU for pynetdicom, or serves C-STORE requests until something else is asked for."""
@@ -193,6 +213,10 @@ class Line:
             arrival.end(lambda status, comment: self._respond(store_response(context_id, request, status, comment)))
         finally:
             arrival.discard()
+        self._after_object()
+
+    def _after_object(self) -> None:
+        """What the line's own thread does before it listens again."""
 
     def _respond(self, response: bytes) -> None:
         """Sends the answer, from whatever thread; one that finds no place in the socket ends the connection: its peer
@@ -292,10 +316,7 @@ class Line:
         while got < most:
             if heed and got == 0 and self._wanted_elsewhere():
                 raise _Gone
-            try:
-                count = self._socket.recv_into(view[got:], 0, socket.MSG_WAITALL)
-            except BlockingIOError:               # SO_RCVTIMEO
-                count = -1
+            count = self._receive(view[got:])
             if count == 0:
                 raise _Gone
             got += max(count, 0)
@@ -317,6 +338,7 @@ class Line:
 
     def _cut_off(self, reason: str) -> None:
         log.warning("connection of %s cut off: %s", self._who(), reason)
+        self._told(self._association, reason)
         try:
             self._socket.sendall(_ABORT_BY_PROVIDER)
         except OSError:

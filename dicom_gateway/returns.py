@@ -9,6 +9,7 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from dicom_gateway.sender import store_dataset
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
+from dicom_gateway.tls import tls_args
 from hub.context import Hub
 from hub.delivery.parcel import Parcel
 
@@ -22,7 +23,7 @@ def deliver(hub: Hub, parcel: Parcel) -> str:
     """Sends the report by C-STORE. Every attempt carries the same SOP Instance UID, so it is kept once."""
     to = parcel.address
     store_dataset(encapsulated(parcel, hub.settings.zone), to["host"], int(to["port"]), called=to["ae_title"],
-                  calling=hub.settings.dicom_ae_title)
+                  calling=hub.settings.dicom_ae_title, tls_args=tls_args(hub, to.get("tls") == "yes"))
     return f"C-STORE to {to['ae_title']}"
 
 

@@ -40,11 +40,12 @@ def store(files: list[Path], host: str, port: int, *, called: str, calling: str)
         yield from _send(batch, needed, host, port, called, calling)
 
 
-def store_dataset(dataset, host: str, port: int, *, called: str, calling: str) -> None:
-    """Sends one data set with its file meta information. Retryable or Permanent when it was not stored."""
+def store_dataset(dataset, host: str, port: int, *, called: str, calling: str, tls_args: tuple | None = None) -> None:
+    """Sends one data set with its file meta information, over TLS with ``tls_args`` (dicom_gateway.tls). Retryable or
+    Permanent when it was not stored."""
     entity = _entity(calling)
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    association = entity.associate(host, port, ae_title=called, evt_handlers=WITHOUT_DELAY)
+    association = entity.associate(host, port, ae_title=called, evt_handlers=WITHOUT_DELAY, tls_args=tls_args)
     if not association.is_established:
         raise Retryable("no_association", f"无法连接 {called}（{host}:{port}）。", f"no association with {called} at {host}:{port}.")
     try:

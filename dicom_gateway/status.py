@@ -9,6 +9,7 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700      # refused: the sender keeps the object and tries again
 CANNOT_UNDERSTAND = 0xC000     # error: kept in quarantine, but nobody can read it
 KEPT_BESIDE = 0xB000           # warning: stored, but a person must look at it
+CLASS_NOT_SUPPORTED = 0x0122   # refused: SOP class not supported (PS3.7 C.5.6), here: not allowed to this device
 PROCESSING_FAILURE = 0x0110    # not stored: an unexpected fault of ours
 
 PENDING, PENDING_WITH_UNSUPPORTED_KEYS = 0xFF00, 0xFF01     # PS3.4 C.4.1.1.4
@@ -28,6 +29,8 @@ BY_OUTCOME = {
 
 def of_failure(error: HubError) -> tuple[int, str]:
     """Status and comment for an object that was not taken in."""
+    if error.code == "sop_class":
+        return CLASS_NOT_SUPPORTED, error.en
     if isinstance(error, (OutOfSpace, Retryable)) or error.code == "too_large":
         return OUT_OF_RESOURCES, error.en
     return PROCESSING_FAILURE, error.en

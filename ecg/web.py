@@ -29,7 +29,7 @@ from ecg.readers import dicom
 from ecg.recording import Recording, SourceFile
 from hub.context import Hub
 from hub.errors import HubError, Invalid, OutOfSpace, Refused, Retryable
-from hub.flow import devices, intake
+from hub.flow import devices, doors, intake
 from hub.flow.devices import Device
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences
@@ -72,7 +72,8 @@ def blueprint(hub: Hub) -> Blueprint:
         request.max_content_length = hub.settings.largest_ecg_mb * 1_000_000
         request.max_form_parts = MOST_PARTS
         try:
-            device = devices.by_token(hub, _token())
+            device = devices.by_token(hub, _token(), request.remote_addr or "")
+            doors.require_pace(hub, device)
             return _take(hub, device, _arrived(hub), heavy)
         except RequestEntityTooLarge:
             return _no("too_large", f"文件超过 {hub.settings.largest_ecg_mb} MB（或表单过大），未接收。",

@@ -46,6 +46,14 @@ class Settings:
     dicom_associations: int = _setting(32, "associations at the same time", 1, 1000)
     unknown_callers: str = _setting("refuse", "what becomes of a device that is not registered: refuse it, or hold what it sends for the administrator",
                                     choices=("refuse", "hold"))
+    dicom_connections: int = _setting(300, "DICOM connections at the same time, silent ones too", 8, 10000)
+    dicom_connections_per_address: int = _setting(64, "of these from one address", 2, 10000)
+    dicom_tls_port: int = _setting(0, "port of the DICOM gateway over TLS, 2762 by custom; 0: none", 0, 65535)
+    dicom_tls_certificate: str = _setting("", "PEM file with the certificate that devices see; empty: one of the hub's own authority")
+    dicom_tls_key: str = _setting("", "PEM file with its private key")
+    dicom_tls_trusted: str = _setting("", "PEM file of further authorities whose certificates devices and destinations may show")
+    dicom_tls_clients: str = _setting("ask", "certificates of devices over TLS", choices=("ask", "required", "off"))
+    metrics_token: str = _setting("", "bearer token for GET /metrics; empty: for signed-in administrators only")
     institution_zh: str = _setting("云岭县远程影像与心电诊断中心", "name on pages and reports")
     institution_en: str = _setting("Yunling County Remote Imaging and ECG Diagnosis Centre", "its English name")
     language: str = _setting("zh", "language of pages for people who have not chosen", choices=("zh", "en"))
@@ -129,6 +137,13 @@ def _check_whole(settings: Settings) -> None:
     ae = settings.dicom_ae_title
     if not 1 <= len(ae.strip()) <= 16 or not ae.isascii() or "\\" in ae:
         raise _bad("dicom_ae_title", "应为 1 至 16 个 ASCII 字符", "must be 1 to 16 ASCII characters")
+    if bool(settings.dicom_tls_certificate) != bool(settings.dicom_tls_key):
+        raise _bad("dicom_tls_key", "与 dicom_tls_certificate 必须同时填写或同时留空", "and dicom_tls_certificate are given together or not at all")
+    for name in ("dicom_tls_certificate", "dicom_tls_key", "dicom_tls_trusted"):
+        if getattr(settings, name) and not Path(getattr(settings, name)).is_file():
+            raise _bad(name, "所指的文件不存在", "names a file that is not there")
+    if settings.dicom_tls_port and settings.dicom_tls_port == settings.dicom_port:
+        raise _bad("dicom_tls_port", "不能与 dicom_port 相同", "must differ from dicom_port")
     try:
         ZoneInfo(settings.timezone)
     except (KeyError, ValueError, OSError):

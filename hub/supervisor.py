@@ -59,8 +59,10 @@ class Supervisor:
         or a port is taken."""
         self._take_folder()
         for name, host, port in (("web_port", self.settings.web_host, self.settings.web_port),
-                                 ("dicom_port", self.settings.dicom_host, self.settings.dicom_port)):
-            _require_free(name, host, port)
+                                 ("dicom_port", self.settings.dicom_host, self.settings.dicom_port),
+                                 ("dicom_tls_port", self.settings.dicom_host, self.settings.dicom_tls_port)):
+            if port:
+                _require_free(name, host, port)
         for child in self.children:
             self._launch(child)
             if child.name == "redis":
@@ -147,7 +149,8 @@ def children(settings: Settings) -> list[Child]:
     host = "127.0.0.1" if settings.web_host in ("", "0.0.0.0") else settings.web_host
     table = [Child("redis", redis.server_command(settings), lambda: redis.answers(settings))] if redis.is_embedded(settings) else []
     table += [
-        Child("gateway", [*hub, "gateway"], lambda: _listens(settings.dicom_host, settings.dicom_port)),
+        Child("gateway", [*hub, "gateway"], lambda: all(_listens(settings.dicom_host, port)
+                                                        for port in (settings.dicom_port, settings.dicom_tls_port) if port)),
         Child("web", [*hub, "web"], lambda: answers(f"http://{host}:{settings.web_port}/healthz")),
         Child("scheduler", [*hub, "scheduler"], lambda: True),
     ]

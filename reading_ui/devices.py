@@ -1,7 +1,6 @@
 """The device desk: unknown callers that wait for one click, registered devices, and the sheet that connects one."""
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -12,6 +11,7 @@ from reading_ui import wording
 from reading_ui.errors import status_of
 from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import sentence
+from reading_ui.places import only_here
 
 desk = Blueprint("devices", __name__)
 KINDS = ("dicom", "ecg")
@@ -66,10 +66,8 @@ def add():
     try:
         if values["kind"] == "ecg" and not values["name"]:
             raise Invalid("no_name", "请填写设备名称，例如“心电图机（门诊）”。", "give the cart a name.")
-        if values["address"]:
-            values["address"] = _address(values["address"])
         device_id, token = devices.register(hub, actor, site_id=_site(), kind=values["kind"], name=values["name"],
-                                            ae_title=values["ae_title"], address=values["address"] if values["kind"] == "dicom" else "")
+                                            ae_title=values["ae_title"], address=values["address"])
     except HubError as error:
         return _form(values, sentence(error.zh, error.en)), status_of(error)
     return _one(device_id, token) if token else redirect(url_for("devices.one", device_id=device_id))
@@ -131,23 +129,7 @@ def _one(device_id: int, token: str = "") -> str:
     address = settings.public_url.rstrip("/") or request.host_url.rstrip("/")
     host = urlsplit(address).hostname or ""
     return render_template("device.html", device=devices.find(hub, the_actor(), device_id), token=token, ae_title=settings.dicom_ae_title,
-                           host=host, port=settings.dicom_port, address=address, only_here=_only_here(host), w=wording)
-
-
-def _only_here(host: str) -> bool:
-    """Whether a host name means this very machine, so that a device elsewhere cannot use it."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise Invalid("bad_address", "IP 地址格式有误，例如 192.168.1.20；不限制地址请留空。",
-                      "not an IP address such as 192.168.1.20; leave it empty to allow any.") from None
+                           host=host, port=settings.dicom_port, tls_port=settings.dicom_tls_port, address=address, only_here=only_here(host), w=wording)
 
 
 def _site() -> int:

@@ -25,7 +25,7 @@ OPEN = frozenset({"static", "session.sign_in", "session.language", "reports.veri
 BEFORE_NEW_PASSWORD = frozenset({"session.password", "session.sign_out", "session.language", "static"})
 
 # Requests that a page makes by itself: they do not keep an idle session alive.
-BY_ITSELF = frozenset({"worklist.events", "worklist.table", "clinic.table", "orders.table", "operations.now", "devices.callers"})
+BY_ITSELF = frozenset({"worklist.events", "worklist.table", "clinic.table", "orders.table", "operations.now", "devices.callers", "checkups.sample"})
 
 
 def needs(*permissions: str) -> Callable:

@@ -35,6 +35,8 @@ PLACES = [
     Place("audit.page", _("审计"), "audit.view"),
 ]
 
+PART_OF = {"checkups": "devices.page", "device_rules": "devices.page"}     # desks without a place of their own
+
 
 def places(actor) -> list[Place]:
     """The desks of this person, in order."""
@@ -55,5 +57,5 @@ def furnish(app: Flask) -> None:
         actor = getattr(g, "actor", None)
         return {"actor": actor, "account": getattr(g, "account", None), "places": places(actor),
                 "institution": settings.institution_en if english() else settings.institution_zh,
-                "here": request.endpoint or "", "csrf_token": generate_csrf, "timezone": settings.timezone,
+                "here": PART_OF.get((request.endpoint or "").partition(".")[0], request.endpoint or ""), "csrf_token": generate_csrf, "timezone": settings.timezone,
                 "lease_minutes": settings.claim_lease_minutes}

@@ -5,7 +5,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from hub import health
 from hub.errors import HubError
-from hub.flow import administration, fixity
+from hub.flow import administration, doors, fixity
 from hub.model.lifecycle import DELIVERY, JOB, STUDY
 from reading_ui import wording
 from reading_ui.errors import status_of
@@ -16,6 +16,7 @@ desk = Blueprint("operations", __name__)
 STUDY_STATES = ("receiving", "reopened", "complete", "preparing", "ready")
 JOB_STATES = ("due", "handed", "running", "done", "failed")
 DELIVERY_STATES = ("due", "sending", "delivered", "acknowledged", "refused", "overdue")
+MOST_REFUSALS = 12
 STUCK_DELIVERIES = ("refused", "overdue")
 
 
@@ -56,7 +57,7 @@ def _present() -> dict:
         "damaged": damaged, "fixity": fixity.last_round(hub, actor),
         "columns": (("studies", _in_order(STUDY_STATES, STUDY.states)), ("jobs", _in_order(JOB_STATES, JOB.states)),
                     ("deliveries", _in_order(DELIVERY_STATES, DELIVERY.states))),
-        "now": hub.now(), "w": wording}
+        "refused": doors.refused(hub, actor)[:MOST_REFUSALS], "now": hub.now(), "w": wording}
 
 
 def _in_order(first: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:

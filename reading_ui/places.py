@@ -1,7 +1,16 @@
-"""Where a form may lead back to: a path of this very site and nothing else."""
+"""Where a form may lead back to: a path of this very site and nothing else. And whether a host is this very machine."""
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+
+def only_here(host: str) -> bool:
+    """Whether a host name means this very machine, so that a device elsewhere cannot use it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def own_path(there: str) -> str:

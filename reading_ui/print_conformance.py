@@ -10,7 +10,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 import ecg.jobs
 import ecg.web
-from dicom_gateway import availability, callers, charset, command, direct, facts, sender, server, status
+from dicom_gateway import availability, callers, charset, command, direct, facts, lobby, sender, server, status, tls
 from dicom_gateway.corrected import REASON
 from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
@@ -21,6 +21,7 @@ from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
 from hub.model.access import SERVED
+from hub.model.device_rules import REFUSALS
 from hub.settings import Settings
 
 PREFIX = "/dicomweb"
@@ -51,7 +52,8 @@ def _dimse() -> list[str]:
     limits = Settings()
     served = [sop_class for service in (*server.SERVICES, *server.FINDERS) for sop_class in service.CLASSES]
     codes = [(f"{code:04X}", OUTCOMES[outcome], words) for outcome, (code, words) in status.BY_OUTCOME.items()]
-    codes += [(f"{status.OUT_OF_RESOURCES:04X}", "disk full, database busy, or larger than allowed: nothing was kept, send again", ""),
+    codes += [(f"{status.OUT_OF_RESOURCES:04X}", "disk full, database busy, larger than allowed, or faster than the device may send: nothing was kept, send again", ""),
+              (f"{status.CLASS_NOT_SUPPORTED:04X}", REFUSALS["sop_class"][1], ""),
               (f"{status.PROCESSING_FAILURE:04X}", "an unexpected fault: nothing is acknowledged", "")]
     return [
         "## DICOM network (PS3.4, PS3.7, PS3.8)", "",
@@ -66,9 +68,23 @@ def _dimse() -> list[str]:
                          f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {sender.TIMEOUT_S} s"),
             ("contexts proposed as SCU", f"at most {sender.MOST_CONTEXTS} an association"))),
         "", "Rejections (PS3.8 9.3.4: result, source, reason):", "",
-        *_table(("when", "answer"), (("the calling AE title is not registered", _triple(callers.NOT_RECOGNISED)),
-                                     ("too many associations", _triple(callers.LIMIT_EXCEEDED)),
-                                     ("the hub cannot look the caller up at this moment", _triple(callers.TEMPORARY_FAILURE)))),
+        *_table(("when", "answer"), ((REFUSALS[reason][1], _triple(answer)) for reason, answer in callers.ANSWERS.items())),
+        "", "### TLS (PS3.15 B, BCP 195: RFC 9325)", "",
+        *_table(("what", "value"), (
+            ("port", "`dicom_tls_port`, off by default; beside the plain one"),
+            ("protocols", f"{tls.LEAST.name.replace('v', ' ').replace('_', '.')} and newer; no renegotiation, no compression"),
+            ("cipher suites of TLS 1.2", ", ".join(tls.CIPHERS)),
+            ("the hub's certificate", "`dicom_tls_certificate`, `dicom_tls_key`, or one of the hub's own network authority (`hub device certificate` issues for devices)"),
+            ("devices' certificates", "`dicom_tls_clients`: asked for, required of all, or off; a device's rules can require one and bind it by its SHA-256"),
+            ("trusted", "the hub's own network authority and `dicom_tls_trusted`"),
+            ("as SCU", "for destinations with TLS: C-STORE of reports and of C-MOVE, storage commitment; the peer's certificate is verified"),
+            ("handshake", f"within {tls.HANDSHAKE_S:g} s"))),
+        "", "### Connections", "",
+        *_table(("limit", "value"), (
+            ("connections", f"{limits.dicom_connections} in all, {limits.dicom_connections_per_address} from one address by default "
+                            "(`dicom_connections`, `dicom_connections_per_address`); beyond them the longest silent one makes room"),
+            ("associations", f"{limits.dicom_associations} by default (`dicom_associations`), and each device's own rules"),
+            ("silence before the first byte", f"{lobby.PATIENCE_S:g} s"))),
         "", "SOP classes as SCP besides storage, in Explicit and Implicit VR Little Endian:", "",
         *_table(("SOP class", "name", "services"), ((f"`{uid}`", UID(uid).name, SERVICES_OF[uid]) for uid in served)),
         "", "### Storage", "",

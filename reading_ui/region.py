@@ -54,6 +54,8 @@ def add_destination(site_id: int):
     """A webhook without a secret of its own gets one, shown in this answer and nowhere else."""
     channel = request.form.get("channel", "")
     values = {name: request.form.get(name, "") for name in administration.CHANNEL_FIELDS.get(channel, ())}
+    if channel == "dicom":
+        values["tls"] = request.form.get("tls", "no")
     made = ""
     if channel == "webhook" and not values["secret"].strip():
         made = secrets.token_urlsafe(32)

@@ -4,6 +4,7 @@ A code without words is shown as it is: nothing is hidden because nobody has nam
 """
 from __future__ import annotations
 
+from hub.model.device_rules import REFUSALS
 from reading_ui.gate import the_hub
 from reading_ui.language import sentence
 
@@ -56,6 +57,15 @@ DIFFERENCES: Words = {
 }
 DOORS: Words = {"dicom": ("DICOM 接口", "DICOM door"), "ecg": ("心电接口", "ECG door")}
 KINDS: Words = {"dicom": ("影像设备", "DICOM device"), "ecg": ("心电图机", "ECG cart")}
+ENCRYPTION: Words = {"any": ("不限", "not required"), "required": ("必须加密（TLS）", "TLS required"), "certificate": ("必须加密并出示证书", "TLS with a client certificate")}
+CHARSETS: Words = {"": ("按对象声明，不设默认", "as declared, no default"), "ISO_IR 192": ("UTF-8（ISO_IR 192）", "UTF-8 (ISO_IR 192)"), "ISO_IR 100": ("西欧（ISO_IR 100）", "Western European (ISO_IR 100)")}
+CHECK_LEVELS: Words = {"bad": ("须改正", "must be mended"), "warn": ("建议改进", "should be mended"), "info": ("可用", "works"), "good": ("合格", "good"), "none": ("未见对象", "nothing seen")}
+CHECK_KINDS: Words = {"check": ("检查", "check"), "sample": ("样本", "sample")}
+SECTIONS: Words = {
+    "line": ("连接与传输", "connection"), "clock": ("时钟", "clock"), "text": ("中文与字符集", "text"), "patient": ("患者标识", "patient"), "tags": ("必需属性", "attributes"),
+    "pixels": ("图像", "images"), "uid": ("唯一标识", "UIDs"), "arrival": ("接收", "arrival"), "format": ("格式与导联", "format"), "calibration": ("定标", "calibration"),
+    "quality": ("信号质量", "signal quality"),
+}
 CHANNELS: Words = {"portal": ("申请机构页面", "clinic's page"), "dicom": ("DICOM 节点", "DICOM node"), "webhook": ("网络通知", "webhook"),
                    "availability": ("到片通知", "availability notice")}
 OUTCOMES: Words = {
@@ -127,7 +137,9 @@ ACTIONS: Words = {
     "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
     "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),
     "device.set_served": ("设置取图内容", "served corrected or original"), "destination.set_served": ("设置发往内容", "sent corrected or original"),
-    "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"),
+    "device.dismiss_unknown": ("忽略来访设备", "caller dismissed"), "device.set_rules": ("更改设备规则", "device rules changed"),
+    "device.move": ("设备调往其他机构", "device moved to another site"), "device.certificate": ("绑定设备证书", "device certificate bound"),
+    "device.check": ("检查设备", "device checked"),
     "site.create": ("新建机构", "site added"), "destination.create": ("新增去向", "destination added"),
     "destination.set_active": ("启用或停用去向", "destination switched on or off"), "job.redo": ("重做任务", "job run again"),
     "person.link": ("按规则关联患者", "patients linked by rule"), "person.merge": ("合并患者", "patients merged"), "person.split": ("拆分患者", "patient parted"),
@@ -136,6 +148,9 @@ ACTIONS: Words = {
     "study.assign": ("归属检查", "study assigned"), "study.unassign": ("撤销归属", "assignment undone"),
     "delivery.withdrawn": ("由新版报告取代，不再发送", "replaced by a newer letter"), "settings.in_force": ("启动时的设置", "settings at the start"),
 }
+
+
+DOOR: Words = REFUSALS
 
 
 def word(code: str, words: Words) -> str:

@@ -8,7 +8,7 @@ from dicom_gateway.web import routes as dicomweb
 from hub import health
 from hub.context import Hub, open_hub
 from hub.settings import load
-from reading_ui import gate
+from reading_ui import gate, metrics
 from reading_ui.app import admit_door, create_app
 
 
@@ -29,6 +29,7 @@ def whole(hub: Hub) -> Flask:
         app.view_functions[name].needs = ()
     app.extensions["csrf"].exempt(app.blueprints["dicomweb"])
     admit_door(app, _health(hub), ())
+    admit_door(app, metrics.blueprint(hub), ())
     return app
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from pynetdicom.association import Association
 
@@ -14,14 +15,16 @@ from dicom_gateway.heads import HeadReader
 from dicom_gateway.landing import Landing
 from dicom_gateway.status import BY_OUTCOME, PROCESSING_FAILURE, of_failure
 from hub.context import Hub
-from hub.errors import HubError, Invalid
+from hub.errors import HubError, Invalid, Refused, Retryable
 from hub.flow import intake
 from hub.flow.devices import Device
 from hub.model.arrival import InstanceFacts, StoredFile, Taken
+from hub.model.device_rules import REFUSALS
 
 log = logging.getLogger("hub.gateway")
 
 Answer = Callable[[int, str], None]     # status and comment
+NOTED = {"duplicate": "duplicate", "conflict": "held_conflict", "quarantined": "held_quarantine"}    # codes of the door's counts
 UNEXPECTED = (PROCESSING_FAILURE, "unexpected fault, see the gateway's log")
 
 
@@ -87,7 +90,11 @@ class StoreArrival:
         self._writer = None
         header = file_header(request.sop_class, request.sop_instance, syntax)
         self._start = len(header)
+        self._began_s = monotonic()
         try:
+            if refusal := store.callers.refusal_of(association, request.sop_class.decode("ascii", "replace")):
+                zh, en = REFUSALS[refusal]
+                raise (Refused if refusal == "sop_class" else Retryable)(refusal, f"{zh}。", f"{en}.")
             self._writer = store.hub.blobs.writer()
             self._writer.write(header)
         except HubError as error:
@@ -163,11 +170,18 @@ class StoreArrival:
             log.error("C-STORE failed", exc_info=result)
             self._outcome = UNEXPECTED
         else:
-            if result.study_id is not None:
-                self._step(lambda: self._store.callers.note_study(self._association, result.study_id))
+            self._step(lambda: self._note(result))
             if result.outcome not in ("stored", "duplicate"):
                 log.warning("C-STORE from %s held: %s", self.device.ae_title, result.reason)
             self._outcome = self._outcome or BY_OUTCOME[result.outcome]
+
+    def _note(self, result: Taken) -> None:
+        callers, association = self._store.callers, self._association
+        if result.study_id is not None:
+            callers.note_study(association, result.study_id)
+        callers.note_object(association, self._began_s, self.file.size)
+        if result.outcome != "stored":
+            callers.note(association, NOTED[result.outcome], result.reason)
 
     def fail(self, status: int, comment: str) -> None:
         self._outcome = self._outcome or (status, comment)
@@ -186,5 +200,6 @@ class StoreArrival:
             self._writer.discard()
 
     def _refuse(self, error: HubError) -> None:
+        self._store.callers.note(self._association, error.code, error.en)
         log.error("C-STORE from %s refused: %s", self.device.ae_title if self.device else "?", error)
         self._outcome = of_failure(error)

@@ -28,7 +28,7 @@ COMMANDS = {          # name: (where the command lives, one line of help)
     "fixity": ("hub.cli.upkeep:fixity", "hash every stored file again and name damaged ones"),
     "user": ("hub.cli.people:user", "accounts: add, list, password, lock, unlock"),
     "site": ("hub.cli.people:site", "institutions: add, list, destination"),
-    "device": ("hub.cli.people:device", "devices: add, list, token, off, on, unknown"),
+    "device": ("hub.cli.devices:device", "devices: add, list, check, move, certificate, token, off, on, unknown"),
     "send": ("hub.cli.send:send", "push files through the real DICOM or ECG door"),
     "verify": ("hub.cli.proof:verify", "check a signed report offline"),
     "audit": ("hub.cli.proof:audit", "the audit: verify its chain"),

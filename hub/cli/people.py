@@ -1,4 +1,4 @@
-"""Accounts, institutions and devices from the command line, recorded in the audit as the system's doing."""
+"""Accounts and institutions from the command line, recorded in the audit as the system's doing."""
 from __future__ import annotations
 
 import click
@@ -6,7 +6,7 @@ import click
 from hub import accounts
 from hub.cli import opened
 from hub.errors import NotFound
-from hub.flow import administration, devices
+from hub.flow import administration
 from hub.model.access import ROLES, SYSTEM
 
 
@@ -26,7 +26,7 @@ def user() -> None:
 def user_add(context, username, name, role, code, title, password) -> None:
     """Add a person."""
     with opened(context) as hub:
-        site_id = _site_id(hub, code) if code else None
+        site_id = site_id_of(hub, code) if code else None
         accounts.create(hub, SYSTEM, username=username, password=password, display_name=name, role=role, site_id=site_id, title=title)
     click.echo(f"{username}: {role}")
 
@@ -99,80 +99,16 @@ def site_list(context) -> None:
 @click.argument("code")
 @click.argument("channel", type=click.Choice(sorted(administration.CHANNEL_FIELDS)))
 @click.argument("address", nargs=-1, required=True)
+@click.option("--tls", is_flag=True, help="over TLS (dicom)")
 @click.pass_context
-def site_destination(context, code, channel, address) -> None:
+def site_destination(context, code, channel, address, tls) -> None:
     """Send a site's reports elsewhere too: dicom AE HOST PORT, or webhook URL SECRET."""
     with opened(context) as hub:
-        values = dict(zip(administration.CHANNEL_FIELDS[channel], address))
-        click.echo(administration.add_destination(hub, SYSTEM, _site_id(hub, code), channel, values))
+        values = dict(zip(administration.CHANNEL_FIELDS[channel], address)) | ({"tls": "yes"} if tls else {})
+        click.echo(administration.add_destination(hub, SYSTEM, site_id_of(hub, code), channel, values))
 
 
-@click.group()
-def device() -> None:
-    """Devices that may send."""
-
-
-@device.command("add")
-@click.option("--site", "code", required=True, help="code of the institution")
-@click.option("--kind", type=click.Choice(("dicom", "ecg")), required=True)
-@click.option("--name", default="")
-@click.option("--ae-title", default="", help="for DICOM devices")
-@click.option("--address", default="", help="IP address; empty: any")
-@click.pass_context
-def device_add(context, code, kind, name, ae_title, address) -> None:
-    """Register a device; for an ECG device its token is printed once."""
-    with opened(context) as hub:
-        device_id, token = devices.register(hub, SYSTEM, site_id=_site_id(hub, code), kind=kind, name=name, ae_title=ae_title, address=address)
-    click.echo(token or device_id)
-
-
-@device.command("list")
-@click.pass_context
-def device_list(context) -> None:
-    """List all devices."""
-    with opened(context) as hub:
-        for row in devices.listed(hub, SYSTEM):
-            state = "" if row.active else "  (off)"
-            click.echo(f"{row.id:>4}  {row.kind:<6} {row.ae_title:<16} {row.address or '*':<16} {row.name}  {row.site_name}{state}")
-
-
-@device.command("token")
-@click.argument("device_id", type=int)
-@click.pass_context
-def device_token(context, device_id) -> None:
-    """Give an ECG device a new token; the old one ends."""
-    with opened(context) as hub:
-        click.echo(devices.renew_token(hub, SYSTEM, device_id))
-
-
-@device.command("off")
-@click.argument("device_id", type=int)
-@click.pass_context
-def device_off(context, device_id) -> None:
-    """Shut a device out."""
-    with opened(context) as hub:
-        devices.set_active(hub, SYSTEM, device_id, False)
-
-
-@device.command("on")
-@click.argument("device_id", type=int)
-@click.pass_context
-def device_on(context, device_id) -> None:
-    """Let a device in again."""
-    with opened(context) as hub:
-        devices.set_active(hub, SYSTEM, device_id, True)
-
-
-@device.command("unknown")
-@click.pass_context
-def device_unknown(context) -> None:
-    """List callers that were refused."""
-    with opened(context) as hub:
-        for row in devices.unknown_callers(hub, SYSTEM):
-            click.echo(f"{row.ae_title:<16} {row.address:<16} {row.times:>5} times, last {row.last_seen_at:%Y-%m-%d %H:%M} UTC")
-
-
-def _site_id(hub, code: str) -> int:
+def site_id_of(hub, code: str) -> int:
     for row in administration.sites(hub):
         if row.code == code:
             return row.id

@@ -209,7 +209,10 @@ def _checked_address(channel: str, address: dict) -> dict:
     if channel in ("dicom", "availability"):
         if not values["port"].isdigit() or not 1 <= int(values["port"]) <= 65535:
             raise Invalid("bad_address", "端口应为 1 至 65535。", "the port lies between 1 and 65535.")
-        return values | {"port": int(values["port"])}
+        encrypted = str(address.get("tls", "")).strip() or "no"
+        if encrypted not in ("no", "yes"):
+            raise Invalid("bad_address", "加密只能是 yes 或 no。", "tls is yes or no.")
+        return values | {"port": int(values["port"])} | ({"tls": "yes"} if encrypted == "yes" else {})
     parts = urlsplit(values["url"])
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Invalid("bad_address", "网址应以 http:// 或 https:// 开头。", "the URL begins with http:// or https://.")

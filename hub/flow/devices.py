@@ -9,16 +9,19 @@ from sqlalchemy import Connection, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
+from hub.model import device_rules
 from hub.model.access import DEVICE_ROLE, SERVED, SYSTEM, Actor
+from hub.model.device_rules import DeviceRules, address_fits
 from hub.storage import audit
-from hub.storage.tables import destination, device, fitted, site, unknown_caller
+from hub.storage.tables import destination, device, device_site, fitted, site, unknown_caller
 
 TOUCH_AFTER_S = 60
 
 
 @dataclass(frozen=True)
 class Device:
-    """A registered device as the doors need it. ``address`` is "" where any address is accepted; ``served``: whether
+    """A registered device as the doors need it. ``address``: an IP address or network, "" where any is accepted.
+    ``charset``: what its texts are taken to be where they declare nothing, "" for no opinion. ``served``: whether
     objects that it asks for are corrected or as they came."""
 
     id: int | None
@@ -29,21 +32,24 @@ class Device:
     address: str
     charset: str
     served: str = SERVED[0]
+    rules: DeviceRules = DeviceRules()
 
 
-def admit(hub: Hub, ae_title: str, address: str, called: str = "") -> Device:
-    """The registered DICOM device behind ``ae_title`` at ``address``; Refused, and the caller noted, if none."""
+def admit(hub: Hub, ae_title: str, address: str, called: str = "", note: bool = True) -> Device:
+    """The registered DICOM device behind ``ae_title`` at ``address``; Refused if none, and the caller noted unless the
+    door is flooded with strangers."""
     ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
     with hub.reading() as connection:
         rows = connection.execute(
             select(device).join(site, site.c.id == device.c.site_id)
             .where(device.c.kind == "dicom", device.c.ae_title == ae_title, device.c.active, site.c.active)).all()
-    fitting = [row for row in rows if row.address in ("", address)]
+    fitting = [row for row in rows if address_fits(row.address, address)]
     if fitting:
-        best = max(fitting, key=lambda row: row.address == address)
+        best = max(fitting, key=lambda row: (row.address == address, row.address != ""))
         _touch(hub, best)
         return _device(best)
-    _note_unknown(hub, ae_title, address, called)
+    if note:
+        _note_unknown(hub, ae_title, address, called)
     raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
 
@@ -56,12 +62,13 @@ def stranger(ae_title: str, address: str) -> Device:
 
 @dataclass(frozen=True)
 class Node:
-    """A DICOM node that can be called, and whether objects go to it corrected or as they came."""
+    """A DICOM node that can be called, over TLS where ``tls``, and whether objects go to it corrected or as they came."""
 
     ae_title: str
     host: str
     port: int
     served: str = SERVED[0]
+    tls: bool = False
 
 
 def actor_of(device: Device, address: str = "") -> Actor:
@@ -80,13 +87,14 @@ def node(hub: Hub, actor: Actor, ae_title: str) -> Node:
             .order_by(destination.c.id)).all()
     for row in rows:
         if row.address["ae_title"] == ae_title:
-            return Node(ae_title, row.address["host"], int(row.address["port"]), row.served)
+            return Node(ae_title, row.address["host"], int(row.address["port"]), row.served, row.address.get("tls") == "yes")
     raise NotFound("no_node", f"本机构没有登记 {ae_title} 这个 DICOM 去向，请联系县中心管理员登记。",
                    f"the site has no DICOM destination {ae_title}; ask the centre's administrator to register it.")
 
 
-def by_token(hub: Hub, token: str) -> Device:
-    """The registered ECG device with this token; Refused if there is none."""
+def by_token(hub: Hub, token: str, address: str = "") -> Device:
+    """The registered ECG device with this token; Refused if there is none, or if it sends from an ``address`` that
+    is not its own."""
     digest = hashlib.sha256(token.encode()).hexdigest()
     with hub.reading() as connection:
         row = connection.execute(
@@ -95,6 +103,9 @@ def by_token(hub: Hub, token: str) -> Device:
     if row is None:
         raise Refused("bad_token", "设备令牌无效或已停用，请联系县中心管理员重新发放。",
                       "the device token is not valid; ask the centre's administrator for a new one.")
+    if address and not address_fits(row.address, address):
+        raise Refused("other_address", f"该设备不允许从地址 {address} 发送，请联系县中心管理员。",
+                      f"the device may not send from {address}; ask the centre's administrator.")
     _touch(hub, row)
     return _device(row)
 
@@ -105,13 +116,13 @@ def register(hub: Hub, actor: Actor, *, site_id: int, kind: str, name: str, ae_t
     actor.require("device.manage")
     if kind not in ("dicom", "ecg"):
         raise Invalid("bad_kind", "设备类型只能是影像或心电。", "a device is of kind dicom or ecg.")
-    ae_title = ae_title.strip()
+    ae_title, address = ae_title.strip(), device_rules.checked_address(address)
     if kind == "dicom":
         _check_ae_title(ae_title)
     token = secrets.token_urlsafe(32) if kind == "ecg" else ""
     with hub.writing() as connection:
         device_id = _insert(hub, connection, actor, site_id=site_id, kind=kind, name=name.strip() or ae_title or "ECG",
-                            ae_title=ae_title if kind == "dicom" else "", address=address.strip(), charset=charset, token=token)
+                            ae_title=ae_title if kind == "dicom" else "", address=address, charset=charset, token=token)
     return device_id, token
 
 
@@ -220,6 +231,7 @@ def _insert(hub: Hub, connection: Connection, actor: Actor, *, site_id: int, kin
     device_id = connection.execute(insert(device).values(
         site_id=site_id, kind=kind, name=name[:128], ae_title=ae_title, address=address[:64], charset=charset, active=True,
         created_at=hub.now(), token_sha256=hashlib.sha256(token.encode()).hexdigest() if token else "")).inserted_primary_key[0]
+    connection.execute(insert(device_site).values(device_id=device_id, site_id=site_id, from_at=hub.now()))
     if kind == "dicom":
         connection.execute(update(unknown_caller).where(
             unknown_caller.c.ae_title == ae_title, unknown_caller.c.state == "waiting",
@@ -252,4 +264,4 @@ def _touch(hub: Hub, row) -> None:
 
 
 def _device(row) -> Device:
-    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset, row.served)
+    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset, row.served, device_rules.of_row(row.rules))

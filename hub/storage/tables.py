@@ -66,9 +66,31 @@ destination = Table(
 device = Table(
     "device", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("kind", 16),
     _text("name", 128), _text("ae_title", 16), _text("address", 64), _text("token_sha256", 64),
-    _text("charset", 32), Column("active", Boolean, nullable=False, default=True), _when("created_at"),
-    _when("last_seen_at", nullable=True), _text("served", 16, "corrected"),
+    _text("charset", 32), Column("rules", JSON, nullable=False, default=dict),
+    Column("active", Boolean, nullable=False, default=True), _when("created_at"), _when("last_seen_at", nullable=True),
+    _text("served", 16, "corrected"),
     Index("ix_device_ae_title", "ae_title"), Index("ix_device_token_sha256", "token_sha256"))
+
+device_site = Table(      # one row a period: where a device stood, and when
+    "device_site", metadata, _id(), _ref("device_id", "device", nullable=False, index=True),
+    _ref("site_id", "site", nullable=False), _when("from_at"), _when("until_at", nullable=True))
+
+device_visit = Table(     # what one association with a device was like; the last ones are kept
+    "device_visit", metadata, _id(), _ref("device_id", "device", nullable=False, index=True), _when("began_at"),
+    _when("ended_at"), _text("address", 64), _text("called", 64), Column("longest_pdu", BigInteger, nullable=False, default=0),
+    _text("implementation", 128), _text("tls", 64), Column("offered", JSON, nullable=False),
+    Column("objects", Integer, nullable=False, default=0), Column("bytes", BigInteger, nullable=False, default=0),
+    Column("seconds", Float, nullable=False, default=0.0), _text("ending", 16))
+
+device_check = Table(     # what the doctor found; a sample that is still open has no end
+    "device_check", metadata, _id(), _ref("device_id", "device", nullable=False, index=True), _text("kind", 16),
+    _when("begun_at"), _when("ended_at", nullable=True), _text("asked_by", 64),
+    Column("after_instance", BigInteger, nullable=False, default=0), _text("verdict", 16), Column("result", JSON, nullable=False))
+
+door_count = Table(       # what the doors refused or noticed, by day; device_id 0: nobody who is registered
+    "door_count", metadata, _id(), _text("day", 10), _text("reason", 32), Column("device_id", BigInteger, nullable=False, default=0),
+    Column("times", BigInteger, nullable=False, default=0), _when("last_at"), _text("last_address", 64), _text("last_words", 256),
+    UniqueConstraint("day", "reason", "device_id"))
 
 unknown_caller = Table(
     "unknown_caller", metadata, _id(), _text("ae_title", 64), _text("address", 64), _text("called", 64),

@@ -13,7 +13,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000, genera
 from pynetdicom.dsutils import create_file_meta, decode
 from pynetdicom.sop_class import Verification
 
-from dicom_gateway import callers, direct
+from dicom_gateway import direct
 from dicom_gateway.command import (
     IMPLEMENTATION_UID, IMPLEMENTATION_VERSION, StoreRequest, file_header, store_request, store_response,
 )
@@ -192,20 +192,6 @@ def test_a_sender_that_dribbles_is_cut_off(gateway, wire, monkeypatch):
             for byte in pdu(4, pdv(1, 0x03, command(CT, generate_uid()))):
                 other.socket.sendall(bytes([byte]))
                 time.sleep(0.05)
-
-
-def test_silent_connections_keep_nobody_out_and_are_closed(gateway, monkeypatch):
-    monkeypatch.setattr(callers, "MOST_WAITING", 16)
-    silent = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(60)]
-    began = time.monotonic()
-    assert gateway.send(slice_of_ct()) == [0x0000]
-    assert time.monotonic() - began < 10
-    time.sleep(0.2)
-    silent[0].settimeout(10)
-    assert silent[0].recv(1) == b""
-    for one in silent:
-        one.close()
-    assert gateway.send(slice_of_ct()) == [0x0000]
 
 
 def test_a_huge_association_request_is_refused_before_it_is_read(gateway):

@@ -247,7 +247,7 @@ def test_when_the_row_cannot_be_written_nothing_is_acknowledged(error, cart, hub
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake.together, "write", fails)
+        patched.setattr(intake.together, "write_all", fails)
         answer = cart.send(resting(), **DECLARED)
     assert answer.status_code in (500, 507) and "receipt" in answer.json and answer.json["receipt"] == []
     assert cart.send(resting(), **DECLARED).json["outcome"] == "stored", "the sender's next try is the first that counts"
@@ -257,7 +257,7 @@ def test_a_busy_database_asks_to_try_again(cart, hub, monkeypatch):
     def busy(*_):
         raise OperationalError("BEGIN IMMEDIATE", {}, Exception("database is locked"))
 
-    monkeypatch.setattr(intake.together, "write", lambda *_: _inside(hub, busy))
+    monkeypatch.setattr(intake.together, "write_all", lambda *_: _inside(hub, busy))
     answer = cart.send(resting(), **DECLARED)
     assert answer.status_code == 503 and answer.json["error"] == "database_busy" and answer.headers["Retry-After"]
     assert answer.json["receipt"] == [] and not instances(hub)

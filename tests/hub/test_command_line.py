@@ -150,3 +150,19 @@ def test_fixity_counts_the_files_and_says_no_when_one_is_damaged(hub_command, op
     opened.blobs.path(kept.sha256).write_bytes(b"an originaX")
     code, out, _ = hub_command("fixity")
     assert code == 1 and "changed" in out and kept.sha256 in out
+
+
+def test_a_device_is_checked_moved_and_given_a_certificate_from_the_command_line(hub_command, tmp_path):
+    hub_command("site", "add", "QS", "青山镇卫生院")
+    hub_command("site", "add", "BH", "白河乡卫生院")
+    _, number, _ = hub_command("device", "add", "--site", "QS", "--kind", "dicom", "--name", "CT", "--ae-title", "QS_CT")
+    code, out, _ = hub_command("device", "check", number.strip())
+    assert code == 0 and "青山镇卫生院" in out and "还没有收到该设备的图像" in out and "→" in out
+    assert hub_command("device", "move", number.strip(), "--site", "BH")[0] == 0
+    assert "nothing has arrived" in (said := hub_command("device", "check", number.strip(), "--english")[1]) and "白河乡卫生院" in said
+    file = tmp_path / "ct.pem"
+    assert hub_command("device", "certificate", number.strip(), str(file))[0] == 0
+    assert file.stat().st_mode & 0o777 == 0o600 and b"PRIVATE KEY" in (first := file.read_bytes()) and b"BEGIN CERTIFICATE" in first
+    assert hub_command("device", "certificate", number.strip(), str(file))[0] == 2 and file.read_bytes() == first
+    token = hub_command("device", "add", "--site", "QS", "--kind", "ecg", "--name", "心电图机")[1]
+    assert token and "还没有收到该心电图机的记录" in hub_command("device", "check", "2")[1]

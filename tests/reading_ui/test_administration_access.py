@@ -22,12 +22,17 @@ ROUTES = {
     ("GET", "/devices"): ADMINISTRATOR, ("GET", "/devices/callers"): ADMINISTRATOR, ("GET", "/devices/new"): ADMINISTRATOR, ("POST", "/devices/new"): ADMINISTRATOR,
     ("GET", "/devices/987654"): ADMINISTRATOR, ("POST", "/devices/987654/token"): ADMINISTRATOR, ("POST", "/devices/987654/active"): ADMINISTRATOR,
     ("POST", "/devices/callers/987654/register"): ADMINISTRATOR, ("POST", "/devices/callers/987654/dismiss"): ADMINISTRATOR,
+    ("GET", "/devices/987654/check"): ADMINISTRATOR, ("POST", "/devices/987654/check"): ADMINISTRATOR, ("GET", "/devices/987654/sample"): ADMINISTRATOR,
+    ("POST", "/devices/987654/sample"): ADMINISTRATOR, ("POST", "/devices/987654/sample/end"): ADMINISTRATOR, ("GET", "/devices/987654/sheet"): ADMINISTRATOR,
+    ("GET", "/devices/987654/sheet.pdf"): ADMINISTRATOR, ("GET", "/devices/987654/rules"): ADMINISTRATOR, ("POST", "/devices/987654/rules"): ADMINISTRATOR,
+    ("POST", "/devices/987654/move"): ADMINISTRATOR, ("POST", "/devices/987654/certificate"): ADMINISTRATOR,
+    ("GET", "/devices/network-root.pem"): ADMINISTRATOR,
     ("GET", "/accounts"): ADMINISTRATOR, ("GET", "/accounts/new"): ADMINISTRATOR, ("POST", "/accounts/new"): ADMINISTRATOR,
     ("GET", "/accounts/987654"): ADMINISTRATOR, ("POST", "/accounts/987654/password"): ADMINISTRATOR, ("POST", "/accounts/987654/role"): ADMINISTRATOR,
     ("POST", "/accounts/987654/active"): ADMINISTRATOR, ("POST", "/accounts/987654/unlock"): ADMINISTRATOR,
     ("GET", "/audit"): AUDITOR, ("POST", "/audit/verify"): AUDITOR,
 }
-DESKS = {"operations", "held", "deliveries", "region", "devices", "people", "audit"}
+DESKS = {"operations", "held", "deliveries", "region", "devices", "device_rules", "checkups", "people", "audit"}
 
 
 def _ask(browser, method, path):

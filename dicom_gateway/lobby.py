@@ -1,0 +1,172 @@
+"""Where connections wait until they say something: a file descriptor each, no thread, no association.
+
+The promise: however many connect and keep silent, the next device that speaks is served. Connections are limited in
+all and per address; where a limit is reached, the longest silent of the same address, else of all, makes room for the
+newest, and where nobody is silent, the one that has been introducing itself for the longest. One that says nothing within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port
+speaks. Every one that is turned away is counted and named; one that comes and goes without a word is nobody.
+"""
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock, Thread
+from time import monotonic
+
+log = logging.getLogger("hub.gateway")
+
+PATIENCE_S = 30.0        # of a connection that has not said a word: twice what a slow line needs
+LOOK_EVERY_S = 0.25
+
+Receive = Callable[[socket.socket, tuple], None]
+Note = Callable[[str, str], None]       # reason (hub.model.device_rules.REFUSALS), address
+
+
+@dataclass(frozen=True)
+class _Silent:
+    line: socket.socket
+    address: tuple
+    first: int
+    receive: Receive
+    since: float
+
+
+@dataclass
+class _Speaker:
+    address: str
+    is_introduced: bool = False      # its association was admitted: it makes room for nobody
+
+
+class Lobby:
+    """One for all ports of a gateway. ``most``: open connections in all; ``most_of_one``: from one address."""
+
+    def __init__(self, most: int, most_of_one: int, note: Note):
+        self._most, self._most_of_one, self._note = most, most_of_one, note
+        self._lock = Lock()
+        self._silent: dict[int, _Silent] = {}                       # by file descriptor, the longest waiting first
+        self._speaking: weakref.WeakKeyDictionary[socket.socket, _Speaker] = weakref.WeakKeyDictionary()      # in the order of their first byte
+        self._selector = selectors.DefaultSelector()
+        self._closed = False
+        self._thread = Thread(target=self._attend, name="lobby", daemon=True)
+        self._thread.start()
+
+    def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
+        """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``."""
+        host, leaves, stops, is_full = address[0], None, None, False
+        with self._lock:
+            speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
+            of_this = [one for one in self._silent.values() if one.address[0] == host]
+            begun_by_this = [(other, one) for other, one in speaking if one.address == host]
+            for count, most, silent, begun in ((len(begun_by_this) + len(of_this), self._most_of_one, of_this, begun_by_this),
+                                               (len(speaking) + len(self._silent), self._most, list(self._silent.values()), speaking)):
+                if count >= most:
+                    leaves = silent[0] if silent else None
+                    stops = None if silent else next((other for other, one in begun if not one.is_introduced), None)
+                    is_full = leaves is None and stops is None
+                    break
+            if leaves is not None:
+                self._forget(leaves)
+            if stops is not None:
+                left_by = self._speaking.pop(stops).address
+            if not is_full and not self._closed:
+                self._silent[line.fileno()] = _Silent(line, address, first, receive, monotonic())
+                self._selector.register(line, selectors.EVENT_READ)
+        if leaves is not None:
+            was_there = _said(leaves.line) != b""
+            _hang_up(leaves.line)
+            if was_there:                     # else it had gone by itself, and only had not been seen to
+                self._note("crowded_out", leaves.address[0])
+        if stops is not None:
+            _end(stops)                       # its own thread sees the end and tidies up
+            self._note("crowded_out", left_by)
+        if is_full or self._closed:
+            _hang_up(line)
+            self._note("too_many_connections", host)
+
+    def introduced(self, line: socket.socket) -> None:
+        """A connection's association was admitted: from now on it makes room for nobody."""
+        with self._lock:
+            if line in self._speaking:
+                self._speaking[line].is_introduced = True
+
+    def speaks(self, line: socket.socket, address: tuple) -> None:
+        """Counts a connection that has left the lobby, until it is closed."""
+        with self._lock:
+            self._speaking[line] = _Speaker(address[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+        self._thread.join(10)
+        for one in list(self._silent.values()):
+            _hang_up(one.line)
+        self._selector.close()
+
+    def _attend(self) -> None:
+        while not self._closed:
+            spoke, late = [], []
+            for key, _ in self._selector.select(LOOK_EVERY_S):
+                with self._lock:
+                    one = self._silent.get(key.fd)
+                    if one is not None and one.line is key.fileobj:
+                        self._forget(one)
+                        self._speaking[one.line] = _Speaker(one.address[0])
+                        spoke.append(one)
+            with self._lock:
+                for one in list(self._silent.values()):
+                    if monotonic() - one.since < PATIENCE_S:
+                        break
+                    self._forget(one)
+                    late.append(one)
+            for one in late:
+                _hang_up(one.line)
+                self._note("silent", one.address[0])
+            for one in spoke:
+                try:
+                    self._receive(one)
+                except Exception:
+                    log.exception("a connection of %s could not be served", one.address[0])
+                    _hang_up(one.line)
+
+    def _receive(self, one: _Silent) -> None:
+        said = _said(one.line)
+        if said == bytes((one.first,)):
+            one.receive(one.line, one.address)
+            return
+        if said:
+            self._note("broken_protocol", one.address[0])
+        _hang_up(one.line)
+
+    def _forget(self, one: _Silent) -> None:
+        fd = next((fd for fd, other in self._silent.items() if other is one), None)
+        if fd is not None:
+            del self._silent[fd]
+            try:
+                self._selector.unregister(one.line)
+            except (KeyError, ValueError):
+                pass                          # closed meanwhile
+
+
+def _said(line: socket.socket) -> bytes | None:
+    """The first byte that waits, b"" where the peer has gone, None where it keeps silent."""
+    try:
+        return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""                            # reset before it said anything
+
+
+def _hang_up(line: socket.socket) -> None:
+    _end(line)
+    line.close()
+
+
+def _end(line: socket.socket) -> None:
+    try:
+        socket.socket.shutdown(line, socket.SHUT_RDWR)      # of the transport, also under TLS
+    except OSError:
+        pass                                  # it has ended by itself
