@@ -69,8 +69,8 @@ class Callers:
         self._lock = Lock()
         self._waiting: dict[Association, None] = {}
         self._present: dict[Association, _Present] = {}
-        self._calls: dict[int, Pace] = {}
-        self._objects: dict[int, Pace] = {}
+        self._calls: dict[int | None, Pace] = {}          # by device; None: all that are not registered
+        self._objects: dict[int | None, Pace] = {}
 
     def handlers(self) -> list:
         return [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_REQUESTED, self._admit), (evt.EVT_CONN_CLOSE, self._gone),
@@ -114,7 +114,7 @@ class Callers:
     def note(self, association: Association, reason: str, words: str = "") -> None:
         """Counts what a service refused or noticed."""
         device = self.device_of(association)
-        self._ledger.note(reason, (device.id or 0) if device else 0, association.requestor.address or "", words)
+        self._ledger.note(reason, (device and device.id) or 0, association.requestor.address or "", words)
 
     def cut_off(self, association: Association, words: str) -> None:
         """Counts a connection that the direct path ended, by what was wrong with it."""
@@ -173,7 +173,7 @@ class Callers:
                 pace.count(monotonic())
                 self._present[association] = _Present(device, self._hub.now(), tls.described(line))
         if reason:
-            self._refuse(association, reason, f"{calling} calls {called}", device.id or 0)
+            self._refuse(association, reason, f"{calling} calls {called}", device.id)
             return
         self._introduced(line)
         if device.rules.sop_classes:
@@ -194,7 +194,7 @@ class Callers:
             here = self._present.pop(association, None)
         if here is None:
             return
-        if here.device.id is not None:
+        if here.device.id is not None:    # visits are of registered devices
             self._ledger.visit(_visit(self._hub, association, here, ending))
         if here.studies:
             try:

@@ -54,6 +54,7 @@ _OWN = {tag_for_keyword(keyword): (vr, re.compile(form)) for keyword, vr, form i
     ("AcquisitionTime", b"TM", _TIME), ("ContentTime", b"TM", _TIME),
     ("WindowCenter", b"DS", _DECIMAL), ("WindowWidth", b"DS", _DECIMAL))}
 _INSTANCE, _NUMBER, _POSITION = (tag_for_keyword(k) for k in ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient"))
+_CHARSET = 0x00080005
 
 Found = dict[int, tuple[bytes | None, bytes]]               # tag: VR (None where implicit) and value
 
@@ -70,12 +71,15 @@ class HeadReader:
         self._facts: InstanceFacts | None = None
         self._normal: tuple[float, float, float] | None = None
 
-    def facts(self, head: bytes, start: int, size: int, syntax: str) -> InstanceFacts | None:
+    def facts(self, head: bytes, start: int, size: int, syntax: str, charset: str = "") -> InstanceFacts | None:
         """The facts of an object of ``size`` bytes whose file begins with ``head`` and whose data set begins at
-        ``start``; None where the file must be asked, be it for a header without its UIDs."""
+        ``start``; None where the file must be asked, be it for a header without its UIDs. ``charset``: what the texts of
+        an object that declares nothing are taken to be."""
         found = elements(head, start, size, syntax)
         if found is None:
             return None
+        if charset and not found.get(_CHARSET, (b"", b""))[1].strip(b"\0 "):
+            found[_CHARSET] = (b"CS" if syntax != ImplicitVRLittleEndian else None, charset.encode("ascii"))
         own = {tag: found.pop(tag) for tag in _OWN if tag in found}
         is_plain = all(vr in (None, _OWN[tag][0]) and _OWN[tag][1].fullmatch(value) for tag, (vr, value) in own.items())
         shared = (syntax, tuple(own), found)
@@ -122,7 +126,7 @@ def as_dataset(found: Found, syntax: str) -> Dataset:
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     raw = {BaseTag(tag): RawDataElement(BaseTag(tag), vr and vr.decode("ascii"), len(value), value, 0, implicit, little)
            for tag, (vr, value) in sorted(found.items())}
-    dataset, sets = Dataset(raw), raw.get(BaseTag(0x00080005))
+    dataset, sets = Dataset(raw), raw.get(BaseTag(_CHARSET))
     dataset.set_original_encoding(implicit, little, convert_encodings(convert_raw_data_element(sets).value) if sets else default_encoding)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax

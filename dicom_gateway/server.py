@@ -91,9 +91,8 @@ class GatewayServer(ThreadedAssociationServer):
                 hang_up(association)
         if self.beside is not None:
             self.beside.shutdown()
-        else:
-            self.store.landing.close()
         self.lobby.close()
+        self.store.landing.close()
         self.ledger.close()
 
 

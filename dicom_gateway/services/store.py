@@ -8,6 +8,7 @@ from time import monotonic
 from pynetdicom.association import Association
 
 from dicom_gateway.callers import Callers
+from dicom_gateway.charset import declared_sets
 from dicom_gateway.command import StoreRequest, file_header
 from dicom_gateway.dataset import missing_uids, read_header
 from dicom_gateway.facts import facts_of
@@ -24,8 +25,8 @@ from hub.model.device_rules import REFUSALS
 log = logging.getLogger("hub.gateway")
 
 Answer = Callable[[int, str], None]     # status and comment
-NOTED = {"duplicate": "duplicate", "conflict": "held_conflict", "quarantined": "held_quarantine"}    # codes of the door's counts
 UNEXPECTED = (PROCESSING_FAILURE, "unexpected fault, see the gateway's log")
+NOTED = {"duplicate": "duplicate", "conflict": "held_conflict", "quarantined": "held_quarantine"}    # codes of the door's counts
 
 
 def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
@@ -37,6 +38,8 @@ def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
         if missing:
             return intake.quarantine(hub, known, "dicom", (file,), "missing_uid",
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
+        if device.charset and not declared_sets(header):
+            header.SpecificCharacterSet = device.charset      # of the header in memory; the bytes stay as they came
         facts = facts_of(header)
     except Invalid as error:
         return intake.quarantine(hub, known, "dicom", (file,), "unparsable", error.zh, error.en)
@@ -88,13 +91,16 @@ class StoreArrival:
         self._answer: Answer | None = None
         self._most = store.hub.settings.largest_object_mb * 1_000_000
         self._writer = None
+        self._began_s = monotonic()
+        self._noted: tuple[str, str] | None = None        # what the door counts once the object is answered, and its words
         header = file_header(request.sop_class, request.sop_instance, syntax)
         self._start = len(header)
-        self._began_s = monotonic()
+        refusal = store.callers.refusal_of(association, request.sop_class.decode("ascii", "replace"))
+        if refusal:
+            zh, en = REFUSALS[refusal]
+            self._refuse((Refused if refusal == "sop_class" else Retryable)(refusal, f"{zh}。", f"{en}."))
+            return
         try:
-            if refusal := store.callers.refusal_of(association, request.sop_class.decode("ascii", "replace")):
-                zh, en = REFUSALS[refusal]
-                raise (Refused if refusal == "sop_class" else Retryable)(refusal, f"{zh}。", f"{en}.")
             self._writer = store.hub.blobs.writer()
             self._writer.write(header)
         except HubError as error:
@@ -132,7 +138,7 @@ class StoreArrival:
             try:
                 head, size = self._writer.head, self._writer.size
                 self._writer.gather()
-                self.facts = self._heads.facts(head, self._start, size, self._syntax)
+                self.facts = self._heads.facts(head, self._start, size, self._syntax, self.device.charset)
             except HubError as error:
                 self._refuse(error)
             except OSError:
@@ -170,18 +176,14 @@ class StoreArrival:
             log.error("C-STORE failed", exc_info=result)
             self._outcome = UNEXPECTED
         else:
-            self._step(lambda: self._note(result))
+            if result.study_id is not None:
+                self._step(lambda: self._store.callers.note_study(self._association, result.study_id))
+            self._store.callers.note_object(self._association, self._began_s, self.file.size)
+            if result.outcome in NOTED:
+                self._noted = NOTED[result.outcome], result.reason
             if result.outcome not in ("stored", "duplicate"):
                 log.warning("C-STORE from %s held: %s", self.device.ae_title, result.reason)
             self._outcome = self._outcome or BY_OUTCOME[result.outcome]
-
-    def _note(self, result: Taken) -> None:
-        callers, association = self._store.callers, self._association
-        if result.study_id is not None:
-            callers.note_study(association, result.study_id)
-        callers.note_object(association, self._began_s, self.file.size)
-        if result.outcome != "stored":
-            callers.note(association, NOTED[result.outcome], result.reason)
 
     def fail(self, status: int, comment: str) -> None:
         self._outcome = self._outcome or (status, comment)
@@ -191,6 +193,10 @@ class StoreArrival:
         try:
             if self._writer is not None:
                 self._writer.discard()
+            if self._noted is not None:
+                self._store.callers.note(self._association, *self._noted)
+        except Exception:
+            log.exception("what became of an object could not be noted")
         finally:
             self._answer(*self._outcome)
 
@@ -200,6 +206,6 @@ class StoreArrival:
             self._writer.discard()
 
     def _refuse(self, error: HubError) -> None:
-        self._store.callers.note(self._association, error.code, error.en)
         log.error("C-STORE from %s refused: %s", self.device.ae_title if self.device else "?", error)
+        self._noted = error.code, error.en
         self._outcome = of_failure(error)
