@@ -136,7 +136,8 @@ def test_a_study_whose_preparation_fails_for_good_reaches_its_reader(hub, county
     completion.close_quiet_studies(hub)
     preparation.begin(hub, study_id, 1)
     handler.faults = [Permanent("broken", "坏了", "broken")]
-    assert jobs.perform(hub, the_job(hub).id) == "failed"
+    [order] = [row.id for row in rows(hub, job) if row.kind == "prepare_images"]
+    assert jobs.perform(hub, order) == "failed"
     assert study_row(hub, study_id).state == "ready" and reading_of(hub, study_id).state == "queued"
 
 
