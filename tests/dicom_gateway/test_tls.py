@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from socketserver import BaseServer
 import time
 
 import pytest
@@ -222,7 +223,7 @@ def test_the_hub_sends_nothing_to_a_node_whose_certificate_it_does_not_know(secu
                                  tls_args=tls.tls_args(secure.hub, True))
         assert got == []
     finally:
-        server.shutdown()             # a loop over a closed socket would never rest
+        BaseServer.shutdown(server)      # a loop over a closed socket would never rest
         server.socket.close()
         plain.close()
 
