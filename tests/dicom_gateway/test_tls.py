@@ -5,8 +5,8 @@ import socket
 import ssl
 import subprocess
 import threading
-from socketserver import BaseServer
 import time
+from socketserver import BaseServer
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
