@@ -170,13 +170,18 @@ def disk(place: Path, megabytes: int = 256):
 
 
 def cut_once(own: Disk, gateway: Gateway, senders: int, enough: int, side: int = 64) -> None:
-    """One power cut under load; afterwards the disk is mounted again as after a restart."""
+    """One power cut under load; afterwards the disk is mounted again as after a restart. What counts is what was
+    acknowledged when the power went: no answer leaves a machine afterwards, but here the processes live on for a moment."""
     gateway.start()
+    until_then: dict[str, str] = {}
 
     def cut():
+        until_then.update(gateway.acknowledged)
         own.cut_power()
         gateway.kill()
 
     gateway.load(senders, enough, cut, side)
+    gateway.acknowledged.clear()
+    gateway.acknowledged.update(until_then)
     own.unmount()
     own.mount()
