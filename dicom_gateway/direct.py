@@ -23,7 +23,6 @@ from time import monotonic
 from typing import Protocol
 
 from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 
 from dicom_gateway.command import P_DATA_TF, StoreRequest, store_request, store_response
 
@@ -73,12 +72,6 @@ class _HandedOver(Exception):
     """An abort came in mid-object and was given to pynetdicom, which ends the association."""
 
 
-def install(line: Line) -> None:
-    """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
-    line.dul._read_pdu_data = line.read
-    line.dul._is_transport_event = line.wait_and_read
-
-
 class Line:
     """One connection, read in the thread of its upper layer. ``told`` hears why it was cut off, where it was."""
 
@@ -95,10 +88,10 @@ class Line:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._keep_time()
 
-    @property
-    def dul(self) -> DULServiceProvider:
-        """The upper layer of pynetdicom that this line reads for."""
-        return self._dul
+    def install(self) -> None:
+        """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
+        self._dul._read_pdu_data = self.read
+        self._dul._is_transport_event = self.wait_and_read
 
     def _keep_time(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))

@@ -142,7 +142,7 @@ def _turned_away(ledger: Ledger, reason: str, address: str) -> None:
 
 def _open_direct_path(event: Event, store: Store) -> None:
     line = EncryptedLine if isinstance(event.assoc.dul.socket.socket, ssl.SSLSocket) else direct.Line
-    direct.install(line(event.assoc, store.reception(), MAXIMUM_PDU, NETWORK_TIMEOUT_S, store.callers.cut_off))
+    line(event.assoc, store.reception(), MAXIMUM_PDU, NETWORK_TIMEOUT_S, store.callers.cut_off).install()
 
 
 def _bound_messages(event: Event) -> None:
