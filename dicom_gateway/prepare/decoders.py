@@ -13,6 +13,7 @@ import openjpeg
 from pydicom import uid
 from rle.rle import decode_segment
 
+from dicom_gateway.prepare import htj2k
 from dicom_gateway.prepare.codestream import StreamHeader, jpeg2000_header, jpeg_header, truncated
 from dicom_gateway.prepare.colour import ybr_to_rgb
 from dicom_gateway.prepare.errors import UndecodablePixels
@@ -68,7 +69,7 @@ def decode_htj2k(stream: bytes, layout: PixelLayout) -> np.ndarray:
     _require_same_size(header, layout)
     codestream = stream[header.offset :] if header.offset else stream
     frame = _called(openjpeg.decode, codestream).reshape(layout.shape)
-    other = _called(imagecodecs.htj2k_decode, codestream)
+    other = _called(htj2k.decode, codestream)
     if other.shape != frame.shape or np.abs(np.subtract(frame, other, dtype=np.int64)).max() > 1:
         raise _damaged()
     return _finished_wavelet(frame, header, layout)

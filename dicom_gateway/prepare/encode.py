@@ -8,10 +8,10 @@ import hashlib
 import io
 from collections.abc import Callable
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
+from dicom_gateway.prepare import htj2k
 from dicom_gateway.prepare.errors import NotReproduced
 
 HTJ2K_LOSSLESS_UID = "1.2.840.10008.1.2.4.201"
@@ -22,8 +22,8 @@ THUMBNAIL_EDGE = 192
 
 def htj2k_lossless(
     frame: np.ndarray,
-    encoder: Callable[..., bytes] = imagecodecs.htj2k_encode,
-    decoder: Callable[..., np.ndarray] = imagecodecs.htj2k_decode,
+    encoder: Callable[..., bytes] = htj2k.encode,
+    decoder: Callable[..., np.ndarray] = htj2k.decode,
 ) -> bytes:
     """One frame as a lossless HTJ2K codestream that is proved to decode to the same pixels.
 
