@@ -5,25 +5,23 @@ left yet: the newer notice names everything.
 """
 from __future__ import annotations
 
-import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from hub.context import Hub
 from hub.delivery.channels import ANNOUNCING, deliverer
 from hub.delivery.parcel import Announcement
-from hub.errors import Conflict, NotFound, Permanent, Retryable, words_of
+from hub.errors import NotFound
+from hub.flow.errands import OUTCOMES, Errand
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import NOTICE
-from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import availability, destination, instance, procedure_step, series, site, study
 
 SHOWN = 200
-
-log = logging.getLogger("hub.worker")
+NOTICES = Errand(availability, NOTICE, "announce", "notice_id")
 
 
 def order(connection: Connection, now: datetime, study_id: int, site_id: int, generation: int) -> None:
@@ -35,59 +33,28 @@ def order(connection: Connection, now: datetime, study_id: int, site_id: int, ge
     wanted = connection.scalars(select(destination.c.id).where(
         destination.c.site_id == site_id, destination.c.active, destination.c.channel.in_(ANNOUNCING)).order_by(destination.c.id)).all()
     for destination_id in wanted:
-        notice_id = connection.execute(insert(availability).values(
-            study_id=study_id, destination_id=destination_id, generation=generation, state=NOTICE.initial, attempts=0, created_at=now,
-            due_at=now)).inserted_primary_key[0]
-        outbox.enqueue(connection, now, "announce", str(notice_id), notice_id=notice_id)
+        NOTICES.order(connection, now, study_id=study_id, destination_id=destination_id, generation=generation)
 
 
 def announce(hub: Hub, notice_id: int) -> None:
     """One attempt. A failure orders the next after a growing pause, until the notice is given up and shown as overdue."""
-    now = hub.now()
     with hub.writing() as connection:
         row = _notice(connection, notice_id)
-        if row.state not in NOTICE.sources("send") or row.due_at > now:
+        if not NOTICES.begin(connection, hub.now(), row):
             return
-        advance(connection, NOTICE, notice_id, "send", attempts=row.attempts + 1)
         parcel = _announcement(connection, row)
-    try:
-        deliverer(row.channel)(hub, parcel)
-    except Permanent as error:
-        _end(hub, row, "refuse", words_of(error))
-        return
-    except Exception as error:
-        if not isinstance(error, Retryable):
-            log.exception("notice %s failed", notice_id)
-        _end(hub, row, "retry", words_of(error))
-        return
-    _end(hub, row, "deliver", "")
+    event, words = NOTICES.attempt(row, lambda: deliverer(row.channel)(hub, parcel))
+    with hub.writing() as connection:
+        NOTICES.end(hub, connection, row, event, words)
+        audit.append(connection, hub.now(), SYSTEM, f"delivery.{OUTCOMES[event]}", "availability", row.id, row.site_id, channel=row.channel,
+                     study_id=row.study_id)
 
 
 def resend(hub: Hub, actor: Actor, notice_id: int) -> None:
     """Tries a refused or overdue notice again, after its cause was mended."""
     actor.require("delivery.resend")
-    now = hub.now()
     with hub.writing() as connection:
-        row = _notice(connection, notice_id)
-        advance(connection, NOTICE, notice_id, "resend", due_at=now, created_at=now)
-        outbox.enqueue(connection, now, "announce", f"{notice_id}:{row.attempts}:again:{now.timestamp():.0f}", notice_id=notice_id)
-        audit.append(connection, now, actor, "delivery.resend", "availability", notice_id, row.site_id)
-
-
-def mark_overdue(hub: Hub) -> int:
-    """Run by the scheduler: notices that have not arrived for long are shown as overdue. Returns how many."""
-    limit = hub.now() - timedelta(hours=hub.settings.delivery_give_up_hours)
-    with hub.reading() as connection:
-        late = connection.scalars(select(availability.c.id).where(
-            availability.c.state.in_(NOTICE.sources("miss")), availability.c.created_at < limit)).all()
-    for notice_id in late:
-        with hub.writing() as connection:
-            try:
-                advance(connection, NOTICE, notice_id, "miss")
-            except Conflict:
-                continue
-            audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", "availability", notice_id)
-    return len(late)
+        NOTICES.send_again(connection, hub.now(), actor, _notice(connection, notice_id))
 
 
 def listed(hub: Hub, actor: Actor) -> list:
@@ -95,22 +62,6 @@ def listed(hub: Hub, actor: Actor) -> list:
     actor.require("delivery.view")
     with hub.reading() as connection:
         return list(connection.execute(_notices().order_by(availability.c.id.desc()).limit(SHOWN)))
-
-
-def _end(hub: Hub, row, event: str, words: str) -> None:
-    now = hub.now()
-    with hub.writing() as connection:
-        values = {"delivered_at": now, "error": ""} if event == "deliver" else {"error": words[:512]}
-        if event == "retry":
-            values["due_at"] = now + outbox.pause_after(row.attempts + 1)
-            if now - row.created_at < timedelta(hours=hub.settings.delivery_give_up_hours):
-                outbox.enqueue(connection, now, "announce", f"{row.id}:{row.attempts + 1}", values["due_at"], notice_id=row.id)
-        advance(connection, NOTICE, row.id, event, **values)
-        audit.append(connection, now, SYSTEM, f"delivery.{_OUTCOMES[event]}", "availability", row.id, row.site_id, channel=row.channel,
-                     study_id=row.study_id)
-
-
-_OUTCOMES = {"deliver": "delivered", "refuse": "refused", "retry": "failed"}
 
 
 def _announcement(connection: Connection, row) -> Announcement:

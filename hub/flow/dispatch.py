@@ -1,27 +1,25 @@
 """The report goes home: PDF and signature, a receipt before every attempt, retries, the clinic's acknowledgement."""
 from __future__ import annotations
 
-import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.delivery.channels import ANNOUNCING, deliverer
 from hub.delivery.parcel import Parcel
-from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable, words_of
+from hub.errors import Conflict, NotFound, Refused
+from hub.flow.errands import OUTCOMES, Errand
 from hub.flow.heading import heading_of
 from hub.flow.lettering import compose_pdf
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY
-from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
 
 CLINIC_PAGE = 50
-
-log = logging.getLogger("hub.worker")
+DELIVERIES = Errand(delivery, DELIVERY, "deliver", "delivery_id")
 
 
 def issue_letter(hub: Hub, report_id: int) -> None:
@@ -49,50 +47,25 @@ def deliver(hub: Hub, delivery_id: int) -> None:
     now = hub.now()
     with hub.writing() as connection:
         row = _delivery(connection, delivery_id)
-        if row.state not in DELIVERY.sources("send") or row.due_at > now:
+        if not DELIVERIES.begin(connection, now, row):
             return
-        advance(connection, DELIVERY, delivery_id, "send", attempts=row.attempts + 1)
         receipt_id = connection.execute(insert(receipt).values(
             delivery_id=delivery_id, attempt=row.attempts + 1, started_at=now)).inserted_primary_key[0]
         parcel = _parcel(hub, connection, row)
-    try:
-        words = deliverer(row.channel)(hub, parcel)
-    except Permanent as error:
-        _end_attempt(hub, delivery_id, receipt_id, "refuse", "refused", words_of(error), row)
-        return
-    except Exception as error:
-        if not isinstance(error, Retryable):
-            log.exception("delivery %s by %s failed", delivery_id, row.channel)
-        _end_attempt(hub, delivery_id, receipt_id, "retry", "failed", words_of(error), row)
-        return
-    _end_attempt(hub, delivery_id, receipt_id, "deliver", "delivered", words, row)
+    event, words = DELIVERIES.attempt(row, lambda: deliverer(row.channel)(hub, parcel))
+    now = hub.now()
+    with hub.writing() as connection:
+        DELIVERIES.end(hub, connection, row, event, words)
+        connection.execute(update(receipt).where(receipt.c.id == receipt_id).values(ended_at=now, outcome=OUTCOMES[event], detail=words[:512]))
+        audit.append(connection, now, SYSTEM, f"delivery.{OUTCOMES[event]}", "delivery", delivery_id, row.site_id,
+                     channel=row.channel, report_id=row.report_id)
 
 
 def resend(hub: Hub, actor: Actor, delivery_id: int) -> None:
     """Tries a refused or overdue delivery again, after its cause was mended."""
     actor.require("delivery.resend")
-    now = hub.now()
     with hub.writing() as connection:
-        row = _delivery(connection, delivery_id)
-        advance(connection, DELIVERY, delivery_id, "resend", due_at=now, created_at=now)
-        outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts}:again:{now.timestamp():.0f}", delivery_id=delivery_id)
-        audit.append(connection, now, actor, "delivery.resend", "delivery", delivery_id, row.site_id)
-
-
-def mark_overdue(hub: Hub) -> int:
-    """Run by the scheduler: what has not arrived for long is shown as overdue. Returns how many."""
-    limit = hub.now() - timedelta(hours=hub.settings.delivery_give_up_hours)
-    with hub.reading() as connection:
-        late = connection.execute(select(delivery.c.id).where(
-            delivery.c.state.in_(DELIVERY.sources("miss")), delivery.c.created_at < limit)).scalars().all()
-    for delivery_id in late:
-        with hub.writing() as connection:
-            try:
-                advance(connection, DELIVERY, delivery_id, "miss")
-            except Conflict:
-                continue
-            audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", "delivery", delivery_id)
-    return len(late)
+        DELIVERIES.send_again(connection, hub.now(), actor, _delivery(connection, delivery_id))
 
 
 def acknowledge(hub: Hub, actor: Actor, report_id: int) -> None:
@@ -223,10 +196,8 @@ def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
             delivery.c.report_id == row.id, delivery.c.channel == channel, delivery.c.destination_id == destination_id,
             delivery.c.pdf_sha256 == row.pdf_sha256))
         if known is None:
-            delivery_id = connection.execute(insert(delivery).values(
-                report_id=row.id, site_id=row.site_id, destination_id=destination_id, channel=channel, pdf_sha256=row.pdf_sha256,
-                state=DELIVERY.initial, attempts=0, created_at=now, due_at=now)).inserted_primary_key[0]
-            outbox.enqueue(connection, now, "deliver", str(delivery_id), delivery_id=delivery_id)
+            DELIVERIES.order(connection, now, report_id=row.id, site_id=row.site_id, destination_id=destination_id, channel=channel,
+                             pdf_sha256=row.pdf_sha256)
     _withdraw_older(connection, now, row)
 
 
@@ -239,20 +210,6 @@ def _withdraw_older(connection: Connection, now, row) -> None:
     for one in older:
         advance(connection, DELIVERY, one.id, "withdraw")
         audit.append(connection, now, SYSTEM, "delivery.withdrawn", "delivery", one.id, one.site_id, by_report=row.id)
-
-
-def _end_attempt(hub: Hub, delivery_id: int, receipt_id: int, event: str, outcome: str, words: str, row) -> None:
-    now = hub.now()
-    with hub.writing() as connection:
-        extra = {"delivered_at": now, "error": ""} if event == "deliver" else {"error": words[:512]}
-        if event == "retry":
-            extra["due_at"] = now + outbox.pause_after(row.attempts + 1)
-        advance(connection, DELIVERY, delivery_id, event, **extra)
-        if event == "retry" and now - row.created_at < timedelta(hours=hub.settings.delivery_give_up_hours):
-            outbox.enqueue(connection, now, "deliver", f"{delivery_id}:{row.attempts + 1}", extra["due_at"], delivery_id=delivery_id)
-        connection.execute(update(receipt).where(receipt.c.id == receipt_id).values(ended_at=now, outcome=outcome, detail=words[:512]))
-        audit.append(connection, now, SYSTEM, f"delivery.{outcome}", "delivery", delivery_id, row.site_id,
-                     channel=row.channel, report_id=row.report_id)
 
 
 def _parcel(hub: Hub, connection: Connection, row) -> Parcel:

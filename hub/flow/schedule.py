@@ -34,8 +34,8 @@ def sweeps(hub: Hub) -> list:
         (5, "identify older patients", catch_up),
         (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
-        (60, "mark overdue deliveries", lambda: dispatch.mark_overdue(hub)),
-        (60, "mark overdue notices", lambda: availability.mark_overdue(hub)),
+        (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),
+        (60, "mark overdue notices", lambda: availability.NOTICES.mark_overdue(hub)),
         (3600, "refresh statistics", lambda: refresh_statistics(hub.engine)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
     ]

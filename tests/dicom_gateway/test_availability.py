@@ -107,7 +107,7 @@ def test_what_does_not_arrive_for_long_is_overdue(hub, county, clock):
     queued_ct(hub, county, clock)
     run_jobs(hub)
     clock.forward(hours=73)
-    assert availability.mark_overdue(hub) == 1
+    assert availability.NOTICES.mark_overdue(hub) == 1
     assert availability.listed(hub, county.administrator)[0].state == "overdue"
 
 

@@ -10,6 +10,7 @@ import pytest
 from hub.context import Hub
 from hub.errors import Conflict, NotFound, Permanent, Refused, Retryable
 from hub.flow import administration, dispatch, jobs, reporting
+from hub.flow.errands import Errand
 from hub.model.access import SYSTEM
 from hub.queue import outbox
 from hub.storage.tables import audit, delivery, receipt, report
@@ -144,7 +145,7 @@ def test_a_node_that_is_off_over_the_weekend_gets_its_report_on_monday(hub, cloc
     for _ in range(24 * 2 * 2):
         clock.forward(minutes=31)
         run_due(hub)
-        dispatch.mark_overdue(hub)
+        dispatch.DELIVERIES.mark_overdue(hub)
     assert the_delivery(hub).state == "delivered" and len(receiver.kept) == 1
 
 
@@ -153,7 +154,7 @@ def test_after_three_days_it_is_shown_as_overdue_and_left_until_somebody_resends
     for _ in range(24 * 2 * 3 + 4):
         clock.forward(minutes=31)
         run_due(hub)
-        dispatch.mark_overdue(hub)
+        dispatch.DELIVERIES.mark_overdue(hub)
     assert the_delivery(hub).state == "overdue"
     attempts = receiver.attempts
     clock.forward(days=1)
@@ -242,7 +243,7 @@ def test_an_attempt_that_nobody_ended_is_on_record_as_unknown(hub, clock, issued
     def die(*_):
         raise PowerCut
 
-    monkeypatch.setattr(dispatch, "_end_attempt", die)
+    monkeypatch.setattr(Errand, "end", die)
     with pytest.raises(PowerCut):
         run_due(hub)
     monkeypatch.undo()
@@ -319,7 +320,7 @@ def test_settings_decide_when_a_delivery_is_given_up(hub, clock, issued, receive
     for _ in range(5):
         clock.forward(minutes=31)
         run_due(strict)
-    dispatch.mark_overdue(strict)
+    dispatch.DELIVERIES.mark_overdue(strict)
     assert the_delivery(hub).state == "overdue" and run_due(replace(strict)) == 0
 
 
