@@ -13,7 +13,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_gateway.charset import declared_sets, patient_attributes
 from dicom_gateway.prepare.decoders import DECODERS
-from hub.model.checkup import Book, Finding, span
+from hub.model.checkup import Book, Finding, judge_clock
 
 SHOWABLE = frozenset(str(uid) for uid in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, *DECODERS))
 MOMENTS = (("InstanceCreationDate", "InstanceCreationTime"), ("ContentDate", "ContentTime"), ("AcquisitionDate", "AcquisitionTime"),
@@ -21,7 +21,6 @@ MOMENTS = (("InstanceCreationDate", "InstanceCreationTime"), ("ContentDate", "Co
 SLICED = ("CT", "MR", "PT")
 CLASS_OF = {"CT": ".1.2", "MR": ".1.4", "CR": ".1.1", "DX": ".1.1.1", "US": ".1.6.1"}     # below 1.2.840.10008.5.1.4.1.1
 STORAGE_ROOT = "1.2.840.10008.5.1.4.1"
-HOUR_S = 3600
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def look_at(header: Dataset, syntax: str, received_at: datetime, zone: ZoneInfo,
 def judge_objects(looks: list[Look], rules: Book, watched: bool) -> list[Finding]:
     """``watched``: the objects were taken and sent while somebody looks, so that they should be minutes old."""
     images = [one for one in looks if one.size[0] and one.size[1]]
-    return [*_text(looks, rules), *_clock(looks, rules, watched), *_patient(looks, rules), *_uids(looks, rules),
+    return [*_text(looks, rules), judge_clock([one.late_s for one in looks if one.late_s is not None], rules, watched), *_patient(looks, rules), *_uids(looks, rules),
             *(_tags(images, rules) + _spacing(images, rules) + _slices(images, rules) + _coding(images, rules) if images else [])]
 
 
@@ -94,22 +93,6 @@ def _text(looks: list[Look], rules: Book) -> list[Finding]:
     if unsure:
         found.append(rules.say("text.unsure", times=len(unsure), objects=len(looks)))
     return found or [rules.say("text.ok", declared=written[-1].declared or "—")]
-
-
-def _clock(looks: list[Look], rules: Book, watched: bool) -> list[Finding]:
-    """The object that came soonest after it was made says most about the clock."""
-    late = [one.late_s for one in looks if one.late_s is not None]
-    if not late:
-        return [rules.say("clock.none")]
-    least, limits = min(late), rules.limits
-    hours = round(abs(least) / HOUR_S)
-    is_whole = 1 <= hours <= 14 and abs(abs(least) - hours * HOUR_S) <= limits["zone_tolerance_s"]
-    apart = dict(zip(("span_zh", "span_en"), span(abs(least))))
-    if least < -limits["ahead_s"]:
-        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", **apart)]
-    if least > (limits["behind_s"] if watched else limits["behind_unwatched_s"]):
-        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", **apart)]
-    return [rules.say("clock.ok", **apart)]
 
 
 def _patient(looks: list[Look], rules: Book) -> list[Finding]:

@@ -22,12 +22,11 @@ from hub.errors import HubError
 from hub.flow import checkups
 from hub.flow.checkups import Evidence
 from hub.model.access import Actor
-from hub.model.checkup import Book, Checkup, Finding, book_of, checkup, span
+from hub.model.checkup import Book, Checkup, Finding, book_of, checkup, judge_clock
 
 MOST_RECORDINGS = 20
 LOOKED_AT_S = 60.0
 LARGEST_BYTES = 8_000_000     # larger ones (Holter) are left out: a check is a matter of a second
-HOUR_S = 3600
 
 log = logging.getLogger("hub.web")
 
@@ -61,7 +60,7 @@ def examine(hub: Hub, actor: Actor, device_id: int, *, after: int | None = None,
             found.append(rules.say(code, times=times))
     if read:
         recordings = [recording for _, recording in read]
-        found += [*_format(read, rules), *_clock(read, rules, hub.settings.zone, after is not None), *_patient(read, known, rules),
+        found += [*_format(read, rules), judge_clock(_late_s(read, hub.settings.zone), rules, after is not None), *_patient(read, known, rules),
                   *_calibration(recordings, rules), _quality(known, rows, rules)]
     return checkup(found, _seen(recordings if read else []), len(known.instances), rules)
 
@@ -87,8 +86,8 @@ def _format(read: list[tuple[object, Recording]], rules: Book) -> list[Finding]:
     return found
 
 
-def _clock(read: list[tuple[object, Recording]], rules: Book, zone: ZoneInfo, watched: bool) -> list[Finding]:
-    """The recording that came soonest after it was made says most about the clock."""
+def _late_s(read: list[tuple[object, Recording]], zone: ZoneInfo) -> list[float]:
+    """How long after it began each recording arrived, in seconds, where its file says when it began."""
     late = []
     for row, recording in read:
         try:
@@ -97,17 +96,7 @@ def _clock(read: list[tuple[object, Recording]], rules: Book, zone: ZoneInfo, wa
             continue                      # the file does not say
         if "T" in recording.start:
             late.append((row.received_at - began.replace(tzinfo=began.tzinfo or zone)).total_seconds())
-    if not late:
-        return [rules.say("clock.none")]
-    least, limits = min(late), rules.limits
-    hours = round(abs(least) / HOUR_S)
-    is_whole = 1 <= hours <= 14 and abs(abs(least) - hours * HOUR_S) <= limits["zone_tolerance_s"]
-    apart = dict(zip(("span_zh", "span_en"), span(abs(least))))
-    if least < -limits["ahead_s"]:
-        return [rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", **apart)]
-    if least > (limits["behind_s"] if watched else limits["behind_unwatched_s"]):
-        return [rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", **apart)]
-    return [rules.say("clock.ok", **apart)]
+    return late
 
 
 def _patient(read: list[tuple[object, Recording]], known: Evidence, rules: Book) -> list[Finding]:

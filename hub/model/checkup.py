@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+HOUR_S = 3600
 LEVELS = ("bad", "warn", "info", "good")       # from the worst to the best
 
 
@@ -94,3 +95,19 @@ def span(seconds: float) -> tuple[str, str]:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {zh}", f"{seconds / size:.0f} {en}"
     return f"{seconds:.0f} 秒", f"{seconds:.0f} s"
+
+
+def judge_clock(late_s: list[float], rules: Book, watched: bool) -> Finding:
+    """``late_s``: for each object the seconds from its making, as its device tells it, to its arrival; the one that came
+    soonest says most about the clock. ``watched``: they were made and sent while somebody looks."""
+    if not late_s:
+        return rules.say("clock.none")
+    least, limits = min(late_s), rules.limits
+    hours = round(abs(least) / HOUR_S)
+    is_whole = 1 <= hours <= 14 and abs(abs(least) - hours * HOUR_S) <= limits["zone_tolerance_s"]
+    apart = dict(zip(("span_zh", "span_en"), span(abs(least))))
+    if least < -limits["ahead_s"]:
+        return rules.say("clock.zone", hours=hours) if is_whole else rules.say("clock.ahead", **apart)
+    if least > (limits["behind_s"] if watched else limits["behind_unwatched_s"]):
+        return rules.say("clock.zone", hours=hours) if is_whole and watched else rules.say("clock.behind", **apart)
+    return rules.say("clock.ok", **apart)

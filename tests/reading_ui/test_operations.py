@@ -101,7 +101,7 @@ def overdue(house):
     reading_id = house.county.submitted(house.county.study("QS"))
     report_id = reporting.sign(house.hub, house.county.actor("zhou"), reading_id)
     dispatch.issue_letter(house.hub, report_id)
-    dispatch.mark_overdue(house.county.later(4 * 86400))
+    dispatch.DELIVERIES.mark_overdue(house.county.later(4 * 86400))
     return dispatch.of_report(house.hub, SYSTEM, report_id)[0]
 
 
