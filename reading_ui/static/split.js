@@ -4,12 +4,18 @@ const divider = document.querySelector("[data-divider]");
 const PLACE = "report-width-px";
 const LEAST = 320;
 
+const widest = () => Math.max(LEAST, window.innerWidth - 480);
+
 function set(width) {
-  const most = Math.max(LEAST, window.innerWidth - 480);
+  const most = widest();
   const chosen = Math.round(Math.min(Math.max(width, LEAST), most));
   divider.parentElement.style.setProperty("--report-width", `${chosen}px`);
-  divider.setAttribute("aria-valuenow", String(chosen));
+  tell(chosen, most);
   return chosen;
+}
+
+function tell(width, most) {
+  for (const [name, value] of [["min", LEAST], ["max", most], ["now", Math.round(width)]]) divider.setAttribute(`aria-value${name}`, String(value));
 }
 
 function remember(width) {
@@ -22,6 +28,7 @@ function remember(width) {
 
 if (divider) {
   const present = () => divider.nextElementSibling.getBoundingClientRect().width;
+  tell(present(), widest());
   try {
     const kept = Number(localStorage.getItem(PLACE));
     if (kept) set(kept);
