@@ -1,8 +1,10 @@
 """C-STORE: instances per second of the hub's gateway against real peers, in one run.
 
-    python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--sides 512,98] [--rounds 3] [--write docs/benchmarks.md]
+    python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--sides 512,98] [--rounds 3] [--sender storescu|light]
+                                     [--write docs/benchmarks.md]
 
-Every sender is DCMTK's storescu, one process per association, with TCP_NODELAY=1 on both sides of every server. The
+Senders are DCMTK's storescu, one process per association, or the light sender of this folder, which leaves nearly the whole
+machine to the server; TCP_NODELAY=1 is set on both sides of every server. The
 servers take turns, rounds are interleaved, medians are printed, with the processor time that each server spends on an
 object, its memory, and the time to set up an association that proposes 128 contexts. The hub answers after the blob
 is synchronised to disk and its row is committed. A peer that is not installed is named as such.
@@ -32,6 +34,7 @@ STORESCU = "/usr/bin/storescu"
 REACH = {512: {"DCMTK storescp": "0.8", "Orthanc": "5; 3 at one", "plain pynetdicom": "12"},
          98: {"DCMTK storescp": "0.4", "Orthanc": "8; 3 at one"}}
 SET_UPS = 20
+SENT_BY = {"storescu": "DCMTK storescu (its start and set-up included)", "light": "a light sender (prepared bytes, set-up not included)"}
 
 
 def main() -> None:
@@ -41,6 +44,7 @@ def main() -> None:
     options.add_argument("--sides", default="512,98", help="pixels a side; 512 is a CT slice, 98 an object of 20 KB")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--servers", default="", help="only those whose name contains one of these words")
+    options.add_argument("--sender", choices=("storescu", "light"), default="storescu")
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     counts, sides = ([int(n) for n in words.split(",")] for words in (chosen.associations, chosen.sides))
@@ -58,7 +62,7 @@ def main() -> None:
                     for name, server in running.items():
                         files = make_files(place / "send" / generate_uid(), n, chosen.each, side)
                         before = server.cpu_s()
-                        rates[name, side, n].append(measure(server, files, n * chosen.each))
+                        rates[name, side, n].append(MEASURES[chosen.sender](server, files, n * chosen.each))
                         cpu[name, side][0] += server.cpu_s() - before
                         cpu[name, side][1] += n * chosen.each
         extra = {name: (set_up_ms(server), server.most_mb()) for name, server in running.items()}
@@ -70,7 +74,7 @@ def main() -> None:
         print("\n".join(lines) + "\n")
         if chosen.write:
             from benchmarks.page import put
-            put(chosen.write, f"C-STORE, {side} x {side}", lines)
+            put(chosen.write, f"C-STORE, {side} x {side}" + ", light sender" * (chosen.sender == "light"), lines)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -100,7 +104,7 @@ def make_files(folder: Path, associations: int, each: int, side: int) -> list[Pa
     return folders
 
 
-def measure(server: Server, folders: list[Path], total: int) -> float:
+def by_storescu(server: Server, folders: list[Path], total: int) -> float:
     """Instances per second, from the start of the first sender to the end of the last."""
     environment = dict(os.environ, TCP_NODELAY="1")
     began = time.perf_counter()
@@ -111,6 +115,18 @@ def measure(server: Server, folders: list[Path], total: int) -> float:
     if failed:
         raise SystemExit(f"{failed} senders to {server.title} failed")
     return total / took
+
+
+def by_light_sender(server: Server, folders: list[Path], total: int) -> float:
+    """Instances per second, from the first object to the last answer; reading files and setting up are not counted."""
+    done = subprocess.run([sys.executable, str(Path(__file__).with_name("light_sender.py")), str(server.port), server.title, CALLER,
+                           *map(str, folders)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"the light sender to {server.title} failed: {done.stderr.strip()[-300:]}")
+    return total / float(done.stdout)
+
+
+MEASURES = {"storescu": by_storescu, "light": by_light_sender}
 
 
 def set_up_ms(server: Server) -> float:
@@ -127,7 +143,7 @@ def set_up_ms(server: Server) -> float:
 
 
 def table(servers, counts, side, rates, cpu, extra, chosen, busy: float) -> list[str]:
-    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback.",
+    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback, sent by {SENT_BY[chosen.sender]}.",
              f"Load of the machine before the run: {busy:.0f} (on a busy one all servers come closer together than they are).", "",
              "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts)
              + " | server CPU, ms an object | set-up, ms | most memory, MB |", "|---|" + "---|" * (len(counts) + 3)]
