@@ -27,7 +27,7 @@ from pydicom import dcmread
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dicom_store import free_port  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from dicom_gateway.jobs import prepare_study  # noqa: E402
 from dicom_gateway.services.store import take_in  # noqa: E402

@@ -21,7 +21,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dicom_store import free_port, make_files  # noqa: E402
+from benchmarks.dicom_store import make_files  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from hub import demo  # noqa: E402
 from hub.cli.send import post_ecg  # noqa: E402
