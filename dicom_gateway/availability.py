@@ -6,7 +6,8 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import InstanceAvailabilityNotification, ModalityPerformedProcedureStep
 
-from dicom_gateway.sender import TIMEOUT_S, WITHOUT_DELAY
+from dicom_gateway.requesting import REQUESTING
+from dicom_gateway.sender import TIMEOUT_S
 from hub.context import Hub
 from hub.delivery.parcel import Announcement
 from hub.errors import Permanent, Retryable
@@ -22,7 +23,7 @@ def deliver(hub: Hub, parcel: Announcement) -> str:
     entity = AE(ae_title=hub.settings.dicom_ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
     entity.add_requested_context(InstanceAvailabilityNotification)
-    association = entity.associate(to["host"], int(to["port"]), ae_title=called, evt_handlers=WITHOUT_DELAY)
+    association = entity.associate(to["host"], int(to["port"]), ae_title=called, evt_handlers=REQUESTING)
     if not association.is_established:
         raise Retryable("no_association", f"无法连接 {called}（{to['host']}:{to['port']}）。", f"no association with {called} at {to['host']}:{to['port']}.")
     try:

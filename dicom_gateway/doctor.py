@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_gateway.dataset import read_header
 from dicom_gateway.doctor_objects import Look, judge_objects, look_at
-from dicom_gateway.sender import WITHOUT_DELAY
+from dicom_gateway.requesting import REQUESTING
 from dicom_gateway.tls import tls_args
 from hub.context import Hub
 from hub.errors import HubError
@@ -125,7 +125,7 @@ def echo(hub: Hub, host: str, port: int, ae_title: str, encrypted: bool = False)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = ECHO_TIMEOUT_S
     entity.add_requested_context(Verification)
-    association = entity.associate(host, port, ae_title=ae_title, evt_handlers=WITHOUT_DELAY, tls_args=tls_args(hub, encrypted))
+    association = entity.associate(host, port, ae_title=ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, encrypted))
     if not association.is_established:
         return "refused" if association.is_rejected else "away"
     try:

@@ -1,27 +1,19 @@
 """C-STORE as a user (PS3.4 B.3.1): files as they are, no byte of a data set changed."""
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config
 
+from dicom_gateway.requesting import REQUESTING
 from hub.errors import Permanent, Retryable
 
 MOST_CONTEXTS = 128   # PS3.8 9.3.2.2: odd context IDs from 1 to 255
 TIMEOUT_S = 60
-
-
-def _send_at_once(event) -> None:
-    """Without Nagle's algorithm, which holds each object back for the peer's delayed acknowledgement (40 ms)."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-WITHOUT_DELAY = [(evt.EVT_CONN_OPEN, _send_at_once)]
 
 
 def store(files: list[Path], host: str, port: int, *, called: str, calling: str) -> Iterator[tuple[Path, str]]:
@@ -45,7 +37,7 @@ def store_dataset(dataset, host: str, port: int, *, called: str, calling: str, t
     Permanent when it was not stored."""
     entity = _entity(calling)
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    association = entity.associate(host, port, ae_title=called, evt_handlers=WITHOUT_DELAY, tls_args=tls_args)
+    association = entity.associate(host, port, ae_title=called, evt_handlers=REQUESTING, tls_args=tls_args)
     if not association.is_established:
         raise Retryable("no_association", f"无法连接 {called}（{host}:{port}）。", f"no association with {called} at {host}:{port}.")
     try:
@@ -66,7 +58,7 @@ def _send(batch, needed, host, port, called, calling) -> Iterator[tuple[Path, st
     entity = _entity(calling)
     for sop_class, syntax in sorted(needed):
         entity.add_requested_context(sop_class, syntax)
-    association = entity.associate(host, port, ae_title=called, evt_handlers=WITHOUT_DELAY) if needed else None
+    association = entity.associate(host, port, ae_title=called, evt_handlers=REQUESTING) if needed else None
     try:
         for path, kind in batch:
             if kind is None:

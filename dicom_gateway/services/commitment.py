@@ -24,7 +24,8 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from dicom_gateway.callers import Callers
 from dicom_gateway.dataset import is_uid
-from dicom_gateway.sender import TIMEOUT_S, WITHOUT_DELAY
+from dicom_gateway.requesting import REQUESTING
+from dicom_gateway.sender import TIMEOUT_S
 from dicom_gateway.status import PROCESSING_FAILURE, SUCCESS
 from dicom_gateway.tls import tls_args
 from hub.context import Hub
@@ -209,7 +210,7 @@ def call_back(hub: Hub, one: Transaction, waits_s: tuple[float, ...] = CALL_BACK
     entity.add_requested_context(StorageCommitmentPushModel)
     for wait_s in waits_s:
         sleep(wait_s)
-        association = entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=WITHOUT_DELAY, tls_args=tls_args(hub, to.tls),
+        association = entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, to.tls),
                                        ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)])
         if not association.is_established:
             continue

@@ -15,7 +15,8 @@ from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelMove, S
 
 from dicom_gateway.callers import Callers
 from dicom_gateway.retrieval import send_files, sub_operations, wanted
-from dicom_gateway.sender import MOST_CONTEXTS, WITHOUT_DELAY
+from dicom_gateway.requesting import REQUESTING
+from dicom_gateway.sender import MOST_CONTEXTS
 from dicom_gateway.tls import tls_args
 from hub.context import Hub
 from hub.errors import HubError
@@ -53,6 +54,6 @@ def _moved(event: Event, hub: Hub, callers: Callers) -> Iterator:
 
     kinds = Counter((row.sop_class, row.transfer_syntax) for row in rows)
     contexts = [build_context(sop_class, syntax) for (sop_class, syntax), _ in kinds.most_common(MOST_CONTEXTS)]
-    yield to.host, to.port, {"contexts": contexts, "evt_handlers": [*WITHOUT_DELAY, (evt.EVT_CONN_OPEN, opened)], "tls_args": tls_args(hub, to.tls)}
+    yield to.host, to.port, {"contexts": contexts, "evt_handlers": [*REQUESTING, (evt.EVT_CONN_OPEN, opened)], "tls_args": tls_args(hub, to.tls)}
     yield len(rows)
     yield from sub_operations(hub, event, rows, to.served)

@@ -13,6 +13,7 @@ from pynetdicom import AE
 from sqlalchemy import create_engine, make_url, select
 
 from dicom_gateway import server
+from dicom_gateway.requesting import REQUESTING
 from hub.context import Hub, open_hub
 from hub.flow import administration, devices
 from hub.model.access import SYSTEM
@@ -43,7 +44,7 @@ class Gateway:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
         for sop_class, syntax in dict.fromkeys(contexts):
             entity.add_requested_context(sop_class, syntax)
-        return entity.associate("127.0.0.1", self.port, ae_title=called, max_pdu=max_pdu)
+        return entity.associate("127.0.0.1", self.port, ae_title=called, max_pdu=max_pdu, evt_handlers=REQUESTING)
 
     def send(self, *objects: Dataset, **how) -> list[int]:
         """Sends data sets over one association and returns the statuses."""

@@ -11,6 +11,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from sqlalchemy import select
 
+from dicom_gateway.requesting import REQUESTING
 from hub.flow import administration, devices
 from hub.model.access import SYSTEM
 from hub.storage import tables
@@ -35,7 +36,7 @@ class Modality:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
         entity.add_requested_context(PUSH)
         entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", evt_handlers=self.handlers)
+        association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", evt_handlers=[*self.handlers, *REQUESTING])
         assert association.is_established
         return association
 

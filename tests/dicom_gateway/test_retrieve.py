@@ -16,6 +16,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as GE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as MOVE
 from sqlalchemy import select
 
+from dicom_gateway.requesting import REQUESTING
 from hub.flow import administration
 from hub.model.access import SYSTEM
 from hub.storage import tables
@@ -63,7 +64,7 @@ def get(gateway, identifier, receiver, *, model=GET, kinds=((CTImageStorage, Exp
         entity.add_requested_context(sop_class, syntax)
     chosen = [build_role(sop_class, scp_role=True) for sop_class in dict(kinds)] if roles else []
     association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", ext_neg=chosen, evt_handlers=[
-        (evt.EVT_C_STORE, receiver.take), (evt.EVT_DIMSE_RECV, lambda event: receiver.heard.append(type(event.message).__name__))])
+        *REQUESTING, (evt.EVT_C_STORE, receiver.take), (evt.EVT_DIMSE_RECV, lambda event: receiver.heard.append(type(event.message).__name__))])
     assert association.is_established
     return _responses(association, association.send_c_get(identifier, model, msg_id=7), stop_after)
 
@@ -95,7 +96,7 @@ def destination(gateway, receiver, ae_title, *syntaxes, site=1, classes=(CTImage
     entity = AE(ae_title=ae_title)
     for sop_class in classes:
         entity.add_supported_context(sop_class, list(syntaxes) or [ExplicitVRLittleEndian])
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, receiver.take)])
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[*REQUESTING, (evt.EVT_C_STORE, receiver.take)])
     administration.add_destination(gateway.hub, SYSTEM, site, "dicom", {"ae_title": ae_title, "host": "127.0.0.1", "port": server.server_address[1]})
     try:
         yield
@@ -250,7 +251,7 @@ def test_a_device_can_store_ask_and_get_over_one_association(county):
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     receiver = Receiver()
     association = entity.associate("127.0.0.1", county.port, ae_title="HUB", ext_neg=[build_role(CTImageStorage, scu_role=True, scp_role=True)],
-                                   evt_handlers=[(evt.EVT_C_STORE, receiver.take)])
+                                   evt_handlers=[*REQUESTING, (evt.EVT_C_STORE, receiver.take)])
     for number in range(3):
         assert association.send_c_store(ds).Status == 0
         *_, (status, _) = association.send_c_get(wish("STUDY", StudyInstanceUID="1.2.80"), GET)

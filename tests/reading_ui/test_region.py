@@ -8,6 +8,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from dicom_gateway import server
+from dicom_gateway.requesting import REQUESTING
 from hub.errors import Refused
 from hub.flow import administration, devices
 from hub.model.access import SYSTEM
@@ -31,7 +32,7 @@ def gateway(house):
 def _is_admitted(port, ae_title):
     caller = AE(ae_title=ae_title)
     caller.add_requested_context(Verification)
-    association = caller.associate("127.0.0.1", port, ae_title="HUB")
+    association = caller.associate("127.0.0.1", port, ae_title="HUB", evt_handlers=REQUESTING)
     admitted = association.is_established and association.send_c_echo().Status == 0x0000
     if association.is_established:
         association.release()

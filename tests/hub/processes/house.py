@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from dicom_gateway.requesting import REQUESTING
 from hub import accounts
 from hub.context import Hub, open_hub
 from hub.flow import administration, devices
@@ -168,7 +169,7 @@ class PatientDevice:
         deadline = time.monotonic() + patience_s
         while waiting := [ds for ds in slices if ds.SOPInstanceUID not in self.acknowledged]:
             assert time.monotonic() < deadline, f"{len(waiting)} slices were never acknowledged"
-            association = self._entity.associate("127.0.0.1", self._port, ae_title="HUB")
+            association = self._entity.associate("127.0.0.1", self._port, ae_title="HUB", evt_handlers=REQUESTING)
             for ds in waiting:
                 if not association.is_established:
                     time.sleep(0.1)
@@ -182,7 +183,7 @@ class PatientDevice:
                 association.release()
 
     def send_once(self, ds: Dataset) -> int | None:
-        association = self._entity.associate("127.0.0.1", self._port, ae_title="HUB")
+        association = self._entity.associate("127.0.0.1", self._port, ae_title="HUB", evt_handlers=REQUESTING)
         assert association.is_established
         status = association.send_c_store(ds).get("Status")
         association.release()

@@ -1,0 +1,72 @@
+"""An association that the hub opens: while a request waits for its answer, nobody else takes the answer away."""
+import threading
+import time
+
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.sop_class import Verification
+
+from dicom_gateway import requesting
+from dicom_gateway.requesting import Pause
+from tests.dicom_gateway.running import SENDER
+
+ECHO = (Verification, ExplicitVRLittleEndian)
+
+
+class SlowPause(Pause):
+    """The thread that passes is held up right behind the gate, as a busy machine may do at any moment."""
+
+    def wait(self):
+        super().wait()
+        time.sleep(0.02)
+
+
+class SlowEvent(threading.Event):
+    """What pynetdicom has by itself, held up in the same way."""
+
+    def wait(self, timeout=None):
+        answer = super().wait(timeout)
+        time.sleep(0.02)
+        return answer
+
+
+def answered(gateway, times: int) -> int:
+    association = gateway.associate(ECHO, calling=SENDER)
+    assert association.is_established
+    association.dimse_timeout = 2
+    count = sum(association.send_c_echo().get("Status") == 0 for _ in range(times) if association.is_established)
+    if association.is_established:
+        association.release()
+    return count
+
+
+def test_every_answer_reaches_its_request_however_the_threads_are_held_up(gateway, monkeypatch):
+    monkeypatch.setattr(requesting, "Pause", SlowPause)
+    assert answered(gateway, 25) == 25
+
+
+def test_without_the_pause_that_holds_answers_are_lost(gateway, monkeypatch):
+    monkeypatch.setattr(requesting, "Pause", SlowEvent)
+    assert not all(answered(gateway, 8) == 8 for _ in range(5)), "pynetdicom pauses safely by itself now: Pause is no longer needed"
+
+
+def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
+    gate, steps, over = Pause(), [], threading.Event()
+
+    def pass_again_and_again():
+        while not over.is_set():
+            gate.wait()
+            steps.append("behind")
+            time.sleep(0.005)
+            steps.append("back")
+
+    passing = threading.Thread(target=pass_again_and_again, daemon=True)
+    passing.start()
+    for _ in range(20):
+        time.sleep(0.003)
+        gate.clear()
+        assert not steps or steps[-1] == "back"
+        gate.set()
+    over.set()
+    passing.join(5)
+    gate.wait()
+    gate.clear()            # by the one behind it: no waiting for itself
