@@ -27,7 +27,7 @@ from hub.flow import devices, orders
 from hub.flow.devices import Device
 from hub.flow.orders import WorklistKeys
 from hub.model.body_part import body_part_zh
-from hub.model.latin import latin_name, latin_text, name_parts
+from hub.model.names import latin_name, latin_text, name_parts
 
 CLASSES = (ModalityWorklistInformationFind,)
 MATCHED = ("ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime", "Modality",
@@ -197,13 +197,13 @@ def _name(name: str, charset: str) -> str:
     """A person's name in component groups: Latin, then ideographic (PS3.5 6.2.1.1)."""
     if not name or name.isascii():
         return "^".join(name.split())
-    latin = latin_name(name, rulebook.readings())[:64]
-    surname, given = name_parts(name, rulebook.readings())
+    latin = latin_name(name, rulebook.load().identity.names)[:64]
+    surname, given = name_parts(name, rulebook.load().identity.names)
     return latin if charset == LATIN else f"{latin}={surname}^{given}" if surname else f"{latin}={name}"
 
 
 def _latin(text: str) -> str:
-    return latin_text(text, rulebook.readings())
+    return latin_text(text, rulebook.load().identity.names)
 
 
 def _bad(why: str) -> Invalid:

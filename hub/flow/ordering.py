@@ -11,7 +11,7 @@ from hub.errors import Invalid, NotFound
 from hub.flow import matching
 from hub.model import order as rules
 from hub.model.access import Actor
-from hub.model.latin import latin_name
+from hub.model.names import latin_name
 from hub.model.lifecycle import ORDER
 from hub.model.order import Wish
 from hub.storage import audit
@@ -102,4 +102,4 @@ def _columns(wish: Wish, number: str) -> dict:
     names = ("patient_name", "resident_id", "sex", "birth_date", "phone", "modality", "body_part", "procedure", "clinical_question", "physician",
              "urgency", "scheduled_at", "device_id")
     return {name: getattr(wish, name) for name in names} | {
-        "patient_number": wish.patient_number or wish.resident_id or number, "name_latin": latin_name(wish.patient_name, rulebook.readings())}
+        "patient_number": wish.patient_number or wish.resident_id or number, "name_latin": latin_name(wish.patient_name, rulebook.load().identity.names)}

@@ -72,7 +72,7 @@ def found(county, calling: str = SENDER, **how) -> list[str]:
     ({"ScheduledStationAETitle": "*"}, {}, ["P1", "P2", "P3", "P4"]),
     ({}, {"PatientID": "P3"}, ["P3"]), ({}, {"PatientID": "P*"}, ["P1", "P2", "P3", "P4"]), ({}, {"PatientID": "%"}, []),
     ({}, {"PatientName": "曾*"}, ["P1"]), ({}, {"PatientName": "曾^小明"}, ["P1"]), ({}, {"PatientName": "ZENG*"}, ["P1"]), ({}, {"PatientName": "zeng^xiaoming"}, ["P1"]),
-    ({}, {"PatientName": "*娜"}, ["P2"]), ({}, {"PatientName": "Ouyang?Na"}, []), ({}, {"PatientName": "OUYANG^N?"}, ["P2"]), ({}, {"PatientName": "LI*"}, ["P3", "P4"]),
+    ({}, {"PatientName": "*娜"}, ["P2"]), ({}, {"PatientName": "Ouyang?Na"}, ["P2"]), ({}, {"PatientName": "OUYANG^N?"}, ["P2"]), ({}, {"PatientName": "LI*"}, ["P3", "P4"]),
     ({}, {"PatientName": "李明"}, ["P3"]), ({}, {"PatientName": "ZENG^XIAOMING=曾^小明"}, ["P1"]), ({}, {"PatientName": "王*"}, []),
     ({"ScheduledProcedureStepStatus": "STARTED"}, {}, []), ({"ScheduledProcedureStepStatus": "SCHEDULED"}, {}, ["P1", "P2", "P3", "P4"]),
 ], ids=str)
