@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
-from hub.storage import database, names
+from hub.model.names import reading, surname_readings
+from hub.rulebook import load
+from hub.storage import database
 from hub.storage.tables import metadata
 
 SITES, CARTS, SCANNERS = 135, 145, 40
@@ -39,9 +41,9 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
 
 def _parts(connection: Connection) -> None:
     """The characters of names with their pinyin."""
-    readings = names.readings()
+    rules = load().identity.names
     connection.execute(text("CREATE TEMPORARY TABLE part (kind INTEGER, place INTEGER, han TEXT, sound TEXT)"))
-    rows = [{"kind": kind, "place": place, "han": han, "sound": readings.surnames.get(han, (readings.of[han],))[0] if kind == 0 else readings.of[han]}
+    rows = [{"kind": kind, "place": place, "han": han, "sound": surname_readings(han, rules)[0] if kind == 0 else reading(han, rules)}
             for kind, characters in enumerate((SURNAMES, GIVEN)) for place, han in enumerate(characters)]
     connection.execute(text("INSERT INTO part VALUES (:kind, :place, :han, :sound)"), rows)
 
@@ -74,8 +76,8 @@ _STATEMENTS = (
     "CREATE TEMPORARY TABLE number AS WITH RECURSIVE up(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM up WHERE i < $studies) SELECT i FROM up",
     "INSERT INTO site (id, code, name, level, phone, language, active, created_at) SELECT i, 'S' || i, '第' || i || '卫生院', 'township', '', 'zh', TRUE, $begin "
     "FROM number WHERE i <= $sites",
-    f"INSERT INTO device (id, site_id, kind, name, ae_title, address, token_sha256, charset, active, created_at) SELECT i, 1 + i % $sites, "
-    f"CASE WHEN i <= {CARTS} THEN 'ecg' ELSE 'dicom' END, '设备' || i, 'DEVICE' || i, '', '', '', TRUE, $begin FROM number WHERE i <= {CARTS + SCANNERS}",
+    f"INSERT INTO device (id, site_id, kind, name, ae_title, address, token_sha256, charset, rules, served, active, created_at) SELECT i, 1 + i % $sites, "
+    f"CASE WHEN i <= {CARTS} THEN 'ecg' ELSE 'dicom' END, '设备' || i, 'DEVICE' || i, '', '', '', CAST('{{}}' AS $json), 'corrected', TRUE, $begin FROM number WHERE i <= {CARTS + SCANNERS}",
     "INSERT INTO account (id, username, display_name, title, role, password_hash, language, active, must_change_password, failures, created_at) "
     "SELECT i, 'reader' || i, '医师' || i, '', 'reader', '', 'zh', TRUE, FALSE, 0, $begin FROM number WHERE i <= 20",
     # A patient: a surname (the frequent ones more often) and one or two characters.
@@ -105,8 +107,8 @@ _STATEMENTS = (
       f"'1.2.840.10008.1.2.1', CASE WHEN i % 100 BETWEEN 55 AND 84 THEN 'scp' ELSE 'dicom' END, 'ab{n}f00d00000000000000000000000000000000000000000000' || (1000000000 + i), "
       f"524288, CAST('[]' AS $json), CAST('{{}}' AS $json), {n + 1}, 1, '', FALSE, 'DEVICE1', CAST('[]' AS $json), $now FROM number WHERE {where}"
       for n, where in ((0, "TRUE"), (1, "i % 100 < 30"), (2, "i % 100 < 30"))),
-    "INSERT INTO reading (id, study_id, site_id, modality, state, rank, deadline_at, queued_at, claimed_by, bounce_reason, amend_reason, late_images, version, changed_at) "
-    f"SELECT i, i, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, $modality, {_STATES}, $rank, $later, $now, "
+    "INSERT INTO reading (id, study_id, site_id, patient_id, modality, state, rank, deadline_at, queued_at, claimed_by, bounce_reason, amend_reason, late_images, version, changed_at) "
+    f"SELECT i, i, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, 1 + CAST(i AS BIGINT) * 7919 % $patients, $modality, {_STATES}, $rank, $later, $now, "
     "CASE WHEN i > $queue AND i % 6 IN (1, 2) THEN 1 + i % 20 END, '', '', FALSE, 1, $later FROM number WHERE i <= $ready",
     "INSERT INTO report (id, reading_id, study_id, version, number, content, positive, critical, reader_id, reader_name, submitted_at, reviewer_id, reviewer_name, "
     "signed_at, amends_reason, proof, content_sha256, pdf_sha256, check_code) SELECT i, i, i, 1, 'R' || i, "

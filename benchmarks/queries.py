@@ -32,11 +32,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.chart import lines as chart  # noqa: E402
 from benchmarks.county_index import SITES, fill  # noqa: E402
-from benchmarks.dicom_store import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
 from dicom_gateway.identifier import Inquiry  # noqa: E402
 from dicom_gateway.services import find  # noqa: E402
-from dicom_gateway.web.query import by_sound, match_of  # noqa: E402
+from dicom_gateway.web.query import alike, match_of  # noqa: E402
 from dicom_gateway.web.routes import blueprint  # noqa: E402
 from hub.context import Hub, open_hub  # noqa: E402
 from hub.flow import dispatch, intake, studies, worklist  # noqa: E402
@@ -44,6 +44,7 @@ from hub.flow.devices import Device  # noqa: E402
 from hub.flow.worklist import Filters  # noqa: E402
 from hub.model.access import Actor  # noqa: E402
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile  # noqa: E402
+from hub.model.name_search import SOUND  # noqa: E402
 from hub.settings import load  # noqa: E402
 from hub.storage import migration  # noqa: E402
 from hub.storage.tables import patient, patient_name, study  # noqa: E402
@@ -191,7 +192,7 @@ def device_at(person: Someone) -> Actor:
 
 def c_find(hub: Hub, person: Someone, **keys: str) -> list:
     """From keys to answers, as dicom_gateway.services.find makes them, without association and audit."""
-    asking = Inquiry("study", "STUDY", [by_sound(match_of(keyword, keyword, value)) for keyword, value in keys.items()], KEYS, "GB18030")
+    asking = Inquiry("study", "STUDY", [alike(match_of(keyword, keyword, value), SOUND) for keyword, value in keys.items()], KEYS, "GB18030")
     rows = studies.matching(hub, device_at(person), "study", asking.matches, find.MOST_ANSWERS + 1)
     return [find._identifier(hub, asking, answer) for answer in find._answers(hub, asking, rows)]
 

@@ -159,7 +159,7 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
     with hub.reading() as connection:
         chosen = _of_clinic(state)
         if text.strip():
-            chosen = chosen.where(beginning(connection, text, study.c.id, actor.site_id))
+            chosen = chosen.where(beginning(connection, text, study.c.id, study.c.patient_id, actor.site_id).condition)
         if since is not None:
             chosen = chosen.where(study.c.received_at >= since)
         if until is not None:
@@ -168,7 +168,7 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
         ids = list(connection.scalars(chosen.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset(start), own))
         counted = select(func.count()).select_from(chosen.limit(most_counted(text)).subquery())
         total = start + len(ids) if 0 < len(ids) < CLINIC_PAGE else connection.scalar(counted, own)
-        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids})}
+        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids})} if ids else {}
     return [rows[one] for one in ids], total
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Select, bindparam, exists, func, insert, or_, select
+from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select
 
 from hub.context import Hub
 from hub.errors import NotFound
@@ -16,7 +16,7 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, series, site, study
-from hub.storage.search import Match, conditions
+from hub.storage.search import Match, alone, conditions
 from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
 
 BATCH = 500     # ids in one statement
@@ -81,13 +81,24 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     """
     actor.require("study.view")
     with hub.reading() as connection:
-        asked = conditions(connection, level, matches, None if actor.sees_every_site else actor.site_id)
+        site_id = None if actor.sees_every_site else actor.site_id
+        if level == "study" and (few := alone(connection, matches, site_id)) is not None:
+            return _with_images(connection, actor, few)[offset:offset + limit]
+        asked = conditions(connection, level, matches, site_id)
         found = _chosen(level, asked).limit(limit).offset(offset)
         if level in ("series", "instance"):
             return list(connection.execute(found))
         ids = list(connection.scalars(found))
         rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ROWS_OF, {"ids": part})}
     return [rows[one] for one in ids]
+
+
+def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
+    """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
+    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}) if actor.sees_site(row.site_id)} if ids else {}
+    unsure = [row.id for row in rows.values() if row.kind != "image"]
+    with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
+    return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
 
 
 def _chosen(level: str, conditions: list) -> Select:
@@ -254,6 +265,7 @@ def _columns():
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
 _ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
+_WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
           .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))
           .where(series.c.study_id.in_(bindparam("ids", expanding=True))).group_by(series.c.id))

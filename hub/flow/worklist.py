@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 
-from sqlalchemy import Connection, Select, bindparam, func, select, union, update
+from sqlalchemy import Connection, Select, UnaryExpression, bindparam, func, select, union, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
@@ -43,14 +43,25 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     actor.require("worklist.view")
     start = (max(1, filters.page) - 1) * PAGE
     values = {"me": actor.account_id, "modality": filters.modality, "site_id": filters.site_id, "rank": RANK.get(filters.urgency)}
+    most, filtered = most_counted(filters.text), (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
-        chosen = _chosen(filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
         if filters.text.strip():
-            chosen = chosen.where(beginning(connection, filters.text, reading.c.study_id, filters.site_id))
-        ids = list(connection.scalars(chosen.order_by(*_order(filters.state)).limit(PAGE).offset(start), values))
-        total = start + len(ids) if 0 < len(ids) < PAGE else connection.scalar(_counted(chosen, most_counted(filters.text)), values)
-        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids})}
+            ids, total = _with_text(connection, _chosen(*filtered), filters, values, start, most)
+        else:
+            ids = list(connection.scalars(_page(*filtered), values | {"most": PAGE, "start": start}))
+            total = start + len(ids) if 0 < len(ids) < PAGE else connection.scalar(_count(*filtered), values)
+        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids})} if ids else {}
     return [rows[one] for one in ids], total
+
+
+def _with_text(connection: Connection, chosen: Select, filters: Filters, values: dict, start: int, most: int) -> tuple[list[int], int]:
+    """The ids of one page of those that a text finds, and how many there are up to ``most``: one walk for both."""
+    found = beginning(connection, filters.text, reading.c.study_id, reading.c.patient_id, filters.site_id)
+    order = _order(filters.state)
+    if found.is_gathered:        # so that no index for this order tempts a planner to read it all
+        order = tuple(func.coalesce(column, column) if not isinstance(column, UnaryExpression) else func.coalesce(column.element, column.element).desc() for column in order)
+    ids = list(connection.scalars(chosen.where(found.condition).order_by(*order).limit(max(most, start + PAGE)), values))
+    return ids[start:start + PAGE], min(len(ids), max(most, start + PAGE))
 
 
 def most_counted(text: str) -> int:
@@ -199,8 +210,7 @@ def own(connection: Connection, actor: Actor, reading_id: int):
 
 def row_of(connection: Connection, reading_id: int):
     row = connection.execute(
-        select(reading, study.c.patient_id).join(study, study.c.id == reading.c.study_id)
-        .where(reading.c.id == reading_id)).one_or_none()
+        select(reading).where(reading.c.id == reading_id)).one_or_none()
     if row is None:
         raise NotFound("not_found", "没有找到这个检查。", "no such reading.")
     return row
@@ -226,7 +236,7 @@ def _columns():
     return select(
         reading, study.c.study_uid, study.c.kind, study.c.body_part, study.c.description, study.c.study_at,
         study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
-        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at, study.c.patient_id,
+        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at,
         study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
         patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
@@ -253,6 +263,16 @@ def _order(state: str) -> tuple:
     if state in ("todo", "mine", "review"):
         return reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id
     return reading.c.changed_at.desc(), reading.c.id.desc()
+
+
+@cache
+def _page(*filtered) -> Select:
+    return _chosen(*filtered).order_by(*_order(filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
+
+
+@cache
+def _count(*filtered) -> Select:
+    return _counted(_chosen(*filtered))
 
 
 def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:

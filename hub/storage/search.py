@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import sqrt
 
 from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, or_, select
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -17,8 +18,8 @@ from hub.model.name_search import LITERAL
 from hub.storage import names
 from hub.storage.tables import instance, patient, series, study
 
-FEW = 1000
-MANY = 10_000      # beyond it, the newest that fit are found sooner by looking at one after the other
+FEW = 300
+GATHERED = 7      # times the root of all studies: more hits are met one after the other
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ _NUMBERS = ("series_number", "instance_number")
 _INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "patient_name", "study_date", "modalities_in_study", "modality")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What restricts a list of rows to those of some studies. ``is_gathered``: their ids are looked up first, so that the list
+    must not be read in its order from end to end to find them."""
+
+    condition: ColumnElement
+    is_gathered: bool
+
+
 def conditions(connection: Connection, level: str, matches: list[Match], site_id: int | None) -> list[ColumnElement]:
     """All ``matches`` as conditions on study, patient, series and instance, of one site or of all (None).
 
@@ -62,8 +72,8 @@ def conditions(connection: Connection, level: str, matches: list[Match], site_id
         asked.append(study.c.id.in_(few))
     for match in matches if rarest is None else ():
         if match.field == "patient_name":
-            ids = select(study.c.id).where(study.c.patient_id.in_(_fits(match, site_id).patients()))
-            asked += [] if is_beyond(connection, ids, MANY) else [study.c.id.in_(ids)]
+            ids = _studies_of(_fits(match, site_id))
+            asked += [study.c.id.in_(ids)] if _is_worth_gathering(connection, ids) else []
     if site_id is not None:
         asked.append(study.c.site_id == site_id)
     return asked
@@ -75,37 +85,52 @@ def few_of(connection: Connection, ids: GenerativeSelect, most: int = FEW) -> li
     return found if len(found) <= most else None
 
 
-def is_beyond(connection: Connection, ids: GenerativeSelect, most: int) -> bool:
-    """Whether a select gives more than ``most`` ids."""
-    return connection.scalar(select(func.count()).select_from(ids.limit(most + 1).subquery())) > most
+def alone(connection: Connection, matches: list[Match], site_id: int | None) -> list[int] | None:
+    """The ids of the studies that fit, newest first, of a question with one key and few hits; None for any other. Those of other
+    sites may be among them."""
+    rarest, few = _rarest(connection, matches, site_id) if len(matches) == 1 else (None, [])
+    return few[::-1] if rarest is not None else None
 
 
-def beginning(connection: Connection, text: str, column: ColumnElement, site_id: int | None = None) -> ColumnElement:
-    """That ``column`` names a study whose patient's name, patient number or accession number begins with ``text`` (of
-    names: see hub.model.name_search)."""
+def beginning(connection: Connection, text: str, study_id: ColumnElement, patient_id: ColumnElement, site_id: int | None = None) -> Found:
+    """That the columns name a study and patient whose name, patient number or accession number begins with ``text`` (of names:
+    with any part of it, see hub.model.name_search)."""
     written = text.strip()
-    values = {"text": written, "upper": written.upper(), "lower": written.lower()}
-    whose, numbered = names.beginning(written, site_id), _numbered().params(values)
-    found: list[int] = []
-    for ids in (select(study.c.id).where(study.c.patient_id.in_(whose.patients())), numbered):
-        some = few_of(connection, ids)
-        if some is None and not is_beyond(connection, ids, MANY):
-            return or_(column.in_(select(study.c.id).where(study.c.patient_id.in_(whose.patients()))), column.in_(numbered))
-        if some is None:
-            of_one, of_patient = study.alias(), patient.alias()
-            own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in dict.fromkeys(values.values())))
-            return exists().where(of_one.c.id == column, of_patient.c.id == of_one.c.patient_id, or_(whose.fits(of_one.c.patient_id), own_number)).correlate(column.table)
-        found += some
-    return column.in_(found)
+    whose = names.beginning(written, site_id)
+    cased = {"text": written, "upper": written.upper(), "lower": written.lower()}
+    named, by_number = _studies_of(whose), [each.params(cased) for each in _numbered()]
+    numbered = by_number[0].union(by_number[1])
+    some, others = few_of(connection, named), few_of(connection, numbered)
+    if some is not None and others is not None:
+        return Found(study_id.in_(sorted({*some, *others})), True)
+    if _is_worth_gathering(connection, named) and _is_worth_gathering(connection, numbered):
+        return Found(study_id.in_(named.union(*by_number)), True)
+    if others is not None:
+        return Found(or_(whose.fits(patient_id), study_id.in_(others)) if others else whose.fits(patient_id), False)
+    of_one, of_patient = study.alias(), patient.alias()
+    own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
+    numbered_so = exists().where(of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number).correlate(study_id.table)
+    return Found(or_(whose.fits(patient_id), numbered_so), False)
+
+
+def _studies_of(whose: names.Looks) -> Select:
+    return select(study.c.id).where(study.c.patient_id.in_(whose.patients()))
+
+
+def _is_worth_gathering(connection: Connection, ids: GenerativeSelect) -> bool:
+    """Whether all hits are sooner looked up than met one after the other among the newest: of h hits among n studies, the first
+    costs h looks, the second about n/h for each row shown."""
+    most = int(GATHERED * sqrt(connection.scalar(select(func.max(study.c.id))) or 0))
+    return connection.scalar(select(func.count()).select_from(ids.limit(most + 1).subquery())) <= most
 
 
 @cache
-def _numbered() -> GenerativeSelect:
-    """The ids of studies whose patient number or accession number begins with ``text``, ``upper`` or ``lower``."""
+def _numbered() -> tuple[Select, Select]:
+    """The ids of studies whose patient number, and of those whose accession number begins with ``text``, ``upper`` or ``lower``."""
     cased = [bindparam(name, type_=String) for name in ("text", "upper", "lower")]
     numbered = select(patient.c.id).where(or_(*(names.begins(patient.c.patient_id, one) for one in cased)))
     ordered = or_(*(names.begins(study.c.accession_number, one) for one in cased))
-    return select(study.c.id).where(study.c.patient_id.in_(numbered)).union(select(study.c.id).where(ordered))
+    return select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered)
 
 
 def _rarest(connection: Connection, matches: list[Match], site_id: int | None) -> tuple[Match | None, list[int]]:
@@ -113,9 +138,10 @@ def _rarest(connection: Connection, matches: list[Match], site_id: int | None) -
     for match in sorted((m for m in matches if m.field in _INDEXED), key=lambda m: _INDEXED.index(m.field)):
         fits, column = _fits(match, site_id), FIELDS[match.field]
         if match.field in _OF_PATIENT:
-            ids = select(study.c.id).where(study.c.patient_id.in_(fits.patients() if match.field == "patient_name" else select(patient.c.id).where(fits)))
+            ids = _studies_of(fits) if match.field == "patient_name" else select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(fits)))
+            ids = ids if site_id is None else ids.where(study.c.site_id == site_id)
         elif column.table is study:
-            own = [study.c.site_id == site_id] if match.field == "study_date" and site_id is not None else []
+            own = [study.c.site_id == site_id] if site_id is not None else []
             ids = select(study.c.id).where(fits, *own)
         else:
             ids = select(column.table.c.study_id).where(fits)

@@ -4,7 +4,7 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 """
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from math import isfinite
 
 from sqlalchemy import (
@@ -36,6 +36,14 @@ class Moment(TypeDecorator):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect, coltype):
+        """What SQLite keeps as text is read in one step: lists are made of many moments."""
+        return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _moment_from_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _id():
@@ -124,7 +132,8 @@ patient = Table(
 patient_name = Table(      # under what a patient's name is found: hub.model.name_search
     "patient_name", metadata, _ref("site_id", "site", primary_key=True, autoincrement=False), _sorted("form", 64, primary_key=True),
     Column("kind", Integer, primary_key=True, autoincrement=False),
-    _ref("patient_id", "patient", primary_key=True, autoincrement=False, index=True), sqlite_with_rowid=False)
+    _ref("patient_id", "patient", primary_key=True, autoincrement=False), Index("ix_patient_name_patient_id_form_kind", "patient_id", "form", "kind"),
+    sqlite_with_rowid=False)
 
 study = Table(
     "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),
@@ -187,22 +196,23 @@ artifact = Table(
 
 reading = Table(
     "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),
-    Column("site_id", BigInteger().with_variant(Integer, "sqlite")), _text("modality", 16),      # its study's: what the queue is filtered by
+    # Its study's, for the queue's filters and searches.
+    *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16),
     _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
     Column("late_images", Boolean, nullable=False, default=False),
     Column("version", Integer, nullable=False, default=0), _when("changed_at"),
     Index("ix_reading_changed_at", "changed_at"), Index("ix_reading_state_changed_at", "state", "changed_at"),
-    Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"))
+    Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"), Index("ix_reading_patient_id", "patient_id"))
 # As queries must write it too, word for word, so that the indexes of just these rows answer them.
 WAITING = reading.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "claimed", "draft")])
 SIGNED = reading.c.state.in_([literal_column(f"'{state}'") for state in ("final", "amended")])
 Index("ix_reading_waiting", reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id,
       sqlite_where=WAITING, postgresql_where=WAITING)
 Index("ix_reading_claimed_by", reading.c.claimed_by, sqlite_where=WAITING, postgresql_where=WAITING)
-Index("ix_reading_signed_modality", reading.c.modality, reading.c.rank, reading.c.changed_at, reading.c.site_id,
+Index("ix_reading_signed_modality", reading.c.modality, reading.c.rank, reading.c.changed_at, reading.c.site_id, reading.c.patient_id,
       sqlite_where=SIGNED, postgresql_where=SIGNED)
-Index("ix_reading_signed", reading.c.changed_at, reading.c.id, reading.c.site_id, reading.c.modality, reading.c.rank,
+Index("ix_reading_signed", reading.c.changed_at, reading.c.id, reading.c.site_id, reading.c.modality, reading.c.rank, reading.c.patient_id,
       sqlite_where=SIGNED, postgresql_where=SIGNED)
 
 draft = Table(

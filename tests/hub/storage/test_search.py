@@ -47,6 +47,16 @@ def test_wildcards_in_names_mean_what_they_mean_elsewhere(hub, county, people, p
         assert set(uids(hub, actor, Match("patient_name", (pattern,)))) == expected({u: n for u, n in people.items() if n}, pattern)
 
 
+@pytest.mark.parametrize("few", [0, 500])
+@pytest.mark.parametrize("field, value", [("study_uid", "1.2.4"), ("series_uid", "1.2.4.1"), ("sop_uid", "1.2.4.1.1"), ("accession_number", "A003"), ("patient_id", "P003"),
+                                          ("patient_name", "王小明"), ("modalities_in_study", "CT"), ("modality", "CT"), ("description", "*")])
+def test_no_key_shows_another_sites_patients(hub, county, people, field, value, few, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few,))
+    for level in ("study", "patient", "series", "instance"):
+        assert "1.2.4" in uids(hub, county.clinic, Match(field, (value,)), level=level)
+        assert uids(hub, county.neighbour, Match(field, (value,)), level=level) == []
+
+
 def test_by_sound_latin_letters_find_chinese_names(hub, county, people):
     def found(pattern):
         return {people[uid] for uid in uids(hub, county.reader, Match("patient_name", (pattern,), likeness=SOUND))}
@@ -90,7 +100,10 @@ def test_keys_together_restrict_each_other_whatever_is_looked_up_first(hub, coun
         assert uids(hub, county.neighbour, *(m for m, _ in chosen)) == []
 
 
-def test_a_text_finds_names_from_any_character_on_by_sound_and_initials_and_numbers_by_their_beginning(hub, county, clock):
+@pytest.mark.parametrize("few, gathered", [(300, 7), (0, 10**6), (0, 0), (1, 0), (1, 10**6)], ids=str)
+def test_a_text_finds_names_from_any_character_on_by_sound_and_initials_and_numbers_by_their_beginning(hub, county, clock, few, gathered, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few,))
+    monkeypatch.setattr(search, "GATHERED", gathered)
     one = queued_ct(hub, county, clock, "1.1", patient=replace(PATIENT, patient_id="QS0009", name="王小明", name_as_sent="王^小明"))
     two = queued_ct(hub, county, clock, "1.2", patient=replace(PATIENT, patient_id="QS0010", name="张三", name_as_sent="张^三"), device=county.other_ct)
 

@@ -18,7 +18,7 @@ INDEXES = (
     ("study", "study_at", ("study_at",)), ("study", "site_id_study_at", ("site_id", "study_at")),
     ("series", "series_uid", ("series_uid",)), ("series", "modality_study_id", ("modality", "study_id")),
     ("instance", "series_id_format", ("series_id", "format")),
-    ("reading", "state_changed_at", ("state", "changed_at")), ("reading", "site_id_state_changed_at", ("site_id", "state", "changed_at")),
+    ("reading", "state_changed_at", ("state", "changed_at")), ("reading", "site_id_state_changed_at", ("site_id", "state", "changed_at")), ("reading", "patient_id", ("patient_id",)),
     ("report", "reading_id", ("reading_id",)),
     ("delivery", "site_id_state", ("site_id", "state")), ("delivery", "state_created_at", ("state", "created_at")),
     ("critical", "study_id", ("study_id",)), ("critical", "state_due_at", ("state", "due_at")),
@@ -26,8 +26,8 @@ INDEXES = (
 OF_SOME_ROWS = (
     ("report", "signed_alone", ("reading_id",), SIGNED_ALONE),
     ("reading", "waiting", ("rank", "deadline_at", "queued_at", "id"), WAITING),
-    ("reading", "claimed_by", ("claimed_by",), WAITING), ("reading", "signed_modality", ("modality", "rank", "changed_at", "site_id"), SIGNED),
-    ("reading", "signed", ("changed_at", "id", "site_id", "modality", "rank"), SIGNED),
+    ("reading", "claimed_by", ("claimed_by",), WAITING), ("reading", "signed_modality", ("modality", "rank", "changed_at", "site_id", "patient_id"), SIGNED),
+    ("reading", "signed", ("changed_at", "id", "site_id", "modality", "rank", "patient_id"), SIGNED),
 )
 REPLACED = (("instance", "ix_instance_series_id"), ("reading", "ix_reading_order"), ("delivery", "ix_delivery_site_id"),
             ("patient_index", "ix_patient_index_initials"))
@@ -44,10 +44,12 @@ def upgrade() -> None:
     sa.Column('kind', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('patient_id', whole, sa.ForeignKey('patient.id', name='fk_patient_name_patient_id'), autoincrement=False, nullable=False),
     sa.PrimaryKeyConstraint('site_id', 'form', 'kind', 'patient_id', name='pk_patient_name'), sqlite_with_rowid=False)
-    op.create_index('ix_patient_name_patient_id', 'patient_name', ['patient_id'])
-    op.add_column('reading', sa.Column('site_id', whole, nullable=True))
+    op.create_index('ix_patient_name_patient_id_form_kind', 'patient_name', ['patient_id', 'form', 'kind'])
+    for name in ('site_id', 'patient_id'):
+        op.add_column('reading', sa.Column(name, whole, nullable=True))
     op.add_column('reading', sa.Column('modality', sa.String(16), nullable=False, server_default=''))
     op.execute("UPDATE reading SET site_id = (SELECT site_id FROM study WHERE study.id = reading.study_id), "
+               "patient_id = (SELECT patient_id FROM study WHERE study.id = reading.study_id), "
                "modality = (SELECT modality FROM study WHERE study.id = reading.study_id)")
     for table, name in REPLACED:
         op.drop_index(name, table_name=table)
