@@ -35,8 +35,10 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
             for table in metadata.sorted_tables:
                 if "id" in table.c and table.name != "audit_head":
                     connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), GREATEST((SELECT MAX(id) FROM {table.name}), 1))"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
+    if is_postgresql:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+    database.refresh_statistics(engine)
 
 
 def _parts(connection: Connection) -> None:

@@ -165,10 +165,10 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
         if until is not None:
             chosen = chosen.where(study.c.received_at < until)
         own, start = {"site_id": actor.site_id}, (max(1, page) - 1) * CLINIC_PAGE
-        ids = list(connection.scalars(chosen.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset(start), own))
+        ids = connection.scalars(chosen.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset(start), own).all()
         counted = select(func.count()).select_from(chosen.limit(most_counted(text)).subquery())
         total = start + len(ids) if 0 < len(ids) < CLINIC_PAGE else connection.scalar(counted, own)
-        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids})} if ids else {}
+        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids}).all()} if ids else {}
     return [rows[one] for one in ids], total
 
 

@@ -16,7 +16,7 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, series, site, study
-from hub.storage.search import Match, alone, conditions
+from hub.storage.search import Match, conditions, rarest
 from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
 
 BATCH = 500     # ids in one statement
@@ -82,20 +82,21 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     actor.require("study.view")
     with hub.reading() as connection:
         site_id = None if actor.sees_every_site else actor.site_id
-        if level == "study" and (few := alone(connection, matches, site_id)) is not None:
-            return _with_images(connection, actor, few)[offset:offset + limit]
-        asked = conditions(connection, level, matches, site_id)
+        rare = rarest(connection, matches, site_id)
+        if level == "study" and rare.match is not None and len(matches) == 1:
+            return _with_images(connection, actor, rare.studies[::-1])[offset:offset + limit]
+        asked = conditions(connection, level, matches, site_id, rare)
         found = _chosen(level, asked).limit(limit).offset(offset)
         if level in ("series", "instance"):
-            return list(connection.execute(found))
-        ids = list(connection.scalars(found))
-        rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ROWS_OF, {"ids": part})}
+            return list(connection.execute(found).all())
+        ids = connection.scalars(found).all()
+        rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ROWS_OF, {"ids": part}).all()}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}) if actor.sees_site(row.site_id)} if ids else {}
+    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all() if actor.sees_site(row.site_id)} if ids else {}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
     with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
@@ -149,7 +150,7 @@ def committed(hub: Hub, actor: Actor, transaction_uid: str, kept: int, missing: 
 def sizes(hub: Hub, study_ids: list[int]) -> list:
     """Every series of these studies with ``study_id``, ``id``, ``modality`` and ``total``, its DICOM instances."""
     with hub.reading() as connection:
-        return [row for part in batched(study_ids, BATCH) for row in connection.execute(_SIZES, {"ids": part})]
+        return [row for part in batched(study_ids, BATCH) for row in connection.execute(_SIZES, {"ids": part}).all()]
 
 
 def instances_of(hub: Hub, study_id: int) -> list:

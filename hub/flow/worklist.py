@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 
-from sqlalchemy import Connection, Select, UnaryExpression, bindparam, func, select, union, update
+from sqlalchemy import Connection, FromClause, Select, bindparam, func, select, union, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
@@ -17,11 +17,14 @@ from hub.model.urgency import RANK, URGENCIES
 from hub.storage import audit
 from hub.storage.search import beginning
 from hub.storage.states import advance
-from hub.storage.tables import SIGNED, SIGNED_ALONE, WAITING, account, device, patient, reading, report, site, study
+from hub.storage.tables import (
+    BOUNCED, SIGNED, SIGNED_ALONE, SUBMITTED, WAITING, account, device, patient, reading, report, site, state_in, study,
+)
 
 PAGE = 50
 MOST_COUNTED = 1000      # a list is counted, and turned over, so far; beyond it, filters lead further
 MOST_COUNTED_BY_TEXT = 100
+ALL = 2**31 - 1
 IN_WORK = ("claimed", "draft")
 OPEN_STUDIES = tuple(state for state in STUDY.states if state != "ready")
 
@@ -46,22 +49,24 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     most, filtered = most_counted(filters.text), (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
         if filters.text.strip():
-            ids, total = _with_text(connection, _chosen(*filtered), filters, values, start, most)
+            ids, total = _with_text(connection, filtered, filters, values, start, most)
         else:
-            ids = list(connection.scalars(_page(*filtered), values | {"most": PAGE, "start": start}))
+            ids = connection.scalars(_page(*filtered), values | {"most": PAGE, "start": start}).all()
             total = start + len(ids) if 0 < len(ids) < PAGE else connection.scalar(_count(*filtered), values)
-        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids})} if ids else {}
+        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all()} if ids else {}
     return [rows[one] for one in ids], total
 
 
-def _with_text(connection: Connection, chosen: Select, filters: Filters, values: dict, start: int, most: int) -> tuple[list[int], int]:
+def _with_text(connection: Connection, filtered: tuple, filters: Filters, values: dict, start: int, most: int) -> tuple[list[int], int]:
     """The ids of one page of those that a text finds, and how many there are up to ``most``: one walk for both."""
     found = beginning(connection, filters.text, reading.c.study_id, reading.c.patient_id, filters.site_id)
-    order = _order(filters.state)
-    if found.is_gathered:        # so that no index for this order tempts a planner to read it all
-        order = tuple(func.coalesce(column, column) if not isinstance(column, UnaryExpression) else func.coalesce(column.element, column.element).desc() for column in order)
-    ids = list(connection.scalars(chosen.where(found.condition).order_by(*order).limit(max(most, start + PAGE)), values))
-    return ids[start:start + PAGE], min(len(ids), max(most, start + PAGE))
+    if found.is_gathered:        # looked up before all else: the limit keeps planners from beginning with the state
+        of = select(reading).where(found.condition).limit(ALL).subquery()
+        chosen = _of(of, *filtered)
+    else:
+        of, chosen = reading, _chosen(*filtered).where(found.condition)
+    ids = connection.scalars(chosen.order_by(*_order(of, filters.state)).limit(max(most, start + PAGE)), values).all()
+    return ids[start:start + PAGE], len(ids)
 
 
 def most_counted(text: str) -> int:
@@ -243,36 +248,43 @@ def _columns():
 
 
 @cache
-def _chosen(state: str, by_modality: bool = False, by_site: bool = False, by_urgency: bool = False) -> Select:
-    """The ids of the readings in a state. Its parameters: ``me``, and of what is filtered by ``modality``, ``site_id``, ``rank``."""
-    submitted = reading.alias()
+def _chosen(*filtered) -> Select:
+    return _of(reading, *filtered)
+
+
+def _of(rows: FromClause, state: str, by_modality: bool = False, by_site: bool = False, by_urgency: bool = False) -> Select:
+    """The ids of the readings in a state, of the table or of ``rows`` of it. Its parameters: ``me``, and of what is filtered by
+    ``modality``, ``site_id``, ``rank``."""
+    own, submitted = rows.c, reading.alias()
+    waiting, signed, bounced = (state_in(rows, states) for states in (WAITING, SIGNED, BOUNCED))
     by_state = {
-        "todo": WAITING,
-        "mine": WAITING & (reading.c.claimed_by == bindparam("me")) & reading.c.state.in_(IN_WORK),
-        "review": reading.c.id.in_(union(select(submitted.c.id).where(submitted.c.state == "preliminary"), select(report.c.reading_id).where(SIGNED_ALONE))),
-        "done": SIGNED,
-        "bounced": reading.c.state == "bounced",
+        "todo": waiting,
+        "mine": waiting & (own.claimed_by == bindparam("me")) & own.state.in_(IN_WORK),
+        "review": own.id.in_(union(select(submitted.c.id).where(state_in(submitted, SUBMITTED)), select(report.c.reading_id).where(SIGNED_ALONE))),
+        "done": signed,
+        "bounced": bounced,
     }
-    chosen = select(reading.c.id).where(*([by_state[state]] if state in by_state else []))
-    chosen = chosen.where(reading.c.modality == bindparam("modality")) if by_modality else chosen
-    chosen = chosen.where(reading.c.site_id == bindparam("site_id")) if by_site else chosen
-    return chosen.where(reading.c.rank == bindparam("rank")) if by_urgency else chosen
+    chosen = select(own.id).where(*([by_state[state]] if state in by_state else []))
+    chosen = chosen.where(own.modality == bindparam("modality")) if by_modality else chosen
+    chosen = chosen.where(own.site_id == bindparam("site_id")) if by_site else chosen
+    return chosen.where(own.rank == bindparam("rank")) if by_urgency else chosen
 
 
-def _order(state: str) -> tuple:
+def _order(rows: FromClause, state: str) -> tuple:
+    own = rows.c
     if state in ("todo", "mine", "review"):
-        return reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id
-    return reading.c.changed_at.desc(), reading.c.id.desc()
+        return own.rank, own.deadline_at, own.queued_at, own.id
+    return own.changed_at.desc(), own.id.desc()
 
 
 @cache
 def _page(*filtered) -> Select:
-    return _chosen(*filtered).order_by(*_order(filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
+    return _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
 
 
 @cache
 def _count(*filtered) -> Select:
-    return _counted(_chosen(*filtered))
+    return _counted(_chosen(*filtered).order_by(*_order(reading, filtered[0])))
 
 
 def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:
@@ -282,7 +294,7 @@ def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:
 # Statements that every look at the worklist needs, built once.
 _ROWS_OF = _columns().where(reading.c.id.in_(bindparam("ids", expanding=True)))
 _COUNTS = select(
-    *(_counted(_chosen(state)).scalar_subquery().label(state) for state in ("todo", "mine", "review", "done", "bounced")),
+    *(_count(state).scalar_subquery().label(state) for state in ("todo", "mine", "review", "done", "bounced")),
     _counted(select(study.c.id).where(study.c.state.in_(OPEN_STUDIES))).scalar_subquery().label("arriving"))
 _TOKEN = select(
     select(func.max(reading.c.changed_at)).scalar_subquery(), select(func.max(study.c.last_received_at)).scalar_subquery(),

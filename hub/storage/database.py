@@ -98,7 +98,6 @@ def _named(error: OperationalError | DataError) -> Exception:
 def refresh_statistics(engine: Engine) -> None:
     """Lets SQLite look again at what its indexes hold, in a bounded time; PostgreSQL does it by itself."""
     if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
+        with writing(engine) as connection:
             connection.exec_driver_sql("PRAGMA analysis_limit=400")
-            connection.exec_driver_sql("PRAGMA optimize=0x10002")
-            connection.commit()
+            connection.exec_driver_sql("ANALYZE")       # PRAGMA optimize would look at what this very connection has asked for only

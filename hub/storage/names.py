@@ -5,9 +5,10 @@ from the moment it stands. A pattern that begins with a literal costs as much as
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, false, insert, or_, select
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -15,7 +16,7 @@ from hub import rulebook
 from hub.model import name_search
 from hub.model.name_search import FUZZY, INITIALS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
-from hub.storage.tables import patient_name, site
+from hub.storage.tables import patient_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
 _FORM, _KIND = patient_name.c.form, patient_name.c.kind
@@ -39,13 +40,17 @@ class Looks:
 
     def patients(self) -> GenerativeSelect:
         """The ids of those who fit, one look for each way: of ways joined by OR, SQLite would read a site's names from end to end."""
-        looks = [look for groups in self.values for look in self._of(groups)]
-        return looks[0].union_all(*looks[1:]) if len(looks) > 1 else looks[0]
+        return _all([select(patient_name.c.patient_id).where(*asked) for asked in self._asked()])
 
-    def _of(self, groups: list[list[ColumnElement]]) -> list:
+    def studies(self) -> GenerativeSelect:
+        """The ids of their studies, found one after the other, some perhaps more than once."""
+        return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
+
+    def _asked(self) -> Iterator[list[ColumnElement]]:
         sites = patient_name.c.site_id.in_(select(site.c.id)) if self.site_id is None else patient_name.c.site_id == self.site_id
-        others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
-        return [select(patient_name.c.patient_id).where(sites, way, *others) for way in groups[0]]
+        for groups in self.values:
+            others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
+            yield from ([sites, way, *others] for way in groups[0])
 
     def fits(self, owner: ColumnElement) -> ColumnElement:
         """That the patient in the column ``owner`` fits: where that is asked of one patient after the other."""
@@ -67,6 +72,10 @@ def beginning(text: str, site_id: int | None) -> Looks:
     """Names that begin so, from any of their characters, syllables or words on, written, sounded or in initials."""
     groups = [_begun(plain) for group in name_search.groups(text) if (plain := group.replace("*", "").replace("?", ""))]
     return Looks([groups or [[false()]]], site_id)
+
+
+def _all(looks: list[Select]) -> GenerativeSelect:
+    return looks[0].union_all(*looks[1:]) if len(looks) > 1 else looks[0]
 
 
 def begins(column: ColumnElement, text: str) -> ColumnElement:

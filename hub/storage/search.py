@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 
-from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, or_, select, union
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -19,7 +19,7 @@ from hub.storage import names
 from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
-GATHERED = 7      # times the root of all studies: more hits are met one after the other
+GATHERED = 5      # times the root of all studies: more hits are met one after the other
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ _INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_i
 
 
 @dataclass(frozen=True)
+class Rare:
+    """A key with few hits, and the ids of the studies that fit it, in order; those of other sites may be among them."""
+
+    match: Match | None
+    studies: list[int]
+
+
+@dataclass(frozen=True)
 class Found:
     """What restricts a list of rows to those of some studies. ``is_gathered``: their ids are looked up first, so that the list
     must not be read in its order from end to end to find them."""
@@ -60,36 +68,30 @@ class Found:
     is_gathered: bool
 
 
-def conditions(connection: Connection, level: str, matches: list[Match], site_id: int | None) -> list[ColumnElement]:
+def conditions(connection: Connection, level: str, matches: list[Match], site_id: int | None, rare: Rare) -> list[ColumnElement]:
     """All ``matches`` as conditions on study, patient, series and instance, of one site or of all (None).
 
-    ``level``: "patient", "study", "series" or "instance"; keys of a level below it are looked for there.
+    ``level``: "patient", "study", "series" or "instance"; keys of a level below it are looked for there. ``rare``: as ``rarest``
+    found it.
     """
-    rarest, few = _rarest(connection, matches, site_id)
-    is_settled = rarest is not None and (level in ("patient", "study") or rarest.field not in _OF_SERIES + _OF_INSTANCE)
-    asked = [_condition(level, match, site_id) for match in matches if not (match is rarest and is_settled)]
-    if rarest is not None:
+    key, few = rare.match, rare.studies
+    is_settled = key is not None and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE)
+    asked = [_condition(level, match, site_id) for match in matches if not (match is key and is_settled)]
+    if key is not None:
         asked.append(study.c.id.in_(few))
-    for match in matches if rarest is None else ():
+    for match in matches if key is None else ():
         if match.field == "patient_name":
-            ids = _studies_of(_fits(match, site_id))
-            asked += [study.c.id.in_(ids)] if _is_worth_gathering(connection, ids) else []
+            ids = _fits(match, site_id).studies()
+            asked += [study.c.id.in_(ids)] if few_of(connection, ids, _worth_gathering(connection)) is not None else []
     if site_id is not None:
         asked.append(study.c.site_id == site_id)
     return asked
 
 
-def few_of(connection: Connection, ids: GenerativeSelect, most: int = FEW) -> list[int] | None:
-    """The ids that a select gives, or None where there are more than ``most``."""
-    found = list(connection.scalars(ids.limit(most + 1)))
-    return found if len(found) <= most else None
-
-
-def alone(connection: Connection, matches: list[Match], site_id: int | None) -> list[int] | None:
-    """The ids of the studies that fit, newest first, of a question with one key and few hits; None for any other. Those of other
-    sites may be among them."""
-    rarest, few = _rarest(connection, matches, site_id) if len(matches) == 1 else (None, [])
-    return few[::-1] if rarest is not None else None
+def few_of(connection: Connection, ids: GenerativeSelect, most: int = FEW, values: dict | None = None) -> list[int] | None:
+    """The ids that a select with these values gives, in order, or None where there are more than ``most``."""
+    found = connection.scalars(ids.limit(most + 1), values or {}).all()
+    return sorted(set(found)) if len(found) <= most else None
 
 
 def beginning(connection: Connection, text: str, study_id: ColumnElement, patient_id: ColumnElement, site_id: int | None = None) -> Found:
@@ -98,14 +100,12 @@ def beginning(connection: Connection, text: str, study_id: ColumnElement, patien
     written = text.strip()
     whose = names.beginning(written, site_id)
     cased = {"text": written, "upper": written.upper(), "lower": written.lower()}
-    named, by_number = _studies_of(whose), [each.params(cased) for each in _numbered()]
-    numbered = by_number[0].union(by_number[1])
-    some, others = few_of(connection, named), few_of(connection, numbered)
+    named, most = whose.studies(), _worth_gathering(connection)
+    some, others = few_of(connection, named, most), few_of(connection, _numbered_either(), most, cased)
     if some is not None and others is not None:
-        return Found(study_id.in_(sorted({*some, *others})), True)
-    if _is_worth_gathering(connection, named) and _is_worth_gathering(connection, numbered):
-        return Found(study_id.in_(named.union(*by_number)), True)
-    if others is not None:
+        few = sorted({*some, *others})
+        return Found(study_id.in_(few if len(few) <= FEW else named.union(*(each.params(cased) for each in _numbered()))), True)
+    if others is not None and len(others) <= FEW:
         return Found(or_(whose.fits(patient_id), study_id.in_(others)) if others else whose.fits(patient_id), False)
     of_one, of_patient = study.alias(), patient.alias()
     own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
@@ -113,15 +113,15 @@ def beginning(connection: Connection, text: str, study_id: ColumnElement, patien
     return Found(or_(whose.fits(patient_id), numbered_so), False)
 
 
-def _studies_of(whose: names.Looks) -> Select:
-    return select(study.c.id).where(study.c.patient_id.in_(whose.patients()))
+def _worth_gathering(connection: Connection) -> int:
+    """Up to how many hits are sooner looked up than met one after the other among the newest: of h hits among n studies, the
+    first costs h looks, the second about n/h for each row shown."""
+    return int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
 
 
-def _is_worth_gathering(connection: Connection, ids: GenerativeSelect) -> bool:
-    """Whether all hits are sooner looked up than met one after the other among the newest: of h hits among n studies, the first
-    costs h looks, the second about n/h for each row shown."""
-    most = int(GATHERED * sqrt(connection.scalar(select(func.max(study.c.id))) or 0))
-    return connection.scalar(select(func.count()).select_from(ids.limit(most + 1).subquery())) <= most
+@cache
+def _numbered_either() -> GenerativeSelect:
+    return union(*_numbered())
 
 
 @cache
@@ -133,13 +133,13 @@ def _numbered() -> tuple[Select, Select]:
     return select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered)
 
 
-def _rarest(connection: Connection, matches: list[Match], site_id: int | None) -> tuple[Match | None, list[int]]:
-    """The first key with few hits and the ids of the studies that fit it; None where every key has many."""
+def rarest(connection: Connection, matches: list[Match], site_id: int | None) -> Rare:
+    """The first key with few hits; None where every key has many."""
     for match in sorted((m for m in matches if m.field in _INDEXED), key=lambda m: _INDEXED.index(m.field)):
         fits, column = _fits(match, site_id), FIELDS[match.field]
         if match.field in _OF_PATIENT:
-            ids = _studies_of(fits) if match.field == "patient_name" else select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(fits)))
-            ids = ids if site_id is None else ids.where(study.c.site_id == site_id)
+            own = [study.c.site_id == site_id] if site_id is not None else []
+            ids = fits.studies() if match.field == "patient_name" else select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(fits)), *own)
         elif column.table is study:
             own = [study.c.site_id == site_id] if site_id is not None else []
             ids = select(study.c.id).where(fits, *own)
@@ -147,8 +147,8 @@ def _rarest(connection: Connection, matches: list[Match], site_id: int | None) -
             ids = select(column.table.c.study_id).where(fits)
         found = few_of(connection, ids)
         if found is not None:
-            return match, sorted(set(found))
-    return None, []
+            return Rare(match, found)
+    return Rare(None, [])
 
 
 def _condition(level: str, match: Match, site_id: int | None) -> ColumnElement:
@@ -188,3 +188,6 @@ def _fits(match: Match, site_id: int | None):
     if not match.high:
         return low
     return low & (column <= match.high + names.LAST if name == "study_date" else column <= match.high)
+
+
+_NEWEST = select(func.max(study.c.id))

@@ -202,18 +202,26 @@ reading = Table(
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
     Column("late_images", Boolean, nullable=False, default=False),
     Column("version", Integer, nullable=False, default=0), _when("changed_at"),
-    Index("ix_reading_changed_at", "changed_at"), Index("ix_reading_state_changed_at", "state", "changed_at"),
+    Index("ix_reading_changed_at", "changed_at"),
     Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"), Index("ix_reading_patient_id", "patient_id"))
-# As queries must write it too, word for word, so that the indexes of just these rows answer them.
-WAITING = reading.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "claimed", "draft")])
-SIGNED = reading.c.state.in_([literal_column(f"'{state}'") for state in ("final", "amended")])
-Index("ix_reading_waiting", reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id,
-      sqlite_where=WAITING, postgresql_where=WAITING)
-Index("ix_reading_claimed_by", reading.c.claimed_by, sqlite_where=WAITING, postgresql_where=WAITING)
-Index("ix_reading_signed_modality", reading.c.modality, reading.c.rank, reading.c.changed_at, reading.c.site_id, reading.c.patient_id,
-      sqlite_where=SIGNED, postgresql_where=SIGNED)
-Index("ix_reading_signed", reading.c.changed_at, reading.c.id, reading.c.site_id, reading.c.modality, reading.c.rank, reading.c.patient_id,
-      sqlite_where=SIGNED, postgresql_where=SIGNED)
+WAITING, SIGNED, SUBMITTED, BOUNCED = ("queued", "claimed", "draft"), ("final", "amended"), ("preliminary",), ("bounced",)
+
+
+def state_in(rows, states: tuple[str, ...]):
+    """That a reading's state is one of these, written out: only so are the indexes of just these rows found."""
+    written = [literal_column(f"'{state}'") for state in states]
+    return rows.c.state.in_(written) if len(states) > 1 else rows.c.state == written[0]
+
+
+def _index_of(name: str, states: tuple[str, ...], *columns: str) -> Index:
+    return Index(name, *(reading.c[column] for column in columns), sqlite_where=state_in(reading, states), postgresql_where=state_in(reading, states))
+
+
+_READINGS_BY_STATE = (
+    _index_of("ix_reading_waiting", WAITING, "rank", "deadline_at", "queued_at", "id"), _index_of("ix_reading_claimed_by", WAITING, "claimed_by"),
+    _index_of("ix_reading_signed_modality", SIGNED, "modality", "rank", "changed_at", "site_id", "patient_id"),
+    _index_of("ix_reading_signed", SIGNED, "changed_at", "id", "site_id", "modality", "rank", "patient_id"),
+    _index_of("ix_reading_submitted", SUBMITTED, "id"), _index_of("ix_reading_bounced", BOUNCED, "changed_at", "id", "site_id"))
 
 draft = Table(
     "draft", metadata, _id(), _ref("reading_id", "reading", nullable=False, unique=True),

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 WAITING, SIGNED = "state IN ('queued', 'claimed', 'draft')", "state IN ('final', 'amended')"
+SUBMITTED, BOUNCED = "state = 'preliminary'", "state = 'bounced'"
 AT_ONCE = 5000      # patients
 SIGNED_ALONE = "signed_at IS NOT NULL AND reviewer_id IS NULL"
 SORTED = (("patient", "patient_id", 128), ("study", "accession_number", 64), ("study", "study_at", 32))
@@ -18,7 +19,7 @@ INDEXES = (
     ("study", "study_at", ("study_at",)), ("study", "site_id_study_at", ("site_id", "study_at")),
     ("series", "series_uid", ("series_uid",)), ("series", "modality_study_id", ("modality", "study_id")),
     ("instance", "series_id_format", ("series_id", "format")),
-    ("reading", "state_changed_at", ("state", "changed_at")), ("reading", "site_id_state_changed_at", ("site_id", "state", "changed_at")), ("reading", "patient_id", ("patient_id",)),
+    ("reading", "site_id_state_changed_at", ("site_id", "state", "changed_at")), ("reading", "patient_id", ("patient_id",)),
     ("report", "reading_id", ("reading_id",)),
     ("delivery", "site_id_state", ("site_id", "state")), ("delivery", "state_created_at", ("state", "created_at")),
     ("critical", "study_id", ("study_id",)), ("critical", "state_due_at", ("state", "due_at")),
@@ -28,6 +29,7 @@ OF_SOME_ROWS = (
     ("reading", "waiting", ("rank", "deadline_at", "queued_at", "id"), WAITING),
     ("reading", "claimed_by", ("claimed_by",), WAITING), ("reading", "signed_modality", ("modality", "rank", "changed_at", "site_id", "patient_id"), SIGNED),
     ("reading", "signed", ("changed_at", "id", "site_id", "modality", "rank", "patient_id"), SIGNED),
+    ("reading", "submitted", ("id",), SUBMITTED), ("reading", "bounced", ("changed_at", "id", "site_id"), BOUNCED),
 )
 REPLACED = (("instance", "ix_instance_series_id"), ("reading", "ix_reading_order"), ("delivery", "ix_delivery_site_id"),
             ("patient_index", "ix_patient_index_initials"))
