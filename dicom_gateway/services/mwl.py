@@ -2,7 +2,7 @@
 
 The promise: names are given in the character set that the device reads (registered for it, else the one it asks in): in
 Chinese with the Latin form before it (PS3.5 J), or in Latin letters alone where it reads nothing else; a date and a time
-range together are one span of time (K.6.1.2.2); every question is in the audit.
+range together are one span of time (K.6.1.2.2); every order that is shown is in the audit, repeated polls are counted.
 """
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     try:
         asked = _identifier(event)
         actor = devices.actor_of(device, event.assoc.requestor.address)
-        rows = orders.worklist(hub, actor, _keys(hub, asked))
+        rows = orders.worklist(hub, actor, _keys(hub, asked), callers.polls)
         charset = answer_charset(device, asked)
         for row in rows:
             if event.is_cancelled:

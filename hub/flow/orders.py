@@ -1,13 +1,14 @@
 """Looking at orders: a clinic its own, readers beside their study, devices as their worklist."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 
 from hub.context import Hub
 from hub.errors import NotFound
+from hub.flow.polls import Polls
 from hub.model.access import Actor
 from hub.model.lifecycle import MATCH, ORDER
 from hub.model.name_search import name_fits, sounds
@@ -130,8 +131,9 @@ def beside(hub: Hub, actor: Actor, of_study) -> Beside:
                   tuple(one for one in matches if one.state == "contradicted"), tuple(steps))
 
 
-def worklist(hub: Hub, actor: Actor, keys: WorklistKeys) -> list:
-    """The orders of a device's own site that fit the keys, in the order of their time; the question is recorded."""
+def worklist(hub: Hub, actor: Actor, keys: WorklistKeys, polls: Polls) -> list:
+    """The orders of a device's own site that fit the keys, in the order of their time. What is newly shown is recorded, repeated
+    polls now and then (hub.flow.polls)."""
     actor.require("order.view")
     conditions = [exam_order.c.site_id == actor.site_id, exam_order.c.state.in_(keys.states)]
     if keys.station:
@@ -151,10 +153,23 @@ def worklist(hub: Hub, actor: Actor, keys: WorklistKeys) -> list:
     local = {row.id: f"{row.scheduled_at.astimezone(hub.settings.zone):%H:%M:%S}" for row in rows}
     low, high = keys.times
     fitting = [row for row in rows if name_fits(keys.patient_name, (row.patient_name, row.name_latin), hub.rules.identity.names) and (not low or local[row.id] >= low) and (not high or local[row.id] <= high)]
-    with hub.writing() as connection:
-        audit.append(connection, hub.now(), actor, "order.worklist", "order", "", actor.site_id, found=len(fitting), device=actor.name,
-                     name=keys.patient_name[:64], station=keys.station, modality=list(keys.modality))
-    return fitting[:MOST_ON_WORKLIST]
+    fitting = fitting[:MOST_ON_WORKLIST]
+    _record(hub, actor, keys, polls, frozenset(row.id for row in fitting))
+    return fitting
+
+
+def _record(hub: Hub, actor: Actor, keys: WorklistKeys, polls: Polls, shown: frozenset[int]) -> None:
+    question = (actor.name, actor.site_id, actor.address, replace(keys, since=None, until=None, times=("", "")))
+    telling = polls.seen(question, shown, hub.now())
+    if telling is None:
+        return
+    try:
+        with hub.writing() as connection:
+            audit.append(connection, hub.now(), actor, "order.worklist", "order", "", actor.site_id, found=len(shown), shown=list(telling.orders),
+                         repeated=telling.repeated, device=actor.name, name=keys.patient_name[:64], station=keys.station, modality=list(keys.modality))
+    except Exception:
+        polls.forget(question)
+        raise
 
 
 def _like(column, wanted: str):

@@ -1,4 +1,5 @@
 """The modality worklist, asked by DCMTK's findscu -W and by pynetdicom, over orders whose attributes are known."""
+import json
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -94,6 +95,22 @@ def test_a_device_sees_its_own_sites_orders_only_and_every_question_is_in_the_au
     with county.hub.reading() as connection:
         last = connection.execute(select(tables.audit).where(tables.audit.c.action == "order.worklist").order_by(tables.audit.c.seq.desc()).limit(1)).one()
     assert (last.actor, last.role, last.address) == ("白河 DR", "device", "127.0.0.1") and '"found": 0' in last.detail
+
+
+def entries(county) -> list[dict]:
+    with county.hub.reading() as connection:
+        return [json.loads(detail) for detail in connection.scalars(select(tables.audit.c.detail).where(tables.audit.c.action == "order.worklist").order_by(tables.audit.c.seq))]
+
+
+def test_a_device_that_polls_leaves_an_entry_for_what_it_is_newly_shown_only(county):
+    assert found(county, PatientName="ZENG*", step={"Modality": "CT"}) == ["P1"]
+    after = entries(county)
+    assert after[-1]["shown"] == [county.orders["zeng"].id] and after[-1]["repeated"] == 0
+    for _ in range(3):
+        assert found(county, PatientName="ZENG*", step={"Modality": "CT"}) == ["P1"]
+    assert entries(county) == after
+    assert found(county, PatientName="ZENG^X*", step={"Modality": "CT"}) == ["P1"]
+    assert len(entries(county)) == len(after) + 1, "another question is another look"
 
 
 @pytest.mark.parametrize("calling, asked, given, codec, name", [
