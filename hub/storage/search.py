@@ -104,7 +104,7 @@ def beginning(connection: Connection, text: str, study_id: ColumnElement, patien
     some, others = few_of(connection, named, most), few_of(connection, _numbered_either(), most, cased)
     if some is not None and others is not None:
         few = sorted({*some, *others})
-        return Found(study_id.in_(few if len(few) <= FEW else named.union(*(each.params(cased) for each in _numbered()))), True)
+        return Found(study_id.in_(few if len(few) <= FEW else union(*whose.looks(), *(each.params(cased) for each in _numbered()))), True)
     if others is not None and len(others) <= FEW:
         return Found(or_(whose.fits(patient_id), study_id.in_(others)) if others else whose.fits(patient_id), False)
     of_one, of_patient = study.alias(), patient.alias()

@@ -281,6 +281,10 @@ exam_order = Table(
     _text("placed_by", 64), _when("placed_at"), _when("changed_at"),
     Index("ix_exam_order_site_id_scheduled_at", "site_id", "scheduled_at"))
 
+order_key = Table(       # which key of an information system became which order
+    "order_key", metadata, _id(), _ref("sender_id", "device", nullable=False), _text("key", 128), _text("content_sha256", 64),
+    _ref("order_id", "exam_order", nullable=False), _when("received_at"), UniqueConstraint("sender_id", "key"))
+
 procedure_step = Table(
     "procedure_step", metadata, _id(), _text("sop_uid", 64, unique=True), _ref("site_id", "site", nullable=False), _ref("device_id", "device"),
     _ref("order_id", "exam_order", index=True), _text("state", 16), _text("study_uid", 64, index=True), _text("accession_number", 64),

@@ -104,6 +104,7 @@ def test_keys_together_restrict_each_other_whatever_is_looked_up_first(hub, coun
 def test_a_text_finds_names_from_any_character_on_by_sound_and_initials_and_numbers_by_their_beginning(hub, county, clock, few, gathered, monkeypatch):
     monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
     monkeypatch.setattr(search, "GATHERED", gathered)
+    monkeypatch.setattr(search, "FEW", few)
     one = queued_ct(hub, county, clock, "1.1", patient=replace(PATIENT, patient_id="QS0009", name="王小明", name_as_sent="王^小明"))
     two = queued_ct(hub, county, clock, "1.2", patient=replace(PATIENT, patient_id="QS0010", name="张三", name_as_sent="张^三"), device=county.other_ct)
 
