@@ -44,11 +44,7 @@ class Looks:
 
     def studies(self) -> GenerativeSelect:
         """The ids of their studies, found one after the other, some perhaps more than once."""
-        return _all(self.looks())
-
-    def looks(self) -> list[Select]:
-        """The parts of ``studies``, one for each way."""
-        return [select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()]
+        return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
 
     def _asked(self) -> Iterator[list[ColumnElement]]:
         sites = patient_name.c.site_id.in_(select(site.c.id)) if self.site_id is None else patient_name.c.site_id == self.site_id

@@ -19,7 +19,7 @@ from hub.storage import names
 from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
-GATHERED = 5      # times the root of all studies: more hits are met one after the other
+GATHERED = 3      # times the root of all studies: the studies of more patients are met one after the other
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def conditions(connection: Connection, level: str, matches: list[Match], site_id
         asked.append(study.c.id.in_(few))
     for match in matches if key is None else ():
         if match.field == "patient_name":
-            ids = _fits(match, site_id).studies()
-            asked += [study.c.id.in_(ids)] if few_of(connection, ids, _worth_gathering(connection)) is not None else []
+            whose = _fits(match, site_id)
+            asked += [study.c.patient_id.in_(whose.patients())] if _are_gathered(connection, whose) else []
     if site_id is not None:
         asked.append(study.c.site_id == site_id)
     return asked
@@ -98,39 +98,34 @@ def beginning(connection: Connection, text: str, study_id: ColumnElement, patien
     """That the columns name a study and patient whose name, patient number or accession number begins with ``text`` (of names:
     with any part of it, see hub.model.name_search)."""
     written = text.strip()
-    whose = names.beginning(written, site_id)
-    cased = {"text": written, "upper": written.upper(), "lower": written.lower()}
-    named, most = whose.studies(), _worth_gathering(connection)
-    some, others = few_of(connection, named, most), few_of(connection, _numbered_either(), most, cased)
-    if some is not None and others is not None:
-        few = sorted({*some, *others})
-        return Found(study_id.in_(few if len(few) <= FEW else union(*whose.looks(), *(each.params(cased) for each in _numbered()))), True)
-    if others is not None and len(others) <= FEW:
-        return Found(or_(whose.fits(patient_id), study_id.in_(others)) if others else whose.fits(patient_id), False)
-    of_one, of_patient = study.alias(), patient.alias()
-    own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
-    numbered_so = exists().where(of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number).correlate(study_id.table)
-    return Found(or_(whose.fits(patient_id), numbered_so), False)
+    whose, cased = names.beginning(written, site_id), {"text": written, "upper": written.upper(), "lower": written.lower()}
+    named, numbered = few_of(connection, whose.studies()), few_of(connection, _numbered(), FEW, cased)
+    if named is not None and numbered is not None:
+        return Found(study_id.in_(sorted({*named, *numbered})), True)
+    if numbered is None:
+        of_one, of_patient = study.alias(), patient.alias()
+        own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
+        also = exists().where(of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number).correlate(study_id.table)
+        return Found(or_(whose.fits(patient_id), also), False)
+    is_gathered = _are_gathered(connection, whose)
+    fits = patient_id.in_(whose.patients()) if is_gathered else whose.fits(patient_id)
+    return Found(or_(fits, study_id.in_(numbered)) if numbered else fits, is_gathered)
 
 
-def _worth_gathering(connection: Connection) -> int:
-    """Up to how many hits are sooner looked up than met one after the other among the newest: of h hits among n studies, the
-    first costs h looks, the second about n/h for each row shown."""
-    return int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
-
-
-@cache
-def _numbered_either() -> GenerativeSelect:
-    return union(*_numbered())
+def _are_gathered(connection: Connection, whose: names.Looks) -> bool:
+    """Whether these patients' studies are sooner looked up than met one after the other among the newest: of h hits among n
+    studies, the first costs h looks, the second about n/h for each row shown."""
+    most = int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
+    return connection.scalar(select(func.count()).select_from(whose.patients().limit(most + 1).subquery())) <= most
 
 
 @cache
-def _numbered() -> tuple[Select, Select]:
-    """The ids of studies whose patient number, and of those whose accession number begins with ``text``, ``upper`` or ``lower``."""
+def _numbered() -> GenerativeSelect:
+    """The ids of studies whose patient number or accession number begins with ``text``, ``upper`` or ``lower``."""
     cased = [bindparam(name, type_=String) for name in ("text", "upper", "lower")]
     numbered = select(patient.c.id).where(or_(*(names.begins(patient.c.patient_id, one) for one in cased)))
     ordered = or_(*(names.begins(study.c.accession_number, one) for one in cased))
-    return select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered)
+    return union(select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered))
 
 
 def rarest(connection: Connection, matches: list[Match], site_id: int | None) -> Rare:

@@ -140,7 +140,7 @@ study = Table(
     _ref("site_id", "site", nullable=False), _ref("patient_id", "patient", nullable=False, index=True),
     _ref("device_id", "device"), _text("modality", 16), _text("body_part", 64), _text("description", 256),
     _sorted("accession_number", 64), _sorted("study_at", 32), _text("institution", 128), _text("device_model", 128),
-    _text("state", 16, index=True), _text("urgency", 16, "routine"), _text("summary", 512),
+    _text("state", 16), _text("urgency", 16, "routine"), _text("summary", 512),
     Column("instances", Integer, nullable=False, default=0), Column("late", Integer, nullable=False, default=0),
     Column("association_open", Boolean, nullable=False, default=False),
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
@@ -148,7 +148,8 @@ study = Table(
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
     _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
-    Index("ix_study_study_at", "study_at"), Index("ix_study_site_id_study_at", "site_id", "study_at"))
+    Index("ix_study_study_at", "study_at"), Index("ix_study_site_id_study_at", "site_id", "study_at"),
+    Index("ix_study_state_site_id", "state", "site_id"))
 
 series = Table(
     "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),

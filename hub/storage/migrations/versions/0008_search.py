@@ -16,7 +16,7 @@ AT_ONCE = 5000      # patients
 SIGNED_ALONE = "signed_at IS NOT NULL AND reviewer_id IS NULL"
 SORTED = (("patient", "patient_id", 128), ("study", "accession_number", 64), ("study", "study_at", 32))
 INDEXES = (
-    ("study", "study_at", ("study_at",)), ("study", "site_id_study_at", ("site_id", "study_at")),
+    ("study", "study_at", ("study_at",)), ("study", "state_site_id", ("state", "site_id")), ("study", "site_id_study_at", ("site_id", "study_at")),
     ("series", "series_uid", ("series_uid",)), ("series", "modality_study_id", ("modality", "study_id")),
     ("instance", "series_id_format", ("series_id", "format")),
     ("reading", "site_id_state_changed_at", ("site_id", "state", "changed_at")), ("reading", "patient_id", ("patient_id",)),
@@ -31,7 +31,7 @@ OF_SOME_ROWS = (
     ("reading", "signed", ("changed_at", "id", "site_id", "modality", "rank", "patient_id"), SIGNED),
     ("reading", "submitted", ("id",), SUBMITTED), ("reading", "bounced", ("changed_at", "id", "site_id"), BOUNCED),
 )
-REPLACED = (("instance", "ix_instance_series_id"), ("reading", "ix_reading_order"), ("delivery", "ix_delivery_site_id"),
+REPLACED = (("instance", "ix_instance_series_id"), ("reading", "ix_reading_order"), ("delivery", "ix_delivery_site_id"), ("study", "ix_study_state"),
             ("patient_index", "ix_patient_index_initials"))
 
 
