@@ -26,11 +26,17 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
     """Enters ``studies`` studies that arrived in the years before ``until``, with their patients, readings, reports and deliveries."""
     is_postgresql = engine.dialect.name == "postgresql"
     with database.writing(engine) as connection:
+        indexes = [index for table in metadata.sorted_tables for index in table.indexes]
+        for index in indexes:                      # made at the end, in one go each
+            index.drop(connection)
         if is_postgresql:
             connection.execute(text("SET LOCAL synchronous_commit = off"))
+            connection.execute(text("SET LOCAL session_replication_role = replica"))      # rows made here refer to each other rightly
         _parts(connection)
         for statement in _STATEMENTS:
             connection.execute(text(_for(statement, is_postgresql, studies, until)))
+        for index in indexes:
+            index.create(connection)
         if is_postgresql:
             for table in metadata.sorted_tables:
                 if "id" in table.c and table.name != "audit_head":
