@@ -20,6 +20,7 @@ from hub.storage.search import Match, conditions, rarest
 from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
 
 BATCH = 500     # ids in one statement
+NOWHERE = 0     # the site of whoever belongs to none: None would mean all of them
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     """
     actor.require("study.view")
     with hub.reading() as connection:
-        site_id = None if actor.sees_every_site else actor.site_id
+        site_id = None if actor.sees_every_site else NOWHERE if actor.site_id is None else actor.site_id
         rare = rarest(connection, matches, site_id)
         if level == "study" and rare.match is not None and len(matches) == 1:
             return _with_images(connection, actor, rare.studies[::-1])[offset:offset + limit]

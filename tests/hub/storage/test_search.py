@@ -7,6 +7,7 @@ import pytest
 
 from hub.flow import dispatch, studies, worklist
 from hub.flow.worklist import Filters
+from hub.model.access import Actor
 from hub.model.arrival import PatientFacts
 from hub.model.name_search import FUZZY, SOUND, folded
 from hub.rulebook import load
@@ -55,6 +56,7 @@ def test_no_key_shows_another_sites_patients(hub, county, people, field, value, 
     for level in ("study", "patient", "series", "instance"):
         assert "1.2.4" in uids(hub, county.clinic, Match(field, (value,)), level=level)
         assert uids(hub, county.neighbour, Match(field, (value,)), level=level) == []
+        assert uids(hub, Actor(None, "STRANGER", "device", None), Match(field, (value,)), level=level) == []
 
 
 def test_by_sound_latin_letters_find_chinese_names(hub, county, people):
