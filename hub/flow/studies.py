@@ -108,7 +108,7 @@ def _chosen(level: str, conditions: list) -> Select:
     if level in ("series", "instance"):
         return _below(level, conditions)
     holds_images = (study.c.kind == "image") | exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")
-    found = select(study.c.id).where(holds_images, *conditions)
+    found = select(study.c.id).where(*conditions, holds_images)      # last: asked of the few that fit
     if level == "patient":
         fitting = found.add_columns(study.c.patient_id).subquery()
         newest = func.max(fitting.c.id)

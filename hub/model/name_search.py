@@ -102,7 +102,8 @@ def _spoken(name: str, rules: NameRules) -> list[list[str]]:
     """The syllables of a name, once for each usual reading."""
     if name and all(is_hanzi(ch) for ch in name):
         length = surname_length(name, rules)
-        heads = [_syllables(first, rules.syllables) or [first] for first in surname_readings(name[:length], rules)] if name[:length] in rules.surnames else [[reading(ch, rules) for ch in name[:length]]]
+        known = surname_readings(name[:length], rules) if name[:length] in rules.surnames else ()
+        heads = [_syllables(first, rules.syllables) or [first] for first in known] or [[reading(ch, rules) for ch in name[:length]]]
         tails = [rules.given.get(ch) or (reading(ch, rules),) for ch in name[length:LONGEST_NAME]]
         told = [[*head, *rest] for head, *rest in islice(product(heads, *tails), MOST_READINGS)]
         return [[syllable for syllable in one if syllable] for one in told if any(one)]
