@@ -25,6 +25,7 @@ from hub.errors import HubError, Refused
 from hub.flow import devices, intake
 from hub.flow.devices import Device
 from hub.flow.doors import Ledger, Visit
+from hub.flow.polls import Polls
 from hub.model.device_rules import REFUSALS, refusal_of_call, refusal_of_object
 
 log = logging.getLogger("hub.gateway")
@@ -65,6 +66,7 @@ class Callers:
 
     def __init__(self, hub: Hub, ledger: Ledger, introduced: Callable[[socket.socket], None] = lambda line: None):
         self._hub, self._ledger, self._introduced = hub, ledger, introduced
+        self.polls = Polls()                              # of the worklist
         self._strangers = Pace()
         self._lock = Lock()
         self._waiting: dict[Association, None] = {}

@@ -14,9 +14,10 @@ from pynetdicom import sop_class
 from pynetdicom.events import Event
 
 from dicom_gateway.charset import declared_sets, element_text
-from dicom_gateway.web.query import SEARCHED, match_of
+from dicom_gateway.web.query import SEARCHED, alike, match_of
 from hub.errors import Invalid
 from hub.flow.studies import Match
+from hub.model.name_search import LITERAL
 
 LEVELS = {"PATIENT": "patient", "STUDY": "study", "SERIES": "series", "IMAGE": "instance"}
 UNIQUE_KEYS = {"patient": "patient_id", "study": "study_uid", "series": "series_uid", "instance": "sop_uid"}
@@ -39,8 +40,8 @@ class Inquiry:
     charset: str
 
 
-def inquiry(event: Event) -> Inquiry:
-    """The inquiry in a request. Invalid where its identifier is no data set, has no level that the information
+def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
+    """The inquiry in a request; ``likeness``: how names may fit. Invalid where its identifier is no data set, has no level that the information
     model knows, or holds a value that is none of its kind."""
     source = event.request.Identifier
     if source is None or source.getbuffer().nbytes > LARGEST_IDENTIFIER:
@@ -64,7 +65,7 @@ def inquiry(event: Event) -> Inquiry:
         except Exception as error:
             raise _bad(f"{keyword} cannot be read") from error
         if value not in _UNIVERSAL:
-            matches.append(match_of(keyword, keyword, value))
+            matches.append(alike(match_of(keyword, keyword, value), likeness))
     return Inquiry(level, level_as_sent, matches, frozenset(f"{tag:08X}" for tag in tags), _answer_charset(dataset))
 
 

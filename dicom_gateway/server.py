@@ -117,6 +117,7 @@ def start(hub: Hub) -> GatewayServer:
     store = Store(hub, callers)
     handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, store))]
     finders = {sop_class: service.found for service in FINDERS for sop_class in service.CLASSES}
+    handlers.append((evt.EVT_SOP_EXTENDED, find.agreed))
     handlers.append((evt.EVT_C_FIND, lambda event: finders[event.request.AffectedSOPClassUID](event, hub, callers)))
     for service in SERVICES:
         handlers += service.handlers(hub, callers)

@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 
 from hub.model.identity import PlaceholderRules
-from hub.model.latin import Readings
 from hub.model.matching import MatchRules
 from hub.model.names import NameRules
 from hub.model.order_match import Rules as OrderMatchRules
@@ -74,14 +73,6 @@ def load() -> Rulebook:
                        t["recommendation"]) for t in texts["template"]),
         tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], OrderMatchRules(**_toml("order_matching.toml")),
         _repairs(_toml("repairs.toml")))
-
-
-@cache
-def readings() -> Readings:
-    """How Chinese is read aloud; loaded when it is first needed."""
-    characters, surnames = _toml("readings.toml"), _toml("surnames.toml")
-    return Readings({ch: reading for reading, group in characters["reading"].items() for ch in group},
-                    {name: said[0] for name, said in surnames["surname"].items()}, frozenset(surnames["compound"]["surnames"].split()))
 
 
 def _identity() -> IdentityRules:

@@ -12,6 +12,7 @@ from ecg.readers import READERS
 from hub.context import Hub
 from hub.delivery import device_sheet
 from hub.delivery.device_sheet import DeviceSheet
+from hub.errors import NotFound
 from hub.flow import checkups, devices
 from hub.model.access import Actor
 from hub.model.checkup import Checkup, of_json
@@ -40,7 +41,7 @@ def _dicom_supported() -> tuple[tuple[str, str], ...]:
 @needs("device.manage")
 def page(device_id: int):
     hub, actor = the_hub(), the_actor()
-    known, done = devices.find(hub, actor, device_id), checkups.checks(hub, actor, device_id)
+    known, done = _examined(hub, actor, device_id), checkups.checks(hub, actor, device_id)
     sample = checkups.open_sample(hub, actor, device_id)
     chosen = next((one for one in done if request.args.get("of") == str(one.id)), done[0] if done and sample is None else None)
     return render_template("device_check.html", device=known, checks=done, chosen=chosen, result=of_json(chosen.result) if chosen else None,
@@ -52,7 +53,7 @@ def page(device_id: int):
 def check(device_id: int):
     """Examines the device now, a C-ECHO to it included, and keeps the result."""
     hub, actor = the_hub(), the_actor()
-    known = devices.find(hub, actor, device_id)
+    known = _examined(hub, actor, device_id)
     checkups.keep(hub, actor, device_id, DOCTORS[known.kind](hub, actor, device_id))
     return redirect(url_for("checkups.page", device_id=device_id))
 
@@ -69,7 +70,7 @@ def begin_sample(device_id: int):
 def sample(device_id: int):
     """What the sample shows so far, for the page that renews itself."""
     hub, actor = the_hub(), the_actor()
-    known = devices.find(hub, actor, device_id)
+    known = _examined(hub, actor, device_id)
     return render_template("parts/sample.html", device=known, sample=checkups.open_sample(hub, actor, device_id), **_watched(hub, actor, known), w=wording)
 
 
@@ -77,7 +78,7 @@ def sample(device_id: int):
 @needs("device.manage")
 def end_sample(device_id: int):
     hub, actor = the_hub(), the_actor()
-    known, under_way = devices.find(hub, actor, device_id), checkups.open_sample(hub, actor, device_id)
+    known, under_way = _examined(hub, actor, device_id), checkups.open_sample(hub, actor, device_id)
     if under_way is not None:
         checkups.end_sample(hub, actor, under_way.id, DOCTORS[known.kind](hub, actor, device_id, after=under_way.after_instance))
     return redirect(url_for("checkups.page", device_id=device_id))
@@ -97,6 +98,14 @@ def sheet_pdf(device_id: int):
     return answer
 
 
+def _examined(hub: Hub, actor: Actor, device_id: int):
+    """The device's row; NotFound for what no doctor knows, such as an information system."""
+    known = devices.find(hub, actor, device_id)
+    if known.kind not in DOCTORS:
+        raise NotFound("not_examined", "信息系统没有可检查的内容。", "there is nothing to examine about an information system.")
+    return known
+
+
 def _watched(hub: Hub, actor: Actor, known) -> dict:
     under_way = checkups.open_sample(hub, actor, known.id)
     result: Checkup | None = DOCTORS[known.kind](hub, actor, known.id, after=under_way.after_instance, call=False) if under_way else None
@@ -106,7 +115,7 @@ def _watched(hub: Hub, actor: Actor, known) -> dict:
 def _sheet(device_id: int) -> DeviceSheet:
     """The sheet is for the technician beside the device: it speaks Chinese whatever the page speaks."""
     hub, actor = the_hub(), the_actor()
-    known, settings = devices.find(hub, actor, device_id), hub.settings
+    known, settings = _examined(hub, actor, device_id), hub.settings
     done = next((one for one in checkups.checks(hub, actor, device_id) if one.result.get("findings")), None)
     result, rules = of_json(done.result) if done else Checkup(()), of_row(known.rules)
     address = settings.public_url.rstrip("/") or request.host_url.rstrip("/")

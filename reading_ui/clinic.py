@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from hub.flow import cautions, critical, dispatch, repairs, reporting, studies
+from hub.flow import cautions, critical, dispatch, repairs, reporting, studies, worklist
 from hub.model.report import ReportContent
 from reading_ui import wording
 from reading_ui.gate import needs, the_actor, the_hub
@@ -55,7 +55,7 @@ def _list() -> dict:
     since, until = _day(wanted.get("since", "")), _day(wanted.get("until", ""))
     number = max(1, int(written)) if written.isdecimal() and len(written) < 6 else 1
     rows, total = dispatch.for_clinic(hub, actor, text=text, state=state, since=_midnight(since), until=_midnight(until, 1), page=number)
-    return {"rows": rows, "total": total, "pages": max(1, -(-total // dispatch.CLINIC_PAGE)), "number": number, "state": state, "text": text,
+    return {"rows": rows, "total": total, "most": worklist.most_counted(text), "pages": max(1, -(-total // dispatch.CLINIC_PAGE)), "number": number, "state": state, "text": text,
             "criticals": critical.for_clinic(hub, actor), "cautions": cautions.of_patients(hub, actor, [row.patient_id for row in rows]), "now": hub.now(), "states": STATES,
             "query": {k: v for k, v in (("state", state), ("text", text), ("since", since and since.isoformat()),
                                         ("until", until and until.isoformat())) if v}}

@@ -14,7 +14,6 @@ from reading_ui.language import sentence
 from reading_ui.places import only_here
 
 desk = Blueprint("devices", __name__)
-KINDS = ("dicom", "ecg")
 FIELDS = ("kind", "site", "name", "ae_title", "address")
 
 
@@ -54,7 +53,7 @@ def dismiss_caller(caller_id: int):
 @desk.get("/devices/new")
 @needs("device.manage")
 def new():
-    kind = request.args.get("kind") if request.args.get("kind") in KINDS else "dicom"
+    kind = request.args.get("kind") if request.args.get("kind") in devices.KINDS else "dicom"
     return _form({"kind": kind, "site": request.args.get("site", "")})
 
 
@@ -64,8 +63,8 @@ def add():
     values = {name: request.form.get(name, "").strip() for name in FIELDS}
     hub, actor = the_hub(), the_actor()
     try:
-        if values["kind"] == "ecg" and not values["name"]:
-            raise Invalid("no_name", "请填写设备名称，例如“心电图机（门诊）”。", "give the cart a name.")
+        if values["kind"] != "dicom" and not values["name"]:
+            raise Invalid("no_name", "请填写名称，例如“心电图机（门诊）”或“卫生院 HIS”。", "give the device or system a name.")
         device_id, token = devices.register(hub, actor, site_id=_site(), kind=values["kind"], name=values["name"],
                                             ae_title=values["ae_title"], address=values["address"])
     except HubError as error:
@@ -120,7 +119,7 @@ def _alike(known: list) -> dict[str, list]:
 
 
 def _form(values: dict, trouble: str = "") -> str:
-    return render_template("device_new.html", values=values, trouble=trouble, sites=administration.sites(the_hub()), kinds=KINDS, w=wording)
+    return render_template("device_new.html", values=values, trouble=trouble, sites=administration.sites(the_hub()), kinds=devices.KINDS, w=wording)
 
 
 def _one(device_id: int, token: str = "") -> str:

@@ -93,6 +93,9 @@ def _dimse() -> list[str]:
         f"An object needs {', '.join(REQUIRED_UIDS)}. Kept as ECG:", "",
         *_table(("SOP class", "name"), ((f"`{uid}`", name) for uid, name in facts.ECG_CLASSES.items())),
         "", *_table(("status", "meaning", "comment"), codes),
+        "", "C-FIND answers relational queries. A patient's name fits as a whole, whatever case, width and traditional or simplified characters, as "
+        "written, as it sounds (pinyin, with or without tones, blanks and carets) or in initials; each component group of a key must fit. Where "
+        "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part.",
         "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
         *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
 
@@ -106,7 +109,7 @@ def _orders() -> list[str]:
         "### Modality worklist (PS3.4 K)", "",
         "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "
         + ", ".join(f"`{name}`" for name in mwl.MATCHED) + ".",
-        "Names match with wildcards in Chinese or in Latin letters. A date range with a time range is one span of time (K.6.1.2.2). Without a status key the steps",
+        "Names match with wildcards in Chinese, pinyin or initials. A date range with a time range is one span of time (K.6.1.2.2). Without a status key the steps",
         "with status SCHEDULED are given. An order for no particular device is given to every device of the site under its own AE title.",
         f"Answers come in the character set registered for the device, else in the one asked in: {', '.join(f'`{one}`' for one in (mwl.UTF8, mwl.GB))} with Latin and ideographic",
         f"component groups; any other set gets Latin letters in `{mwl.LATIN}`. Accession number, requested procedure ID and step ID are the same 13 characters.", "",
@@ -162,6 +165,8 @@ def _dicomweb() -> list[str]:
         *_table(("method", "resource"), ((method, f"`{_replaced(rule, names)}`") for rule, method in rules)),
         "", f"Searches return {query.DEFAULT_RESULTS} results, at most {query.MOST_RESULTS}, with `limit` and `offset`. Matched attributes: "
         + ", ".join(f"`{name}`" for name in query.SEARCHED) + ". Others are ignored and named in a Warning header.",
+        "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
+        "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials.",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
         f"`application/dicom`, and `{described.METADATA}` with bulk data.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",

@@ -56,7 +56,7 @@ DIFFERENCES: Words = {
     "site": ("送检机构", "site"),
 }
 DOORS: Words = {"dicom": ("DICOM 接口", "DICOM door"), "ecg": ("心电接口", "ECG door")}
-KINDS: Words = {"dicom": ("影像设备", "DICOM device"), "ecg": ("心电图机", "ECG cart")}
+KINDS: Words = {"dicom": ("影像设备", "DICOM device"), "ecg": ("心电图机", "ECG cart"), "his": ("信息系统", "Information system")}
 ENCRYPTION: Words = {"any": ("不限", "not required"), "required": ("必须加密（TLS）", "TLS required"), "certificate": ("必须加密并出示证书", "TLS with a client certificate")}
 CHARSETS: Words = {"": ("按对象声明，不设默认", "as declared, no default"), "ISO_IR 192": ("UTF-8（ISO_IR 192）", "UTF-8 (ISO_IR 192)"), "ISO_IR 100": ("西欧（ISO_IR 100）", "Western European (ISO_IR 100)")}
 CHECK_LEVELS: Words = {"bad": ("须改正", "must be mended"), "warn": ("建议改进", "should be mended"), "info": ("可用", "works"), "good": ("合格", "good"), "none": ("未见对象", "nothing seen")}

@@ -143,7 +143,7 @@ def _table() -> dict:
     rows, total = worklist.listed(hub, actor, filters)
     pages = max(1, -(-total // worklist.PAGE))
     counts = worklist.counts(hub, actor)
-    return {"mark": mark, "rows": rows, "total": total, "filters": filters, "pages": pages, "counts": counts, "now": hub.now(),
+    return {"mark": mark, "rows": rows, "total": total, "most": worklist.most_counted(filters.text), "filters": filters, "pages": pages, "counts": counts, "now": hub.now(),
             "criticals": critical.for_readers(hub, actor), "sites": administration.sites(hub), "urgencies": URGENCIES,
             "modalities": MODALITIES, "states": STATES, "query": _query(filters), "may_review": may_review,
             "cautions": cautions.of_patients(hub, actor, [row.patient_id for row in rows])}

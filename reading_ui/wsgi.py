@@ -8,7 +8,7 @@ from dicom_gateway.web import routes as dicomweb
 from hub import health
 from hub.context import Hub, open_hub
 from hub.settings import load
-from reading_ui import gate, metrics
+from reading_ui import gate, metrics, order_door
 from reading_ui.app import admit_door, create_app
 
 
@@ -21,9 +21,10 @@ def from_environment() -> Flask:
 
 
 def whole(hub: Hub) -> Flask:
-    """Pages, ECG door, DICOMweb and health over ``hub``."""
+    """Pages, ECG door, order door, DICOMweb and health over ``hub``."""
     app = create_app(hub)
     admit_door(app, ecg.web.blueprint(hub), ())
+    admit_door(app, order_door.blueprint(hub), ())
     admit_door(app, dicomweb.blueprint(hub, gate.the_actor), ("study.images",), "/dicomweb")
     for name in STOW:      # a device stores with its token, not as a signed-in person
         app.view_functions[name].needs = ()

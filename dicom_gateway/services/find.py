@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from time import sleep
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind
 
@@ -20,6 +22,7 @@ from dicom_gateway.web import answers
 from hub.context import Hub
 from hub.errors import HubError
 from hub.flow import devices, studies
+from hub.model.name_search import FUZZY, SOUND
 
 CLASSES = (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind)
 MOST_ANSWERS = 5000
@@ -38,7 +41,7 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     """The answers to one C-FIND of the query/retrieve information models."""
     device = callers.device_of(event.assoc)
     try:
-        asking = inquiry(event)
+        asking = inquiry(event, likeness(event.assoc, event.request.AffectedSOPClassUID))
         actor = devices.actor_of(device, event.assoc.requestor.address)
         rows = studies.matching(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1)
         studies.queried(hub, actor, asking.level, asking.matches, len(rows))
@@ -56,6 +59,21 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     except HubError as error:
         log.warning("C-FIND from %s refused: %s", device.ae_title if device else "?", error)
         yield of_refusal(error), None
+
+
+def agreed(event: Event) -> dict[UID, bytes]:
+    """What is accepted of a caller's extended negotiation (PS3.4 C.5.1.1): relational queries always, fuzzy matching of names
+    where it is asked for."""
+    return {uid: bytes((1, 0, int(_asks_fuzzy(asked)))) for uid, asked in event.app_info.items() if uid in CLASSES}
+
+
+def likeness(association: Association, sop_class: str) -> str:
+    """How names may fit in an association's queries: by sound, and in part where fuzzy matching was agreed upon."""
+    return FUZZY if _asks_fuzzy(association.requestor.sop_class_extended.get(sop_class, b"")) else SOUND
+
+
+def _asks_fuzzy(asked: bytes) -> bool:
+    return len(asked) > 2 and asked[2] == 1
 
 
 def _let_a_cancel_through(event: Event) -> None:

@@ -2,7 +2,7 @@
 
 The promise: names are given in the character set that the device reads (registered for it, else the one it asks in): in
 Chinese with the Latin form before it (PS3.5 J), or in Latin letters alone where it reads nothing else; a date and a time
-range together are one span of time (K.6.1.2.2); every question is in the audit.
+range together are one span of time (K.6.1.2.2); every order that is shown is in the audit, repeated polls are counted.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hub.flow import devices, orders
 from hub.flow.devices import Device
 from hub.flow.orders import WorklistKeys
 from hub.model.body_part import body_part_zh
-from hub.model.latin import latin_name, latin_text, name_parts
+from hub.model.names import latin_name, latin_text, name_parts
 
 CLASSES = (ModalityWorklistInformationFind,)
 MATCHED = ("ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime", "Modality",
@@ -51,7 +51,7 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     try:
         asked = _identifier(event)
         actor = devices.actor_of(device, event.assoc.requestor.address)
-        rows = orders.worklist(hub, actor, _keys(hub, asked))
+        rows = orders.worklist(hub, actor, _keys(hub, asked), callers.polls)
         charset = answer_charset(device, asked)
         for row in rows:
             if event.is_cancelled:
@@ -197,13 +197,13 @@ def _name(name: str, charset: str) -> str:
     """A person's name in component groups: Latin, then ideographic (PS3.5 6.2.1.1)."""
     if not name or name.isascii():
         return "^".join(name.split())
-    latin = latin_name(name, rulebook.readings())[:64]
-    surname, given = name_parts(name, rulebook.readings())
+    latin = latin_name(name, rulebook.load().identity.names)[:64]
+    surname, given = name_parts(name, rulebook.load().identity.names)
     return latin if charset == LATIN else f"{latin}={surname}^{given}" if surname else f"{latin}={name}"
 
 
 def _latin(text: str) -> str:
-    return latin_text(text, rulebook.readings())
+    return latin_text(text, rulebook.load().identity.names)
 
 
 def _bad(why: str) -> Invalid:

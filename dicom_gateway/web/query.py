@@ -6,13 +6,14 @@ that the index does not hold is ignored and said in a Warning header.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from dicom_gateway.dataset import is_uid
 from hub.errors import Invalid
 from hub.flow.studies import Match
+from hub.model.name_search import FUZZY
 
 MOST_RESULTS = 1000
 DEFAULT_RESULTS = 200
@@ -47,7 +48,7 @@ class Question:
 def question(parameters: list[tuple[str, str]]) -> Question:
     """The question in a request's parameters, in their order. Invalid names the one that cannot be understood."""
     matches, include, warnings, ignored = [], set(), [], []
-    limit, offset = None, 0
+    limit, offset, is_fuzzy = None, 0, False
     for name, value in parameters:
         lower = name.lower()
         if lower in ("limit", "offset"):
@@ -58,8 +59,7 @@ def question(parameters: list[tuple[str, str]]) -> Question:
         elif lower == "fuzzymatching":
             if value.lower() not in ("true", "false"):
                 raise _bad(name)
-            if value.lower() == "true":
-                warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
+            is_fuzzy = value.lower() == "true"
         elif lower not in _OTHERS:
             tag = _tag(name.split(".")[-1], name)
             keyword = keyword_for_tag(int(tag, 16))
@@ -67,6 +67,8 @@ def question(parameters: list[tuple[str, str]]) -> Question:
                 ignored.append(name)
             elif value not in ("", "*", '""'):
                 matches.append(match_of(name, keyword, value))
+    if is_fuzzy:
+        matches = [alike(match, FUZZY) for match in matches]
     if ignored:
         warnings.append("The following attributes are not searched and were ignored: " + ", ".join(_ascii(name) for name in ignored[:20]))
     capped = limit is None or limit > MOST_RESULTS
@@ -90,6 +92,11 @@ def match_of(name: str, keyword: str, value: str) -> Match:
     if vr == "IS" and not all(re.fullmatch(r"-?\d{1,9}", part) for part in values):
         raise _bad(name)
     return Match(where, values)
+
+
+def alike(match: Match, likeness: str) -> Match:
+    """The same key, where names may fit in another way (``hub.model.name_search``)."""
+    return replace(match, likeness=likeness) if match.field == "patient_name" else match
 
 
 def _range(name: str, where: str, value: str, read) -> Match:

@@ -25,13 +25,13 @@ def device() -> None:
 
 @device.command("add")
 @click.option("--site", "code", required=True, help="code of the institution")
-@click.option("--kind", type=click.Choice(("dicom", "ecg")), required=True)
+@click.option("--kind", type=click.Choice(devices.KINDS), required=True)
 @click.option("--name", default="")
 @click.option("--ae-title", default="", help="for DICOM devices")
 @click.option("--address", default="", help="IP address; empty: any")
 @click.pass_context
 def device_add(context, code, kind, name, ae_title, address) -> None:
-    """Register a device; for an ECG device its token is printed once."""
+    """Register a device or information system (his); a token, where it has one, is printed once."""
     with opened(context) as hub:
         device_id, token = devices.register(hub, SYSTEM, site_id=site_id_of(hub, code), kind=kind, name=name, ae_title=ae_title, address=address)
     click.echo(token or device_id)
@@ -51,7 +51,7 @@ def device_list(context) -> None:
 @click.argument("device_id", type=int)
 @click.pass_context
 def device_token(context, device_id) -> None:
-    """Give an ECG device a new token; the old one ends."""
+    """Give an ECG device or information system a new token; the old one ends."""
     with opened(context) as hub:
         click.echo(devices.renew_token(hub, SYSTEM, device_id))
 
@@ -92,6 +92,8 @@ def device_check(context, device_id, call, english) -> None:
     """Examine a device by what it sent and how it connects; exit code 1 when something must be mended."""
     with opened(context) as hub:
         row = devices.find(hub, SYSTEM, device_id)
+        if row.kind not in DOCTORS:
+            raise click.ClickException("信息系统没有可检查的内容。 There is nothing to examine about an information system.")
         module, name = DOCTORS[row.kind].split(":")
         result = getattr(import_module(module), name)(hub, SYSTEM, device_id, call=call)
         checkups.keep(hub, SYSTEM, device_id, result)

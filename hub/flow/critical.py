@@ -15,6 +15,8 @@ from hub.storage.tables import critical, patient, site, study
 
 OPEN_STATES = ("raised", "notified", "escalated")
 
+NOT_CLOSED = tuple(state for state in CRITICAL.states if state != "closed")
+
 
 def raise_by_machine(hub: Hub, connection: Connection, of_study, finding: str, rule: str) -> None:
     """Opens an alert for a person to confirm, once per study and rule."""
@@ -121,7 +123,7 @@ def _open(connection: Connection, *conditions) -> list:
                study.c.study_uid)
         .join(study, study.c.id == critical.c.study_id).join(patient, patient.c.id == study.c.patient_id)
         .join(site, site.c.id == critical.c.site_id)
-        .where(critical.c.state != "closed", *conditions).order_by(critical.c.due_at)))
+        .where(critical.c.state.in_(NOT_CLOSED), *conditions).order_by(critical.c.due_at)))
 
 
 def _row(connection: Connection, critical_id: int):

@@ -16,6 +16,8 @@ from hub.storage import audit
 from hub.storage.tables import destination, device, device_site, fitted, site, unknown_caller
 
 TOUCH_AFTER_S = 60
+SENDING, ORDERING = "ecg", "his"      # kinds that come with a token: to send recordings, to place orders
+KINDS = ("dicom", SENDING, ORDERING)
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,14 @@ def node(hub: Hub, actor: Actor, ae_title: str) -> Node:
                    f"the site has no DICOM destination {ae_title}; ask the centre's administrator to register it.")
 
 
-def by_token(hub: Hub, token: str, address: str = "") -> Device:
-    """The registered ECG device with this token; Refused if there is none, or if it sends from an ``address`` that
+def by_token(hub: Hub, token: str, address: str = "", kind: str = SENDING) -> Device:
+    """The registered device of a kind with this token; Refused if there is none, or if it sends from an ``address`` that
     is not its own."""
     digest = hashlib.sha256(token.encode()).hexdigest()
     with hub.reading() as connection:
         row = connection.execute(
             select(device).join(site, site.c.id == device.c.site_id)
-            .where(device.c.token_sha256 == digest, device.c.active, site.c.active)).one_or_none() if token else None
+            .where(device.c.token_sha256 == digest, device.c.kind == kind, device.c.active, site.c.active)).one_or_none() if token else None
     if row is None:
         raise Refused("bad_token", "设备令牌无效或已停用，请联系县中心管理员重新发放。",
                       "the device token is not valid; ask the centre's administrator for a new one.")
@@ -112,16 +114,16 @@ def by_token(hub: Hub, token: str, address: str = "") -> Device:
 
 def register(hub: Hub, actor: Actor, *, site_id: int, kind: str, name: str, ae_title: str = "", address: str = "",
              charset: str = "") -> tuple[int, str]:
-    """Registers a device and returns its id and, for an ECG device, the token to be shown once."""
+    """Registers a device or an information system and returns its id and, but for DICOM, the token to be shown once."""
     actor.require("device.manage")
-    if kind not in ("dicom", "ecg"):
-        raise Invalid("bad_kind", "设备类型只能是影像或心电。", "a device is of kind dicom or ecg.")
+    if kind not in KINDS:
+        raise Invalid("bad_kind", "类型只能是影像设备、心电图机或信息系统。", "a device is of kind dicom, ecg or his.")
     ae_title, address = ae_title.strip(), device_rules.checked_address(address)
     if kind == "dicom":
         _check_ae_title(ae_title)
-    token = secrets.token_urlsafe(32) if kind == "ecg" else ""
+    token = secrets.token_urlsafe(32) if kind != "dicom" else ""
     with hub.writing() as connection:
-        device_id = _insert(hub, connection, actor, site_id=site_id, kind=kind, name=name.strip() or ae_title or "ECG",
+        device_id = _insert(hub, connection, actor, site_id=site_id, kind=kind, name=name.strip() or ae_title or kind.upper(),
                             ae_title=ae_title if kind == "dicom" else "", address=address, charset=charset, token=token)
     return device_id, token
 
@@ -145,14 +147,14 @@ def register_unknown(hub: Hub, actor: Actor, caller_id: int, site_id: int, name:
 
 
 def renew_token(hub: Hub, actor: Actor, device_id: int) -> str:
-    """Gives an ECG device a new token, shown once; the old one ends at once."""
+    """Gives an ECG device or information system a new token, shown once; the old one ends at once."""
     actor.require("device.manage")
     token = secrets.token_urlsafe(32)
     with hub.writing() as connection:
-        changed = connection.execute(update(device).where(device.c.id == device_id, device.c.kind == "ecg").values(
+        changed = connection.execute(update(device).where(device.c.id == device_id, device.c.kind != "dicom").values(
             token_sha256=hashlib.sha256(token.encode()).hexdigest()))
         if changed.rowcount != 1:
-            raise NotFound("not_found", "没有这台心电设备。", "no such ECG device.")
+            raise NotFound("not_found", "没有这台凭令牌通信的设备。", "no such device with a token.")
         audit.append(connection, hub.now(), actor, "device.renew_token", "device", device_id)
     return token
 

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, func, insert, select, union, update
 
 from hub.context import Hub
 from hub.delivery.channels import ANNOUNCING, deliverer
@@ -12,14 +13,17 @@ from hub.errors import Conflict, NotFound, Refused
 from hub.flow.errands import OUTCOMES, Errand
 from hub.flow.heading import heading_of
 from hub.flow.lettering import compose_pdf
+from hub.flow.worklist import OPEN_STUDIES, most_counted
 from hub.model.access import SYSTEM, Actor
-from hub.model.lifecycle import DELIVERY
+from hub.model.lifecycle import DELIVERY, READING
 from hub.storage import audit
+from hub.storage.search import beginning
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
 
 CLINIC_PAGE = 50
 DELIVERIES = Errand(delivery, DELIVERY, "deliver", "delivery_id")
+UNSIGNED = tuple(state for state in READING.states if state not in ("final", "amended"))
 
 
 def issue_letter(hub: Hub, report_id: int) -> None:
@@ -147,10 +151,50 @@ def by_check_code(hub: Hub, code: str):
 
 def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since: datetime | None = None, until: datetime | None = None,
                page: int = 1) -> tuple[list, int]:
-    """One page of the clinic's own studies with the state of reading, report and delivery, newest first; and how many there are.
+    """One page of the clinic's own studies with the state of reading, report and delivery, newest first; and how many there
+    are, counted up to ``most_counted``.
 
     ``since`` and ``until``: arrived at or after, and before, these moments (with a zone)."""
     actor.require("clinic.view")
+    with hub.reading() as connection:
+        chosen = _of_clinic(state)
+        if text.strip():
+            chosen = chosen.where(beginning(connection, text, study.c.id, study.c.patient_id, actor.site_id).condition)
+        if since is not None:
+            chosen = chosen.where(study.c.received_at >= since)
+        if until is not None:
+            chosen = chosen.where(study.c.received_at < until)
+        own, start = {"site_id": actor.site_id}, (max(1, page) - 1) * CLINIC_PAGE
+        ids = connection.scalars(chosen.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset(start), own).all()
+        counted = select(func.count()).select_from(chosen.limit(most_counted(text)).subquery())
+        total = start + len(ids) if 0 < len(ids) < CLINIC_PAGE else connection.scalar(counted, own)
+        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids}).all()} if ids else {}
+    return [rows[one] for one in ids], total
+
+
+@cache
+def _of_clinic(state: str) -> Select:
+    """The ids of a clinic's studies in one state. "waiting": without a signed report; "new": with one that nobody has
+    acknowledged. Its parameter: ``site_id``."""
+    site_id = bindparam("site_id")
+    chosen = select(study.c.id).where(study.c.site_id == site_id)
+    unread = select(reading.c.study_id).where(reading.c.site_id == site_id, reading.c.state.in_(UNSIGNED))
+    if state == "waiting":
+        arriving = study.alias()
+        unready = select(arriving.c.id).where(arriving.c.site_id == site_id, arriving.c.state.in_(OPEN_STUDIES))
+        return chosen.where(study.c.id.in_(union(unread, unready)), ~exists().where(report.c.study_id == study.c.id, report.c.signed_at.is_not(None)))
+    if state == "new":
+        arrived = (select(report.c.study_id).join(delivery, delivery.c.report_id == report.c.id).where(
+            delivery.c.site_id == site_id, delivery.c.state == "delivered", delivery.c.channel == "portal", report.c.pdf_sha256 == delivery.c.pdf_sha256))
+        newer = report.alias()
+        return chosen.where(study.c.id.in_(arrived.where(~exists().where(
+            newer.c.reading_id == report.c.reading_id, newer.c.version > report.c.version, newer.c.signed_at.is_not(None)))))
+    if state == "bounced":
+        return chosen.where(study.c.id.in_(unread.where(reading.c.state == "bounced")))
+    return chosen
+
+
+def _clinic_rows() -> Select:
     latest = (select(report.c.reading_id, report.c.id, report.c.number, report.c.version, report.c.signed_at, report.c.critical,
                      report.c.positive, report.c.reader_name, report.c.reviewer_name, report.c.pdf_sha256)
               .where(report.c.signed_at.is_not(None)).subquery())
@@ -159,31 +203,14 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
               .order_by(any_version.c.version.desc()).limit(1).correlate(reading).scalar_subquery())
     sent = (select(delivery.c.report_id, delivery.c.state, delivery.c.acknowledged_by, delivery.c.acknowledged_at, delivery.c.pdf_sha256)
             .where(delivery.c.channel == "portal").subquery())
-    found = (select(study, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex,
-                    patient.c.age, patient.c.birth_date, reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), reading.c.bounce_reason,
-                    reading.c.deadline_at, latest.c.id.label("report_id"), latest.c.number, latest.c.version, latest.c.signed_at,
-                    latest.c.critical, latest.c.positive, latest.c.reader_name, latest.c.reviewer_name, latest.c.pdf_sha256,
-                    sent.c.state.label("delivery_state"), sent.c.acknowledged_by, sent.c.acknowledged_at)
-             .select_from(study).join(patient, patient.c.id == study.c.patient_id).outerjoin(reading, reading.c.study_id == study.c.id)
-             .outerjoin(latest, latest.c.id == newest)
-             .outerjoin(sent, (sent.c.report_id == latest.c.id) & (sent.c.pdf_sha256 == latest.c.pdf_sha256))
-             .where(study.c.site_id == actor.site_id))
-    if text.strip():
-        found = found.where(patient.c.name.icontains(text.strip(), autoescape=True) | patient.c.patient_id.icontains(text.strip(), autoescape=True))
-    if state == "waiting":
-        found = found.where(latest.c.id.is_(None))
-    elif state == "new":
-        found = found.where(sent.c.state == "delivered")
-    elif state == "bounced":
-        found = found.where(reading.c.state == "bounced")
-    if since is not None:
-        found = found.where(study.c.received_at >= since)
-    if until is not None:
-        found = found.where(study.c.received_at < until)
-    with hub.reading() as connection:
-        total = connection.scalar(select(func.count()).select_from(found.subquery()))
-        rows = connection.execute(found.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset((max(1, page) - 1) * CLINIC_PAGE))
-        return list(rows), total
+    return (select(study, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex,
+                   patient.c.age, patient.c.birth_date, reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), reading.c.bounce_reason,
+                   reading.c.deadline_at, latest.c.id.label("report_id"), latest.c.number, latest.c.version, latest.c.signed_at,
+                   latest.c.critical, latest.c.positive, latest.c.reader_name, latest.c.reviewer_name, latest.c.pdf_sha256,
+                   sent.c.state.label("delivery_state"), sent.c.acknowledged_by, sent.c.acknowledged_at)
+            .select_from(study).join(patient, patient.c.id == study.c.patient_id).outerjoin(reading, reading.c.study_id == study.c.id)
+            .outerjoin(latest, latest.c.id == newest)
+            .outerjoin(sent, (sent.c.report_id == latest.c.id) & (sent.c.pdf_sha256 == latest.c.pdf_sha256)))
 
 
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
@@ -248,3 +275,6 @@ def _delivery(connection: Connection, delivery_id: int):
     if row is None:
         raise NotFound("not_found", "没有这次发送。", "no such delivery.")
     return row
+
+
+_CLINIC_ROWS = _clinic_rows().where(study.c.id.in_(bindparam("ids", expanding=True)))

@@ -183,7 +183,7 @@ def _index(hub: Hub, connection: Connection, one: Known) -> None:
         warnings.append("two_ids")
     if one.mistyped_ids and not one.resident_ids:
         warnings.append("id_mistyped")
-    values = fitted(patient_index, dict(folded=one.name.folded, pinyin=one.name.pinyin, initials=one.name.initials, birth_date=one.birth_date,
+    values = fitted(patient_index, dict(folded=one.name.folded, pinyin=one.name.pinyin, birth_date=one.birth_date,
                                         is_usable=usable, warnings=warnings, matched_at=hub.now()))
     changed = connection.execute(update(patient_index).where(patient_index.c.patient_id == one.patient_id).values(**values))
     if changed.rowcount == 0:

@@ -23,7 +23,7 @@ from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
-from hub.storage import audit, shelving, together
+from hub.storage import audit, patients, shelving, together
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
 from hub.storage.tables import decision, fitted, held, instance, patient, reading, repair, series, study, study_assignment
@@ -273,10 +273,9 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
     patient_id = connection.scalar(select(patient.c.id).where(
         patient.c.site_id == device.site_id, patient.c.identity_key == key))
     if patient_id is None:
-        patient_id = connection.execute(insert(patient).values(fitted(patient, dict(
-            site_id=device.site_id, identity_key=key, patient_id=named.patient_id, name=named.name,
-            name_as_sent=named.name_as_sent, name_unsure=named.name_unsure, sex=named.sex,
-            birth_date=named.birth_date, age=named.age, created_at=now)))).inserted_primary_key[0]
+        patient_id = patients.enter(
+            connection, site_id=device.site_id, identity_key=key, patient_id=named.patient_id, name=named.name, name_as_sent=named.name_as_sent,
+            name_unsure=named.name_unsure, sex=named.sex, birth_date=named.birth_date, age=named.age, created_at=now)
     study_id = connection.execute(insert(study).values(fitted(study, dict(
         study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_id, device_id=device.id,
         modality=facts.modality, body_part=facts.body_part, description=facts.study_description,

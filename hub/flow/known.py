@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, select
 
 from hub.model import names, resident_id
 from hub.model.identifiers import ADDRESS, CERTAIN, HOSPITAL, INSURANCE, MISTYPED, OLD, PHONE, RESIDENT_ID
@@ -32,15 +32,6 @@ _BORN = patient_index.c.birth_date == bindparam("birth_date")
 _NAMED = patient_index.c.folded == bindparam("folded")
 _SPELT = patient_index.c.pinyin.in_(bindparam("spellings", expanding=True))
 _BORN_ALIKE = _NEWEST.where(_BORN, patient_index.c.pinyin.startswith(bindparam("begins")))
-
-
-def spelt_like(text: str, rules: IdentityRules):
-    """The patients whose name is spelt as a person typed it: the beginning of its pinyin, or its initials. None where no letters were typed."""
-    spelling = names.search_words(text, rules.names)[1]
-    if not spelling:
-        return None
-    return select(patient_index.c.patient_id).where(patient_index.c.is_usable, or_(
-        patient_index.c.pinyin.startswith(spelling, autoescape=True), patient_index.c.initials == spelling))
 
 
 def load(connection: Connection, rules: IdentityRules, patient_ids: Iterable[int]) -> dict[int, Known]:

@@ -1,22 +1,25 @@
 """A clinic's orders: placed, changed, cancelled. The accession number is made here and never given twice."""
 from __future__ import annotations
 
+import hashlib
 import uuid
+from dataclasses import replace
 
 from sqlalchemy import Connection, func, insert, select
 
 from hub import rulebook
 from hub.context import Hub
-from hub.errors import Invalid, NotFound
+from hub.errors import Conflict, Invalid, NotFound
 from hub.flow import matching
+from hub.flow.devices import Device
 from hub.model import order as rules
-from hub.model.access import Actor
-from hub.model.latin import latin_name
+from hub.model.access import SENDER_ROLE, Actor
+from hub.model.names import latin_name
 from hub.model.lifecycle import ORDER
 from hub.model.order import Wish
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import device, exam_order, site
+from hub.storage.tables import device, exam_order, order_key, site
 
 
 def place(hub: Hub, actor: Actor, wish: Wish) -> int:
@@ -25,17 +28,47 @@ def place(hub: Hub, actor: Actor, wish: Wish) -> int:
     now = hub.now()
     wish = rules.checked(wish, now.astimezone(hub.settings.zone).date())
     with hub.writing() as connection:
-        if connection.scalar(select(site.c.id).where(site.c.id == actor.site_id, site.c.active)) is None:
-            raise Invalid("no_site", "您的账号没有所属机构，不能开申请单，请联系管理员。", "your account belongs to no institution; ask the administrator.")
-        _check_device(connection, actor.site_id, wish)
-        number = _next_number(hub, connection, now)
-        order_id = connection.execute(insert(exam_order).values(
-            **_columns(wish, number), site_id=actor.site_id, accession_number=number, study_uid=f"2.25.{uuid.uuid4().int}", state=ORDER.initial,
-            placed_by=actor.name, placed_at=now, changed_at=now)).inserted_primary_key[0]
-        audit.append(connection, now, actor, "order.place", "order", order_id, actor.site_id, accession_number=number, modality=wish.modality,
-                     urgency=wish.urgency)
-        matching.match_order(hub, connection, order_id)
+        return _place(hub, connection, actor, wish, now)
+
+
+def place_once(hub: Hub, sender: Device, address: str, key: str, content: str, wish: Wish, station: str = ""):
+    """Places an order of an information system for its own site, once for each of its keys: the row, and whether it is new.
+    ``content``: the order as it was sent; ``station``: the AE title of the device that is to perform it, "" for any. Conflict where the key stands for another order."""
+    actor, now = Actor(None, sender.name, SENDER_ROLE, sender.site_id, address), hub.now()
+    actor.require("order.place")
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    with hub.writing() as connection:
+        known = connection.execute(select(order_key).where(order_key.c.sender_id == sender.id, order_key.c.key == key)).one_or_none()
+        if known is not None and known.content_sha256 != digest:
+            raise Conflict("key_reused", "这个键已用于另一张内容不同的申请单；新的申请单请用新的键。", "this key stands for another order with other content; give each order a key of its own.")
+        if known is None:
+            wish = rules.checked(wish, now.astimezone(hub.settings.zone).date())
+            wish = replace(wish, device_id=_station(connection, sender.site_id, station)) if station else wish
+            order_id = _place(hub, connection, actor, wish, now)
+            connection.execute(insert(order_key).values(sender_id=sender.id, key=key, content_sha256=digest, order_id=order_id, received_at=now))
+        row = connection.execute(select(exam_order).where(exam_order.c.id == (known.order_id if known is not None else order_id))).one()
+    return row, known is None
+
+
+def _place(hub: Hub, connection: Connection, actor: Actor, wish: Wish, now) -> int:
+    if connection.scalar(select(site.c.id).where(site.c.id == actor.site_id, site.c.active)) is None:
+        raise Invalid("no_site", "您的账号没有所属机构，不能开申请单，请联系管理员。", "your account belongs to no institution; ask the administrator.")
+    _check_device(connection, actor.site_id, wish)
+    number = _next_number(hub, connection, now)
+    order_id = connection.execute(insert(exam_order).values(
+        **_columns(wish, number), site_id=actor.site_id, accession_number=number, study_uid=f"2.25.{uuid.uuid4().int}", state=ORDER.initial,
+        placed_by=actor.name[:64], placed_at=now, changed_at=now)).inserted_primary_key[0]
+    audit.append(connection, now, actor, "order.place", "order", order_id, actor.site_id, accession_number=number, modality=wish.modality,
+                 urgency=wish.urgency)
+    matching.match_order(hub, connection, order_id)
     return order_id
+
+
+def _station(connection: Connection, site_id: int, ae_title: str) -> int:
+    found = connection.scalars(select(device.c.id).where(device.c.site_id == site_id, device.c.ae_title == ae_title, device.c.active)).first()
+    if found is None:
+        raise Invalid("no_device", f"本机构没有 AE 标题为 {ae_title[:16]} 的在用设备。", f"the site has no device in use with the AE title {ae_title[:16]}.")
+    return found
 
 
 def change(hub: Hub, actor: Actor, order_id: int, wish: Wish) -> None:
@@ -102,4 +135,4 @@ def _columns(wish: Wish, number: str) -> dict:
     names = ("patient_name", "resident_id", "sex", "birth_date", "phone", "modality", "body_part", "procedure", "clinical_question", "physician",
              "urgency", "scheduled_at", "device_id")
     return {name: getattr(wish, name) for name in names} | {
-        "patient_number": wish.patient_number or wish.resident_id or number, "name_latin": latin_name(wish.patient_name, rulebook.readings())}
+        "patient_number": wish.patient_number or wish.resident_id or number, "name_latin": latin_name(wish.patient_name, rulebook.load().identity.names)}

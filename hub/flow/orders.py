@@ -1,15 +1,17 @@
 """Looking at orders: a clinic its own, readers beside their study, devices as their worklist."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 
 from hub.context import Hub
 from hub.errors import NotFound
+from hub.flow.polls import Polls
 from hub.model.access import Actor
 from hub.model.lifecycle import MATCH, ORDER
+from hub.model.name_search import name_fits, sounds
 from hub.storage import audit
 from hub.storage.tables import device, exam_order, order_match, patient, procedure_step, reading, site, study
 
@@ -68,8 +70,11 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     if filters.modality:
         conditions.append(exam_order.c.modality == filters.modality)
     if filters.text.strip():
-        conditions.append(or_(*(column.icontains(filters.text.strip(), autoescape=True) for column in (
-            exam_order.c.patient_name, exam_order.c.patient_number, exam_order.c.accession_number, exam_order.c.resident_id))))
+        fits = [column.icontains(filters.text.strip(), autoescape=True) for column in (
+            exam_order.c.patient_name, exam_order.c.patient_number, exam_order.c.accession_number, exam_order.c.resident_id)]
+        latin = func.replace(func.lower(exam_order.c.name_latin), "^", "")
+        fits += [latin.contains(sound, autoescape=True) for sound in sounds(filters.text, hub.rules.identity.names)]
+        conditions.append(or_(*fits))
     order = (exam_order.c.scheduled_at, exam_order.c.id) if filters.state == "open" else (exam_order.c.scheduled_at.desc(), exam_order.c.id.desc())
     with hub.reading() as connection:
         total = connection.scalar(select(func.count()).select_from(exam_order).where(*conditions))
@@ -126,8 +131,9 @@ def beside(hub: Hub, actor: Actor, of_study) -> Beside:
                   tuple(one for one in matches if one.state == "contradicted"), tuple(steps))
 
 
-def worklist(hub: Hub, actor: Actor, keys: WorklistKeys) -> list:
-    """The orders of a device's own site that fit the keys, in the order of their time; the question is recorded."""
+def worklist(hub: Hub, actor: Actor, keys: WorklistKeys, polls: Polls) -> list:
+    """The orders of a device's own site that fit the keys, in the order of their time. What is newly shown is recorded, repeated
+    polls now and then (hub.flow.polls)."""
     actor.require("order.view")
     conditions = [exam_order.c.site_id == actor.site_id, exam_order.c.state.in_(keys.states)]
     if keys.station:
@@ -146,36 +152,24 @@ def worklist(hub: Hub, actor: Actor, keys: WorklistKeys) -> list:
         rows = connection.execute(_columns().where(*conditions).order_by(exam_order.c.scheduled_at, exam_order.c.id).limit(MOST_ON_WORKLIST * 4)).all()
     local = {row.id: f"{row.scheduled_at.astimezone(hub.settings.zone):%H:%M:%S}" for row in rows}
     low, high = keys.times
-    fitting = [row for row in rows if _name_fits(row, keys.patient_name) and (not low or local[row.id] >= low) and (not high or local[row.id] <= high)]
-    with hub.writing() as connection:
-        audit.append(connection, hub.now(), actor, "order.worklist", "order", "", actor.site_id, found=len(fitting), device=actor.name,
-                     name=keys.patient_name[:64], station=keys.station, modality=list(keys.modality))
-    return fitting[:MOST_ON_WORKLIST]
+    fitting = [row for row in rows if name_fits(keys.patient_name, (row.patient_name, row.name_latin), hub.rules.identity.names) and (not low or local[row.id] >= low) and (not high or local[row.id] <= high)]
+    fitting = fitting[:MOST_ON_WORKLIST]
+    _record(hub, actor, keys, polls, frozenset(row.id for row in fitting))
+    return fitting
 
 
-def _name_fits(row, wanted: str) -> bool:
-    """Wildcard matching of a name, as written or in Latin letters, whatever case, separators and component group (PS3.4 C.2.2.2.1)."""
-    if not wanted.strip("*"):
-        return True
-    shown = "".join(row.patient_name.split())
-    for group in wanted.split("="):
-        pattern = group.strip().rstrip("^").casefold()
-        if not pattern:
-            continue
-        if any(_wild(pattern.replace("^", ""), name.replace("^", "").casefold()) for name in (shown, row.name_latin)):
-            return True
-    return False
-
-
-def _wild(pattern: str, text: str) -> bool:
-    """Whether ``*`` and ``?`` of a pattern fit a text, in steps of the product of their lengths at most."""
-    places = {0}
-    for sign in pattern:
-        if sign == "*":
-            places = set(range(min(places, default=len(text) + 1), len(text) + 1))
-        else:
-            places = {at + 1 for at in places if at < len(text) and sign in ("?", text[at])}
-    return len(text) in places
+def _record(hub: Hub, actor: Actor, keys: WorklistKeys, polls: Polls, shown: frozenset[int]) -> None:
+    question = (actor.name, actor.site_id, actor.address, replace(keys, since=None, until=None, times=("", "")))
+    telling = polls.seen(question, shown, hub.now())
+    if telling is None:
+        return
+    try:
+        with hub.writing() as connection:
+            audit.append(connection, hub.now(), actor, "order.worklist", "order", "", actor.site_id, found=len(shown), shown=list(telling.orders),
+                         repeated=telling.repeated, device=actor.name, name=keys.patient_name[:64], station=keys.station, modality=list(keys.modality))
+    except Exception:
+        polls.forget(question)
+        raise
 
 
 def _like(column, wanted: str):

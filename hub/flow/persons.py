@@ -12,12 +12,12 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.flow import identity, known
-from hub.model import identifiers, matching, names, resident_id
+from hub.model import identifiers, matching, resident_id
 from hub.model.access import Actor
 from hub.model.identifiers import Said
 from hub.model.lifecycle import PAIR
 from hub.model.matching import Match
-from hub.storage import audit
+from hub.storage import audit, names
 from hub.storage.states import advance
 from hub.storage.tables import (
     account, patient, patient_identifier, patient_index, patient_pair, person_link, reading, site, study,
@@ -183,14 +183,9 @@ def search(hub: Hub, actor: Actor, text: str) -> list:
     text = text.strip()[:LONGEST_SEARCH]
     if not text:
         return []
-    folded, spelling = names.search_words(text, hub.rules.identity.names)
     bare = resident_id.normal(text)
     numbers = select(patient_identifier.c.patient_id).where(patient_identifier.c.value.in_((bare, bare.casefold())))
-    fits = [patient.c.id.in_(numbers), patient.c.patient_id == text]
-    if folded:
-        fits.append(patient_index.c.folded.startswith(folded, autoescape=True))
-    if spelling:
-        fits += [patient_index.c.pinyin.startswith(spelling, autoescape=True), patient_index.c.initials == spelling]
+    fits = [patient.c.id.in_(numbers), patient.c.patient_id == text, patient.c.id.in_(names.beginning(text, None).patients())]
     found = (select(patient, site.c.name.label("site_name"), patient_index.c.is_usable, person_link.c.person_id)
              .join(site, site.c.id == patient.c.site_id).join(patient_index, patient_index.c.patient_id == patient.c.id)
              .outerjoin(person_link, (person_link.c.patient_id == patient.c.id) & person_link.c.ended_at.is_(None))

@@ -190,7 +190,7 @@ def _queue(hub: Hub, connection: Connection, row, urgency: str) -> None:
                     deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now))
         return
     connection.execute(insert(reading).values(
-        study_id=row.id, state=READING.initial, rank=RANK[urgency], queued_at=now, changed_at=now, version=0,
+        study_id=row.id, site_id=row.site_id, patient_id=row.patient_id, modality=row.modality, state=READING.initial, rank=RANK[urgency], queued_at=now, changed_at=now, version=0,
         deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now), late_images=False))
 
 

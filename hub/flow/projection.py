@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from hub.model.arrival import PatientFacts
 from hub.model.identity import identity_key
 from hub.model.person_name import name_shown
 from hub.model.repair import Attribute, RepairRules, newest
-from hub.storage.tables import fitted, patient, repair, series, study
+from hub.storage import patients
+from hub.storage.tables import fitted, patient, reading, repair, series, study
 
 OF_PATIENT = ("PatientName", "PatientID", "PatientSex", "PatientBirthDate", "PatientAge")
 _OF_STUDY = {"AccessionNumber": "accession_number", "StudyDescription": "description", "Modality": "modality", "BodyPartExamined": "body_part"}
@@ -39,6 +40,8 @@ def project(connection: Connection, rules: RepairRules, study_id: int, now: date
     sent_values = _projected(row, {_OF_STUDY[name]: value for name, value in whole.items() if name in _OF_STUDY} | _moment(row, whole))
     connection.execute(update(study).where(study.c.id == study_id).values(
         **fitted(study, sent_values), patient_id=corrected, sent_patient_id=sent if corrected != sent else None))
+    connection.execute(update(reading).where(reading.c.study_id == study_id).values(
+        patient_id=corrected, **fitted(reading, {name: value for name, value in sent_values.items() if name == "modality"})))
     for one in connection.execute(select(series).where(series.c.study_id == study_id)).all():
         own = _by_keyword(rules, newest(rows, one.id))
         connection.execute(update(series).where(series.c.id == one.id).values(
@@ -109,10 +112,9 @@ def _patient(connection: Connection, sent_id: int, whole: dict[str, str], study_
     known = connection.scalar(select(patient.c.id).where(patient.c.site_id == row.site_id, patient.c.identity_key == key))
     if known is not None:
         return known
-    return connection.execute(insert(patient).values(fitted(patient, dict(
-        site_id=row.site_id, identity_key=key, patient_id=now_named.patient_id, name=now_named.name, name_as_sent=now_named.name_as_sent,
-        name_unsure=now_named.name_unsure, sex=now_named.sex, birth_date=now_named.birth_date, age=now_named.age,
-        created_at=now)))).inserted_primary_key[0]
+    return patients.enter(
+        connection, site_id=row.site_id, identity_key=key, patient_id=now_named.patient_id, name=now_named.name, name_as_sent=now_named.name_as_sent,
+        name_unsure=now_named.name_unsure, sex=now_named.sex, birth_date=now_named.birth_date, age=now_named.age, created_at=now)
 
 
 def _iso(day: str) -> str:

@@ -1,10 +1,11 @@
 """Looking at studies: who may, what there is, and a record of every look at a patient."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import exists, func, insert, or_, select
-from sqlalchemy.sql.util import ClauseAdapter
+from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select
 
 from hub.context import Hub
 from hub.errors import NotFound
@@ -15,6 +16,11 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, series, site, study
+from hub.storage.search import Match, conditions, rarest
+from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
+
+BATCH = 500     # ids in one statement
+NOWHERE = 0     # the site of whoever belongs to none: None would mean all of them
 
 
 @dataclass(frozen=True)
@@ -32,37 +38,11 @@ class StudyQuery:
     offset: int = 0
 
 
-@dataclass(frozen=True)
-class Match:
-    """One key of a DICOM query (PS3.4 C.2.2.2): any of ``values``, in which ``*`` and ``?`` are wildcards, or a
-    range from ``low`` to ``high`` ("" is open). ``field``: a name of FIELDS. Dates 2026-03-01, times 08:15:00."""
-
-    field: str
-    values: tuple[str, ...] = ()
-    low: str = ""
-    high: str = ""
-
-
-FIELDS = {
-    "study_uid": study.c.study_uid, "accession_number": study.c.accession_number, "description": study.c.description,
-    "institution": study.c.institution, "study_date": func.substr(study.c.study_at, 1, 10),
-    "study_time": func.substr(study.c.study_at, 12, 8), "patient_id": patient.c.patient_id, "patient_name": patient.c.name,
-    "birth_date": patient.c.birth_date, "sex": patient.c.sex, "modalities_in_study": series.c.modality,
-    "series_uid": series.c.series_uid, "modality": series.c.modality, "series_number": series.c.number,
-    "series_description": series.c.description, "body_part": series.c.body_part,
-    "sop_uid": instance.c.sop_uid, "sop_class": instance.c.sop_class, "instance_number": instance.c.number,
-}
-_OF_SERIES = ("series_uid", "modality", "series_number", "series_description", "body_part")
-_OF_INSTANCE = ("sop_uid", "sop_class", "instance_number")
-_NUMBERS = ("series_number", "instance_number")
-
-
 def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = ""):
     """One study's row with patient, site and device. NotFound when there is none or this person may not see it."""
     actor.require("study.view")
-    wanted = study.c.id == study_id if study_id is not None else study.c.study_uid == study_uid
     with hub.reading() as connection:
-        row = connection.execute(_columns().where(wanted)).one_or_none()
+        row = connection.execute(*((_BY_ID, {"id": study_id}) if study_id is not None else (_BY_UID, {"uid": study_uid}))).one_or_none()
     if row is None or not actor.sees_site(row.site_id):
         raise NotFound("not_found", "没有找到这个检查，或不属于您的机构。", "no such study, or not of your institution.")
     return row
@@ -101,32 +81,56 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     Only what this person may see.
     """
     actor.require("study.view")
-    conditions = [] if actor.sees_every_site else [study.c.site_id == actor.site_id]
-    for match in matches:
-        conditions.append(_condition(level, match))
-    found = _columns()
-    order = [study.c.id.desc()]
-    if level in ("patient", "study"):
-        conditions.append(or_(study.c.kind == "image", exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")))
-    else:
-        found = found.add_columns(
-            series.c.id.label("series_id"), series.c.series_uid, series.c.number.label("series_number"), series.c.modality.label("series_modality"),
-            series.c.description.label("series_description"), series.c.body_part.label("series_body_part")).join(series, series.c.study_id == study.c.id)
-        order += [series.c.number, series.c.id]
+    with hub.reading() as connection:
+        site_id = None if actor.sees_every_site else NOWHERE if actor.site_id is None else actor.site_id
+        rare = rarest(connection, matches, site_id)
+        if level == "study" and rare.match is not None and len(matches) == 1:
+            return _with_images(connection, actor, rare.studies[::-1])[offset:offset + limit]
+        asked = conditions(connection, level, matches, site_id, rare)
+        found = _chosen(level, asked).limit(limit).offset(offset)
+        if level in ("series", "instance"):
+            return list(connection.execute(found).all())
+        ids = connection.scalars(found).all()
+        rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ROWS_OF, {"ids": part}).all()}
+    return [rows[one] for one in ids]
+
+
+def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
+    """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
+    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all() if actor.sees_site(row.site_id)} if ids else {}
+    unsure = [row.id for row in rows.values() if row.kind != "image"]
+    with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
+    return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
+
+
+def _chosen(level: str, conditions: list) -> Select:
+    """What fits these conditions, newest study first: of patients and studies the study's id, of what is below all columns."""
+    if level in ("series", "instance"):
+        return _below(level, conditions)
+    holds_images = (study.c.kind == "image") | exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")
+    found = select(study.c.id).where(*conditions, holds_images)      # last: asked of the few that fit
     if level == "patient":
-        newest = select(func.max(study.c.id)).join(patient, patient.c.id == study.c.patient_id).where(*conditions)
-        conditions = [study.c.id.in_(newest.group_by(study.c.patient_id).correlate(None))]
+        fitting = found.add_columns(study.c.patient_id).subquery()
+        newest = func.max(fitting.c.id)
+        return select(newest).group_by(fitting.c.patient_id).order_by(newest.desc())
+    return found.order_by(study.c.id.desc())
+
+
+def _below(level: str, conditions: list) -> Select:
+    found = _columns().add_columns(
+        series.c.id.label("series_id"), series.c.series_uid, series.c.number.label("series_number"), series.c.modality.label("series_modality"),
+        series.c.description.label("series_description"), series.c.body_part.label("series_body_part")).join(series, series.c.study_id == study.c.id)
+    order = [study.c.id.desc(), series.c.number, series.c.id]
     if level == "series":
-        conditions.append(exists().where(instance.c.series_id == series.c.id, instance.c.format == "dicom"))
-    if level == "instance":
+        found = found.where(exists().where(instance.c.series_id == series.c.id, instance.c.format == "dicom"))
+    else:
         found = found.add_columns(instance.c.id.label("instance_id"), instance.c.sop_uid, instance.c.sop_class, instance.c.number,
                                   instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax,
                                   instance.c.sha256, instance.c.calling)
         found = found.join(instance, instance.c.series_id == series.c.id)
         conditions.append(instance.c.format == "dicom")
         order += [instance.c.number, instance.c.id]
-    with hub.reading() as connection:
-        return list(connection.execute(found.where(*conditions).order_by(*order).limit(limit).offset(offset)))
+    return found.where(*conditions).order_by(*order)
 
 
 def queried(hub: Hub, actor: Actor, level: str, matches: list[Match], found: int) -> None:
@@ -147,10 +151,7 @@ def committed(hub: Hub, actor: Actor, transaction_uid: str, kept: int, missing: 
 def sizes(hub: Hub, study_ids: list[int]) -> list:
     """Every series of these studies with ``study_id``, ``id``, ``modality`` and ``total``, its DICOM instances."""
     with hub.reading() as connection:
-        return list(connection.execute(
-            select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
-            .join(instance, instance.c.series_id == series.c.id)
-            .where(series.c.study_id.in_(study_ids), instance.c.format == "dicom").group_by(series.c.id)))
+        return [row for part in batched(study_ids, BATCH) for row in connection.execute(_SIZES, {"ids": part}).all()]
 
 
 def instances_of(hub: Hub, study_id: int) -> list:
@@ -238,6 +239,11 @@ def _name_fits(value: str) -> list:
     shown = _pattern(" ".join(part for part in value.split("^") if part))
     return [patient.c.name.ilike(shown, escape="\\"), patient.c.name_as_sent.ilike(pattern, escape="\\"),
             patient.c.name_as_sent.ilike(f"{pattern}=%", escape="\\"), patient.c.name_as_sent.ilike(f"%={pattern}", escape="\\")]
+def batched(ids: list[int], most: int) -> Iterator[list[int]]:
+    """The ids in parts of at most ``most``."""
+    rest = iter(ids)
+    while part := list(islice(rest, most)):
+        yield part
 
 
 def _matches(column, value: str):
@@ -257,3 +263,11 @@ def _columns():
             .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
             .outerjoin(device, device.c.id == study.c.device_id).outerjoin(reading, reading.c.study_id == study.c.id))
 
+
+# Statements that every look needs, built once.
+_BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
+_ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
+_WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
+_SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
+          .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))
+          .where(series.c.study_id.in_(bindparam("ids", expanding=True))).group_by(series.c.id))

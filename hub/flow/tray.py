@@ -16,9 +16,9 @@ from hub.model.arrival import PatientFacts
 from hub.model.identifiers import RESIDENT_ID, Said
 from hub.model.identity import identity_key, usable_name
 from hub.model.lifecycle import STUDY
-from hub.storage import audit
+from hub.storage import audit, patients
 from hub.storage.states import advance
-from hub.storage.tables import device, fitted, patient, patient_identifier, patient_index, reading, report, site, study, study_assignment
+from hub.storage.tables import device, patient, patient_identifier, patient_index, reading, report, site, study, study_assignment
 
 PAGE = 50
 
@@ -139,7 +139,7 @@ def _point(hub: Hub, connection: Connection, row, patient_id: int) -> None:
     if row.sent_patient_id is not None:
         raise Conflict("patient_corrected", "该检查的患者信息已被更正，请先撤销更正再归属。", "the patient of this study was corrected; undo the correction first.")
     connection.execute(update(study).where(study.c.id == row.id).values(patient_id=patient_id))
-    connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
+    connection.execute(update(reading).where(reading.c.study_id == row.id).values(patient_id=patient_id, changed_at=hub.now()))
     if row.kind == "ecg" and row.state == "ready" and row.reading_state != "bounced":
         advance(connection, STUDY, row.id, "arrive", generation=row.generation + 1, last_received_at=hub.now())
 
@@ -149,9 +149,9 @@ def _entered(hub: Hub, connection: Connection, site_id: int, facts: PatientFacts
     key = identity_key(facts)
     own_id = connection.scalar(select(patient.c.id).where(patient.c.site_id == site_id, patient.c.identity_key == key))
     if own_id is None:
-        own_id = connection.execute(insert(patient).values(fitted(patient, dict(
-            site_id=site_id, identity_key=key, patient_id=facts.patient_id, name=facts.name, name_as_sent=facts.name_as_sent, name_unsure=False,
-            sex=facts.sex, birth_date=facts.birth_date, age=facts.age, created_at=hub.now())))).inserted_primary_key[0]
+        own_id = patients.enter(
+            connection, site_id=site_id, identity_key=key, patient_id=facts.patient_id, name=facts.name, name_as_sent=facts.name_as_sent,
+            name_unsure=False, sex=facts.sex, birth_date=facts.birth_date, age=facts.age, created_at=hub.now())
         audit.append(connection, hub.now(), SYSTEM, "person.entered", "patient", own_id, site_id, own_id)
     identity.learn(hub, connection, own_id, said)
     return own_id

@@ -4,21 +4,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from itertools import count
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, FromClause, Select, bindparam, func, select, union, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
-from hub.flow import known
 from hub.model.access import SYSTEM, Actor
-from hub.model.lifecycle import READING
+from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, URGENCIES
 from hub.storage import audit
+from hub.storage.search import beginning
 from hub.storage.states import advance
-from hub.storage.tables import account, device, patient, reading, report, site, study
+from hub.storage.tables import (
+    BOUNCED, SIGNED, SIGNED_ALONE, SUBMITTED, WAITING, account, device, patient, reading, report, site, state_in, study,
+)
 
 PAGE = 50
+MOST_COUNTED = 1000      # a list is counted, and turned over, so far; beyond it, filters lead further
+MOST_COUNTED_BY_TEXT = 100
+ALL = 2**31 - 1
 IN_WORK = ("claimed", "draft")
+OPEN_STUDIES = tuple(state for state in STUDY.states if state != "ready")
 
 
 @dataclass(frozen=True)
@@ -34,49 +42,58 @@ class Filters:
 
 
 def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
-    """One page of the worklist as rows, and how many rows there are in all."""
+    """One page of the worklist as rows, and how many rows there are, counted up to ``most_counted``."""
     actor.require("worklist.view")
-    conditions = _conditions(hub, actor, filters)
-    order = (reading.c.rank, reading.c.deadline_at, reading.c.queued_at, reading.c.id)
-    if filters.state in ("done", "bounced"):
-        order = (reading.c.changed_at.desc(), reading.c.id.desc())
+    start = (max(1, filters.page) - 1) * PAGE
+    values = {"me": actor.account_id, "modality": filters.modality, "site_id": filters.site_id, "rank": RANK.get(filters.urgency)}
+    most, filtered = most_counted(filters.text), (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
-        total = connection.scalar(select(func.count()).select_from(_joined()).where(*conditions))
-        rows = connection.execute(
-            _columns().where(*conditions).order_by(*order).limit(PAGE).offset((max(1, filters.page) - 1) * PAGE)).all()
-    return list(rows), total
+        if filters.text.strip():
+            ids, total = _with_text(connection, filtered, filters, values, start, most)
+        else:
+            ids = connection.scalars(_page(*filtered), values | {"most": PAGE, "start": start}).all()
+            total = start + len(ids) if 0 < len(ids) < PAGE else connection.scalar(_count(*filtered), values)
+        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all()} if ids else {}
+    return [rows[one] for one in ids], total
+
+
+def _with_text(connection: Connection, filtered: tuple, filters: Filters, values: dict, start: int, most: int) -> tuple[list[int], int]:
+    """The ids of one page of those that a text finds, and how many there are up to ``most``: one walk for both."""
+    found = beginning(connection, filters.text, reading.c.study_id, reading.c.patient_id, filters.site_id)
+    if found.is_gathered:        # looked up before all else: the limit keeps planners from beginning with the state
+        of = select(reading).where(found.condition).limit(ALL).subquery()
+        chosen = _of(of, *filtered)
+    else:
+        of, chosen = reading, _chosen(*filtered).where(found.condition)
+    ids = connection.scalars(chosen.order_by(*_order(of, filters.state)).limit(max(most, start + PAGE)), values).all()
+    return ids[start:start + PAGE], len(ids)
+
+
+def most_counted(text: str) -> int:
+    """How far a list is counted: less far where a text is looked for, which costs more a row."""
+    return MOST_COUNTED_BY_TEXT if text.strip() else MOST_COUNTED
 
 
 def waiting_for(hub: Hub, actor: Actor, state: str) -> Iterator:
     """Every row of a state in the order of the queue, page after page."""
-    number, total = 1, 1
-    while (number - 1) * PAGE < total:
-        rows, total = listed(hub, actor, Filters(state=state, page=number))
+    for number in count(1):
+        rows, _ = listed(hub, actor, Filters(state=state, page=number))
         yield from rows
-        number += 1
+        if len(rows) < PAGE:
+            return
 
 
 def counts(hub: Hub, actor: Actor) -> dict[str, int]:
-    """How many readings wait in each state, and how many are mine."""
+    """How many readings wait in each state, and how many are mine, each counted up to ``MOST_COUNTED``."""
     actor.require("worklist.view")
     with hub.reading() as connection:
-        states = dict(connection.execute(select(reading.c.state, func.count()).group_by(reading.c.state)).all())
-        mine = connection.scalar(select(func.count()).select_from(reading).where(
-            reading.c.claimed_by == actor.account_id, reading.c.state.in_(IN_WORK)))
-        arriving = connection.scalar(select(func.count()).select_from(study).where(
-            study.c.state.in_(("receiving", "reopened", "complete", "preparing"))))
-    return {"todo": sum(states.get(s, 0) for s in ("queued", *IN_WORK)), "mine": mine,
-            "review": states.get("preliminary", 0), "done": states.get("final", 0) + states.get("amended", 0),
-            "bounced": states.get("bounced", 0), "arriving": arriving}
+        return dict(connection.execute(_COUNTS, {"me": actor.account_id}).one()._mapping)
 
 
 def token(hub: Hub) -> str:
     """Changes whenever anything on the worklist may have changed: pages watch it instead of asking for all."""
     with hub.reading() as connection:
-        changed = connection.scalar(select(func.max(reading.c.changed_at)))
-        arrived = connection.scalar(select(func.max(study.c.last_received_at)))
-        ready = connection.scalar(select(func.count()).select_from(study).where(study.c.state != "ready"))
-    return f"{changed}|{arrived}|{ready}"
+        return "|".join(str(value) for value in connection.execute(_TOKEN).one())
 
 
 def find(hub: Hub, reading_id: int):
@@ -198,8 +215,7 @@ def own(connection: Connection, actor: Actor, reading_id: int):
 
 def row_of(connection: Connection, reading_id: int):
     row = connection.execute(
-        select(reading, study.c.site_id, study.c.patient_id, study.c.modality).join(study, study.c.id == reading.c.study_id)
-        .where(reading.c.id == reading_id)).one_or_none()
+        select(reading).where(reading.c.id == reading_id)).one_or_none()
     if row is None:
         raise NotFound("not_found", "没有找到这个检查。", "no such reading.")
     return row
@@ -223,33 +239,63 @@ def _columns():
     writer = (select(any_version.c.reader_id).where(any_version.c.reading_id == reading.c.id, any_version.c.withdrawn_at.is_(None))
               .order_by(any_version.c.version.desc(), any_version.c.id.desc()).limit(1).correlate(reading).scalar_subquery())
     return select(
-        reading, study.c.study_uid, study.c.kind, study.c.modality, study.c.body_part, study.c.description, study.c.study_at,
+        reading, study.c.study_uid, study.c.kind, study.c.body_part, study.c.description, study.c.study_at,
         study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
-        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at, study.c.site_id, study.c.patient_id,
+        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at,
         study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
         patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
 
 
-def _conditions(hub: Hub, actor: Actor, filters: Filters) -> list:
-    second = select(report.c.reading_id).where(report.c.signed_at.is_not(None), report.c.reviewer_id.is_(None))
+@cache
+def _chosen(*filtered) -> Select:
+    return _of(reading, *filtered)
+
+
+def _of(rows: FromClause, state: str, by_modality: bool = False, by_site: bool = False, by_urgency: bool = False) -> Select:
+    """The ids of the readings in a state, of the table or of ``rows`` of it. Its parameters: ``me``, and of what is filtered by
+    ``modality``, ``site_id``, ``rank``."""
+    own, submitted = rows.c, reading.alias()
+    waiting, signed, bounced = (state_in(rows, states) for states in (WAITING, SIGNED, BOUNCED))
     by_state = {
-        "todo": reading.c.state.in_(("queued", *IN_WORK)),
-        "mine": (reading.c.claimed_by == actor.account_id) & reading.c.state.in_(IN_WORK),
-        "review": or_(reading.c.state == "preliminary", reading.c.id.in_(second)),
-        "done": reading.c.state.in_(("final", "amended")),
-        "bounced": reading.c.state == "bounced",
+        "todo": waiting,
+        "mine": waiting & (own.claimed_by == bindparam("me")) & own.state.in_(IN_WORK),
+        "review": own.id.in_(union(select(submitted.c.id).where(state_in(submitted, SUBMITTED)), select(report.c.reading_id).where(SIGNED_ALONE))),
+        "done": signed,
+        "bounced": bounced,
     }
-    conditions = [by_state[filters.state]] if filters.state in by_state else []
-    if filters.modality:
-        conditions.append(study.c.modality == filters.modality)
-    if filters.site_id:
-        conditions.append(study.c.site_id == filters.site_id)
-    if filters.urgency:
-        conditions.append(study.c.urgency == filters.urgency)
-    if filters.text.strip():
-        fits = [column.icontains(filters.text.strip(), autoescape=True) for column in (patient.c.name, patient.c.patient_id, study.c.accession_number)]
-        if (spelt := known.spelt_like(filters.text, hub.rules.identity)) is not None:
-            fits.append(patient.c.id.in_(spelt))
-        conditions.append(or_(*fits))
-    return conditions
+    chosen = select(own.id).where(*([by_state[state]] if state in by_state else []))
+    chosen = chosen.where(own.modality == bindparam("modality")) if by_modality else chosen
+    chosen = chosen.where(own.site_id == bindparam("site_id")) if by_site else chosen
+    return chosen.where(own.rank == bindparam("rank")) if by_urgency else chosen
+
+
+def _order(rows: FromClause, state: str) -> tuple:
+    own = rows.c
+    if state in ("todo", "mine", "review"):
+        return own.rank, own.deadline_at, own.queued_at, own.id
+    return own.changed_at.desc(), own.id.desc()
+
+
+@cache
+def _page(*filtered) -> Select:
+    return _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
+
+
+@cache
+def _count(*filtered) -> Select:
+    return _counted(_chosen(*filtered).order_by(*_order(reading, filtered[0])))
+
+
+def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:
+    return select(func.count()).select_from(chosen.limit(most).subquery())
+
+
+# Statements that every look at the worklist needs, built once.
+_ROWS_OF = _columns().where(reading.c.id.in_(bindparam("ids", expanding=True)))
+_COUNTS = select(
+    *(_count(state).scalar_subquery().label(state) for state in ("todo", "mine", "review", "done", "bounced")),
+    _counted(select(study.c.id).where(study.c.state.in_(OPEN_STUDIES))).scalar_subquery().label("arriving"))
+_TOKEN = select(
+    select(func.max(reading.c.changed_at)).scalar_subquery(), select(func.max(study.c.last_received_at)).scalar_subquery(),
+    select(func.count()).select_from(study).where(study.c.state.in_(OPEN_STUDIES)).scalar_subquery())

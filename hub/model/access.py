@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hub.errors import NotFound, Refused
 
 SYSTEM_ROLE = "system"     # the hub itself and its command line; no account can have it
+SENDER_ROLE = "sender"     # an information system that places orders; no account can have it
 DEVICE_ROLE = "device"     # a registered device that asks over DICOM; no account can have it
 SERVED = ("corrected", "original")     # how objects go out to a device, a node or a web client that asks
 ROLES = ("clinic", "reader", "reviewer", "administrator", "auditor")
@@ -29,7 +30,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "report.view":       "reader reviewer clinic",
     "report.acknowledge": "clinic",
     "clinic.view":       "clinic",
-    "order.place":       "clinic",
+    "order.place":       "clinic sender",
     "order.view":        "clinic reader reviewer administrator device",
     "order.match":       "clinic reader reviewer",
     "critical.read_back": "clinic",
@@ -49,9 +50,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
 }.items()}
 
 ROLE_ZH = {"clinic": "申请机构", "reader": "报告医师", "reviewer": "审核医师",
-           "administrator": "管理员", "auditor": "审计员", DEVICE_ROLE: "设备"}
+           "administrator": "管理员", "auditor": "审计员", DEVICE_ROLE: "设备", SENDER_ROLE: "信息系统"}
 ROLE_EN = {"clinic": "Clinic", "reader": "Reader", "reviewer": "Reviewer",
-           "administrator": "Administrator", "auditor": "Auditor", DEVICE_ROLE: "Device"}
+           "administrator": "Administrator", "auditor": "Auditor", DEVICE_ROLE: "Device", SENDER_ROLE: "Information system"}
 
 
 @dataclass(frozen=True)

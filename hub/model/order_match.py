@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from hub.model import resident_id
 from hub.model.identity import name_key
-from hub.model.latin import same_letters
+from hub.model.names import same_letters
 from hub.model.order import same_kind
 
 K = TypeVar("K")

@@ -4,12 +4,12 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 """
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from math import isfinite
 
 from sqlalchemy import (
     JSON, BigInteger, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
-    TypeDecorator, UniqueConstraint,
+    TypeDecorator, UniqueConstraint, literal_column,
 )
 
 metadata = MetaData(naming_convention={
@@ -37,6 +37,14 @@ class Moment(TypeDecorator):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    def result_processor(self, dialect, coltype):
+        """What SQLite keeps as text is read in one step: lists are made of many moments."""
+        return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _moment_from_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
 
 def _id():
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
@@ -48,6 +56,11 @@ def _ref(name, to, **more):
 
 def _text(name, length=64, default="", **more):
     return Column(name, String(length), nullable=False, default=default, **more)
+
+
+def _sorted(name, length, **more):
+    """A text whose index sorts by bytes on every database, so that a search by its beginning is a range of it."""
+    return Column(name, String(length).with_variant(String(length, collation="C"), "postgresql"), nullable=False, default="", **more)
 
 
 def _when(name, nullable=False, **more):
@@ -111,39 +124,49 @@ session = Table(
 
 patient = Table(
     "patient", metadata, _id(), _ref("site_id", "site", nullable=False), _text("identity_key", 400),
-    _text("patient_id", 128), _text("name", 200), _text("name_as_sent", 400),
+    _sorted("patient_id", 128), _text("name", 200), _text("name_as_sent", 400),
     Column("name_unsure", Boolean, nullable=False, default=False), _text("sex", 8), _text("birth_date", 10),
     _text("age", 16), _when("created_at"), UniqueConstraint("site_id", "identity_key"),
     Index("ix_patient_patient_id", "patient_id"))
+
+patient_name = Table(      # under what a patient's name is found: hub.model.name_search
+    "patient_name", metadata, _ref("site_id", "site", primary_key=True, autoincrement=False), _sorted("form", 64, primary_key=True),
+    Column("kind", Integer, primary_key=True, autoincrement=False),
+    _ref("patient_id", "patient", primary_key=True, autoincrement=False), Index("ix_patient_name_patient_id_form_kind", "patient_id", "form", "kind"),
+    sqlite_with_rowid=False)
 
 study = Table(
     "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),
     _ref("site_id", "site", nullable=False), _ref("patient_id", "patient", nullable=False, index=True),
     _ref("device_id", "device"), _text("modality", 16), _text("body_part", 64), _text("description", 256),
-    _text("accession_number", 64), _text("study_at", 32), _text("institution", 128), _text("device_model", 128),
-    _text("state", 16, index=True), _text("urgency", 16, "routine"), _text("summary", 512),
+    _sorted("accession_number", 64), _sorted("study_at", 32), _text("institution", 128), _text("device_model", 128),
+    _text("state", 16), _text("urgency", 16, "routine"), _text("summary", 512),
     Column("instances", Integer, nullable=False, default=0), Column("late", Integer, nullable=False, default=0),
     Column("association_open", Boolean, nullable=False, default=False),
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
     Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
     _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)),
-    Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"))
+    Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
+    Index("ix_study_study_at", "study_at"), Index("ix_study_site_id_study_at", "site_id", "study_at"),
+    Index("ix_study_state_site_id", "state", "site_id"))
 
 series = Table(
     "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),
     _text("modality", 16), Column("number", Integer), _text("description", 256), _text("body_part", 64),
-    Column("expected", Integer), Column("as_sent", JSON(none_as_null=True)), UniqueConstraint("study_id", "series_uid"))
+    Column("expected", Integer), Column("as_sent", JSON(none_as_null=True)), UniqueConstraint("study_id", "series_uid"),
+    Index("ix_series_series_uid", "series_uid"), Index("ix_series_modality_study_id", "modality", "study_id"))
 
 instance = Table(
-    "instance", metadata, _id(), _ref("series_id", "series", nullable=False, index=True),
+    "instance", metadata, _id(), _ref("series_id", "series", nullable=False),
     _ref("study_id", "study", nullable=False, index=True), _ref("device_id", "device"),
     _text("sop_uid", 128, unique=True), _text("sop_class", 128), _text("transfer_syntax", 128), _text("format", 32),
     _text("sha256", 64, index=True), Column("size", BigInteger, nullable=False), Column("files", JSON, nullable=False),
     Column("declared", JSON, nullable=False), Column("number", Integer),
     Column("frames", Integer, nullable=False, default=1), Column("rows", Integer), Column("columns", Integer),
     Column("position_mm", Float), _text("orientation", 128), Column("late", Boolean, nullable=False, default=False),
-    _text("calling", 16), Column("notes", JSON, nullable=False), _when("received_at"), Column("copies", JSON(none_as_null=True)))
+    _text("calling", 16), Column("notes", JSON, nullable=False), _when("received_at"), Column("copies", JSON(none_as_null=True)),
+    Index("ix_instance_series_id_format", "series_id", "format"))
 
 repair = Table(
     "repair", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("level", 8),
@@ -174,11 +197,32 @@ artifact = Table(
 
 reading = Table(
     "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),
+    # Its study's, for the queue's filters and searches.
+    *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16),
     _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
     Column("late_images", Boolean, nullable=False, default=False),
     Column("version", Integer, nullable=False, default=0), _when("changed_at"),
-    Index("ix_reading_changed_at", "changed_at"), Index("ix_reading_order", "state", "rank", "deadline_at", "queued_at"))
+    Index("ix_reading_changed_at", "changed_at"),
+    Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"), Index("ix_reading_patient_id", "patient_id"))
+WAITING, SIGNED, SUBMITTED, BOUNCED = ("queued", "claimed", "draft"), ("final", "amended"), ("preliminary",), ("bounced",)
+
+
+def state_in(rows, states: tuple[str, ...]):
+    """That a reading's state is one of these, written out: only so are the indexes of just these rows found."""
+    written = [literal_column(f"'{state}'") for state in states]
+    return rows.c.state.in_(written) if len(states) > 1 else rows.c.state == written[0]
+
+
+def _index_of(name: str, states: tuple[str, ...], *columns: str) -> Index:
+    return Index(name, *(reading.c[column] for column in columns), sqlite_where=state_in(reading, states), postgresql_where=state_in(reading, states))
+
+
+_READINGS_BY_STATE = (
+    _index_of("ix_reading_waiting", WAITING, "rank", "deadline_at", "queued_at", "id"), _index_of("ix_reading_claimed_by", WAITING, "claimed_by"),
+    _index_of("ix_reading_signed_modality", SIGNED, "modality", "rank", "changed_at", "site_id", "patient_id"),
+    _index_of("ix_reading_signed", SIGNED, "changed_at", "id", "site_id", "modality", "rank", "patient_id"),
+    _index_of("ix_reading_submitted", SUBMITTED, "id"), _index_of("ix_reading_bounced", BOUNCED, "changed_at", "id", "site_id"))
 
 draft = Table(
     "draft", metadata, _id(), _ref("reading_id", "reading", nullable=False, unique=True),
@@ -193,16 +237,19 @@ report = Table(
     _text("reader_name", 64), _when("submitted_at"), _ref("reviewer_id", "account"), _text("reviewer_name", 64),
     _when("signed_at", nullable=True), _when("second_due_at", nullable=True), _text("amends_reason", 512),
     _text("proof", 128), _text("content_sha256", 64), _text("pdf_sha256", 64), _text("check_code", 32, index=True),
-    _when("withdrawn_at", nullable=True), Column("heading", JSON(none_as_null=True)))
+    _when("withdrawn_at", nullable=True), Column("heading", JSON(none_as_null=True)), Index("ix_report_reading_id", "reading_id"))
+SIGNED_ALONE = report.c.signed_at.is_not(None) & report.c.reviewer_id.is_(None)
+Index("ix_report_signed_alone", report.c.reading_id, sqlite_where=SIGNED_ALONE, postgresql_where=SIGNED_ALONE)
 Index("uq_report_standing_version", report.c.reading_id, report.c.version, unique=True,
       sqlite_where=report.c.withdrawn_at.is_(None), postgresql_where=report.c.withdrawn_at.is_(None))
 
 delivery = Table(
-    "delivery", metadata, _id(), _ref("report_id", "report", nullable=False), _ref("site_id", "site", nullable=False, index=True),
+    "delivery", metadata, _id(), _ref("report_id", "report", nullable=False), _ref("site_id", "site", nullable=False),
     _ref("destination_id", "destination"), _text("channel", 16), _text("pdf_sha256", 64), _text("state", 16),
     Column("attempts", Integer, nullable=False, default=0), _text("error", 512), _when("created_at"),
     _when("due_at"), _when("delivered_at", nullable=True), _text("acknowledged_by", 64),
-    _when("acknowledged_at", nullable=True), UniqueConstraint("report_id", "channel", "destination_id", "pdf_sha256"))
+    _when("acknowledged_at", nullable=True), UniqueConstraint("report_id", "channel", "destination_id", "pdf_sha256"),
+    Index("ix_delivery_site_id_state", "site_id", "state"), Index("ix_delivery_state_created_at", "state", "created_at"))
 
 receipt = Table(
     "receipt", metadata, _id(), _ref("delivery_id", "delivery", nullable=False, index=True),
@@ -214,7 +261,7 @@ critical = Table(
     _ref("site_id", "site", nullable=False, index=True), _text("state", 16), _text("finding", 512), _text("rule", 64),
     _text("raised_by", 64), _when("raised_at"), _when("notified_at", nullable=True), _when("due_at"),
     _text("read_back_by", 64), _when("read_back_at", nullable=True), _text("closed_by", 64),
-    _when("closed_at", nullable=True))
+    _when("closed_at", nullable=True), Index("ix_critical_study_id", "study_id"), Index("ix_critical_state_due_at", "state", "due_at"))
 
 fixity_round = Table(
     "fixity_round", metadata, _id(), _text("source", 16), Column("after_id", BigInteger, nullable=False),
@@ -234,6 +281,10 @@ exam_order = Table(
     _ref("device_id", "device"), _when("scheduled_at"), _text("reason", 256),
     _text("placed_by", 64), _when("placed_at"), _when("changed_at"),
     Index("ix_exam_order_site_id_scheduled_at", "site_id", "scheduled_at"))
+
+order_key = Table(       # which key of an information system became which order
+    "order_key", metadata, _id(), _ref("sender_id", "device", nullable=False), _text("key", 128), _text("content_sha256", 64),
+    _ref("order_id", "exam_order", nullable=False), _when("received_at"), UniqueConstraint("sender_id", "key"))
 
 procedure_step = Table(
     "procedure_step", metadata, _id(), _text("sop_uid", 64, unique=True), _ref("site_id", "site", nullable=False), _ref("device_id", "device"),
@@ -269,9 +320,9 @@ patient_identifier = Table(
 
 patient_index = Table(
     "patient_index", metadata, _id(), _ref("patient_id", "patient", nullable=False, unique=True), _text("folded", 200), _text("pinyin", 200),
-    _text("initials", 64), _text("birth_date", 10), Column("is_usable", Boolean, nullable=False), Column("warnings", JSON, nullable=False),
+    _text("birth_date", 10), Column("is_usable", Boolean, nullable=False), Column("warnings", JSON, nullable=False),
     _when("matched_at"), Index("ix_patient_index_folded", "folded"), Index("ix_patient_index_pinyin", "pinyin"),
-    Index("ix_patient_index_initials", "initials"), Index("ix_patient_index_birth_date", "birth_date"),
+    Index("ix_patient_index_birth_date", "birth_date"),
     Index("ix_patient_index_is_usable", "is_usable"))
 
 patient_pair = Table(

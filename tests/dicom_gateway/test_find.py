@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind as PATIENT_ROOT
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_ROOT
 from sqlalchemy import select
@@ -46,7 +47,7 @@ def found(county, level: str, model: str = STUDY_ROOT, calling: str = "TOWNSHIP_
 @pytest.mark.parametrize("values, uids", [
     ({}, ["1.2.10", "1.2.20", "1.2.30", "1.2.40"]), ({"PatientID": "A1"}, ["1.2.10", "1.2.40"]), ({"PatientID": "A?"}, ["1.2.10", "1.2.20", "1.2.30", "1.2.40"]),
     ({"PatientID": "*"}, ["1.2.10", "1.2.20", "1.2.30", "1.2.40"]), ({"PatientID": "A%"}, []), ({"PatientID": "' OR 1=1 --"}, []),
-    ({"PatientName": "张*"}, ["1.2.10", "1.2.40"]), ({"PatientName": "张^三"}, ["1.2.10", "1.2.40"]), ({"PatientName": "zhang*"}, ["1.2.20"]),
+    ({"PatientName": "张*"}, ["1.2.10", "1.2.40"]), ({"PatientName": "张^三"}, ["1.2.10", "1.2.40"]), ({"PatientName": "zhang*"}, ["1.2.10", "1.2.20", "1.2.40"]), ({"PatientName": "ZHANG^W*"}, ["1.2.20"]),
     ({"StudyDate": "20260302"}, ["1.2.20"]), ({"StudyDate": "20260302-"}, ["1.2.20", "1.2.30", "1.2.40"]),
     ({"StudyDate": "-20260302"}, ["1.2.10", "1.2.20"]), ({"StudyDate": "20260301-20260302"}, ["1.2.10", "1.2.20"]),
     ({"StudyTime": "0800-0900"}, ["1.2.10", "1.2.40"]), ({"StudyInstanceUID": ["1.2.10", "1.2.30"]}, ["1.2.10", "1.2.30"]),
@@ -56,6 +57,20 @@ def found(county, level: str, model: str = STUDY_ROOT, calling: str = "TOWNSHIP_
 def test_studies_that_fit_are_found(county, values, uids):
     assert found(county, "STUDY", **values) == uids
     assert found(county, "STUDY", PATIENT_ROOT, **values) == uids
+
+
+@pytest.mark.parametrize("name, whole, part", [
+    ("三", [], ["1.2.10", "1.2.40"]), ("San", [], ["1.2.10", "1.2.40"]), ("zs", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"]), ("Zhang", [], ["1.2.10", "1.2.20", "1.2.40"]),
+    ("張^三", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"]), ("Zhang=张", [], ["1.2.10", "1.2.40"]), ("zhang san", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"])])
+def test_fuzzy_matching_of_names_is_negotiated(county, name, whole, part):
+    assert found(county, "STUDY", PatientName=name) == whole
+    fuzzy = SOPClassExtendedNegotiation()
+    fuzzy.sop_class_uid, fuzzy.service_class_application_information = STUDY_ROOT, b"\x00\x00\x01"
+    association = county.associate((STUDY_ROOT, ExplicitVRLittleEndian), extended=[fuzzy])
+    assert association.acceptor.sop_class_extended == {STUDY_ROOT: b"\x01\x00\x01"}
+    answers = [answer for _, answer in association.send_c_find(keys("STUDY", PatientName=name), STUDY_ROOT) if answer is not None]
+    association.release()
+    assert sorted(answer.StudyInstanceUID for answer in answers) == part
 
 
 def test_every_level_is_answered(county):

@@ -1,4 +1,5 @@
 """The modality worklist, asked by DCMTK's findscu -W and by pynetdicom, over orders whose attributes are known."""
+import json
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -72,7 +73,7 @@ def found(county, calling: str = SENDER, **how) -> list[str]:
     ({"ScheduledStationAETitle": "*"}, {}, ["P1", "P2", "P3", "P4"]),
     ({}, {"PatientID": "P3"}, ["P3"]), ({}, {"PatientID": "P*"}, ["P1", "P2", "P3", "P4"]), ({}, {"PatientID": "%"}, []),
     ({}, {"PatientName": "曾*"}, ["P1"]), ({}, {"PatientName": "曾^小明"}, ["P1"]), ({}, {"PatientName": "ZENG*"}, ["P1"]), ({}, {"PatientName": "zeng^xiaoming"}, ["P1"]),
-    ({}, {"PatientName": "*娜"}, ["P2"]), ({}, {"PatientName": "Ouyang?Na"}, []), ({}, {"PatientName": "OUYANG^N?"}, ["P2"]), ({}, {"PatientName": "LI*"}, ["P3", "P4"]),
+    ({}, {"PatientName": "*娜"}, ["P2"]), ({}, {"PatientName": "Ouyang?Na"}, ["P2"]), ({}, {"PatientName": "OUYANG^N?"}, ["P2"]), ({}, {"PatientName": "LI*"}, ["P3", "P4"]),
     ({}, {"PatientName": "李明"}, ["P3"]), ({}, {"PatientName": "ZENG^XIAOMING=曾^小明"}, ["P1"]), ({}, {"PatientName": "王*"}, []),
     ({"ScheduledProcedureStepStatus": "STARTED"}, {}, []), ({"ScheduledProcedureStepStatus": "SCHEDULED"}, {}, ["P1", "P2", "P3", "P4"]),
 ], ids=str)
@@ -94,6 +95,22 @@ def test_a_device_sees_its_own_sites_orders_only_and_every_question_is_in_the_au
     with county.hub.reading() as connection:
         last = connection.execute(select(tables.audit).where(tables.audit.c.action == "order.worklist").order_by(tables.audit.c.seq.desc()).limit(1)).one()
     assert (last.actor, last.role, last.address) == ("白河 DR", "device", "127.0.0.1") and '"found": 0' in last.detail
+
+
+def entries(county) -> list[dict]:
+    with county.hub.reading() as connection:
+        return [json.loads(detail) for detail in connection.scalars(select(tables.audit.c.detail).where(tables.audit.c.action == "order.worklist").order_by(tables.audit.c.seq))]
+
+
+def test_a_device_that_polls_leaves_an_entry_for_what_it_is_newly_shown_only(county):
+    assert found(county, PatientName="ZENG*", step={"Modality": "CT"}) == ["P1"]
+    after = entries(county)
+    assert after[-1]["shown"] == [county.orders["zeng"].id] and after[-1]["repeated"] == 0
+    for _ in range(3):
+        assert found(county, PatientName="ZENG*", step={"Modality": "CT"}) == ["P1"]
+    assert entries(county) == after
+    assert found(county, PatientName="ZENG^X*", step={"Modality": "CT"}) == ["P1"]
+    assert len(entries(county)) == len(after) + 1, "another question is another look"
 
 
 @pytest.mark.parametrize("calling, asked, given, codec, name", [

@@ -139,7 +139,7 @@ def test_a_switched_off_device_is_refused_until_it_is_on_again(house, gateway):
 def test_mistakes_in_a_device_form_are_answered_in_place_with_what_was_typed(house):
     site = str(house.county.sites["QS"])
     for form, words in (({"kind": "dicom", "ae_title": "太长的标题", "name": "留住我"}, "AE 标题应为"), ({"kind": "dicom", "ae_title": "OK", "address": "10.0.0", "name": "留住我"}, "IP 地址格式有误"),
-                        ({"kind": "ecg", "name": ""}, "请填写设备名称"), ({"kind": "dicom", "ae_title": "QSCT", "name": "留住我"}, "请勿重复登记")):
+                        ({"kind": "ecg", "name": ""}, "请填写名称"), ({"kind": "dicom", "ae_title": "QSCT", "name": "留住我"}, "请勿重复登记")):
         answer = house.admin.post("/devices/new", site=site, **form)
         assert answer.status_code == 400 and words in answer.text, form
         assert form["name"] in answer.text

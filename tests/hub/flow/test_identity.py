@@ -8,6 +8,7 @@ from hub.flow import cautions, completion, identity, jobs, persons, studies, tra
 from hub.model.access import SYSTEM
 from hub.model.arrival import PatientFacts
 from hub.model.identifiers import PHONE, Said
+from hub.storage import search
 from hub.storage.tables import audit, job, patient, patient_identifier, patient_pair, patient_warning, person_link, study_assignment
 from tests.hub.arrivals import ecg_facts, queued_ct, rows, send, send_ct, slice_facts, study_row
 
@@ -247,6 +248,15 @@ def test_a_nameless_study_waits_is_assigned_and_given_back(hub, county):
     assert [row.action for row in rows(hub, audit)].count("study.assign") == [row.action for row in rows(hub, audit)].count("study.unassign") == 1
     with pytest.raises(Conflict):
         tray.undo(hub, county.reviewer, standing.id, "再撤")
+
+
+def test_an_assigned_study_is_found_in_the_queue_under_its_patients_name(hub, county, clock, monkeypatch):
+    one, reading_id = arrived(hub, county.ct, "1.1"), queued_ct(hub, county, clock, "1.9", patient=NOBODY)
+    tray.assign(hub, county.administrator, worklist.find(hub, reading_id).study_id, one, "确认")
+    monkeypatch.setattr(search, "GATHERED", 0)              # a name is looked for by the queue's own copy of its patient
+    monkeypatch.setattr(search.few_of, "__defaults__", (0, None))
+    assert reading_id in [row.id for row in worklist.listed(hub, county.reader, worklist.Filters(text="liugui"))[0]]
+    assert worklist.find(hub, reading_id).patient_id == one
 
 
 def test_a_late_slice_of_an_assigned_study_joins_it_and_another_patients_does_not(hub, county):

@@ -10,6 +10,7 @@ from hub.flow.lettering import _letter
 from hub.flow.repairs import Wanted
 from hub.flow.studies import Match
 from hub.model.access import SYSTEM
+from hub.storage import search
 from hub.storage.tables import audit, held, instance, patient, repair, report
 from tests.hub.arrivals import PATIENT, drafted, queued_ct, reading_of, reading_row, rows, send, send_ct, signed_report, slice_facts, study_row
 
@@ -41,6 +42,21 @@ def test_a_corrected_name_is_what_people_see_and_find_and_the_bytes_stay(hub, co
     row = rows(hub, repair)[0]
     assert (row.old, row.new, row.who, row.role, row.why, row.at) == ("测试甲", "Ce^Yi=测^乙", "李审核", "reviewer", WHY, clock.now)
     assert [e.action for e in rows(hub, audit)][-1] == "study.repair"
+
+
+def test_the_queue_is_filtered_and_searched_by_what_was_corrected(hub, county, clock, monkeypatch):
+    reading_id = queued_ct(hub, county, clock)
+    study_id = reading_row(hub, reading_id).study_id
+    put(hub, county.reviewer, study_id, "00100010", "Ce^Yi=测^乙")
+    repair_id = put(hub, county.reviewer, study_id, "00080060", "DX")
+
+    def found(**filters) -> int:
+        return worklist.listed(hub, county.reader, worklist.Filters(**filters))[1]
+    monkeypatch.setattr(search, "GATHERED", 0)              # a name is looked for by the queue's own copy of its patient
+    monkeypatch.setattr(search.few_of, "__defaults__", (0, None))
+    assert (found(modality="DX"), found(modality="CT"), found(text="测乙"), found(text="测试甲")) == (1, 0, 1, 0)
+    repairs.undo(hub, county.reviewer, repair_id, "误操作")
+    assert (found(modality="DX"), found(modality="CT"), found(modality="CT", text="ceyi")) == (0, 1, 1)
 
 
 def test_the_row_of_the_patient_who_was_sent_does_not_change_and_an_undo_brings_it_back(hub, county):

@@ -2,7 +2,7 @@
 import pytest
 
 from hub.errors import NotFound, Refused
-from hub.model.access import DEVICE_ROLE, PERMISSIONS, ROLE_EN, ROLE_ZH, ROLES, SYSTEM, Actor
+from hub.model.access import DEVICE_ROLE, PERMISSIONS, ROLE_EN, ROLE_ZH, ROLES, SENDER_ROLE, SYSTEM, Actor
 
 HOME, NEXT_DOOR = 1, 2
 
@@ -19,8 +19,9 @@ MAY = {
                       "held.resolve", "operations.view", "job.redo", "order.view", "identity.view", "identity.manage", "study.repair"},
     "auditor": {"audit.view"},
     DEVICE_ROLE: {"study.view", "study.images", "order.view"},
+    SENDER_ROLE: {"order.place"},
 }
-ALL_ROLES = (*ROLES, DEVICE_ROLE)
+ALL_ROLES = (*ROLES, DEVICE_ROLE, SENDER_ROLE)
 
 
 def actor(role: str) -> Actor:

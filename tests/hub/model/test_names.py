@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub import rulebook
-from hub.model.names import compare, forms, search_words, shares_surname
+from hub.model.names import compare, forms, shares_surname
 
 SLOW_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -29,10 +29,6 @@ def test_two_ways_to_write_a_name(one, other, how):
 def test_a_surname_is_shared_across_scripts():
     assert shares_surname(forms("王小明", RULES), forms("WANG LI", RULES)) and shares_surname(forms("王小明", RULES), forms("王莉", RULES))
     assert not shares_surname(forms("王小明", RULES), forms("汪莉", RULES)) and not shares_surname(forms("欧阳修", RULES), forms("欧文", RULES))
-
-
-def test_what_is_typed_into_a_search_is_levelled_like_the_names():
-    assert search_words("張 國", RULES) == ("张国", "") and search_words("Zhang Guo", RULES) == ("zhangguo", "zhangguo")
 
 
 @SLOW_MACHINE

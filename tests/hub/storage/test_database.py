@@ -79,3 +79,12 @@ def test_values_from_outside_are_fitted_to_what_every_database_holds():
     assert fitted(patient, {"sex": "M" * 20, "name": "王\0小明"}) == {"sex": "M" * 8, "name": "王小明"}
     assert fitted(instance, {"number": 2**40, "frames": 2**40, "position_mm": float("nan"), "rows": 512}) == {
         "number": None, "frames": 2**31 - 1, "position_mm": None, "rows": 512}
+
+
+def test_statistics_are_taken_of_every_table_that_holds_rows(empty_hub):
+    with empty_hub.writing() as connection:
+        add_site(connection, empty_hub, "A")
+    database.refresh_statistics(empty_hub.engine)
+    if empty_hub.engine.dialect.name == "sqlite":
+        with empty_hub.reading() as connection:
+            assert "site" in {row.tbl for row in connection.exec_driver_sql("SELECT tbl FROM sqlite_stat1")}

@@ -1,10 +1,14 @@
 """The schema's history leads to the schema that the code believes in."""
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from hub.context import open_hub
+from hub.flow import worklist
+from hub.flow.worklist import Filters
+from hub.model.access import Actor
 from hub.settings import Settings
 from hub.storage import migration
 from hub.storage.tables import metadata
@@ -47,3 +51,25 @@ def test_the_engine_is_set_to_survive_a_power_cut(bare):
     with bare.engine.connect() as connection:
         pragmas = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")}
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}      # 2: FULL
+
+
+def test_what_was_there_before_searches_had_an_index_is_found_after_it(bare):
+    """0007 knew neither forms of names nor what a reading repeats of its study."""
+    command.upgrade(migration.configuration(bare.engine), "0007")
+    now = "2026-05-04 00:30:00.000000" if bare.engine.dialect.name == "sqlite" else "2026-05-04T00:30:00+00:00"
+    rows = {
+        "site": dict(id=1, code="QS", name="青山", level="", phone="", language="zh", active=True, created_at=now),
+        "patient": dict(id=7, site_id=1, identity_key="P1", patient_id="P1", name="王小明", name_as_sent="王^小明", name_unsure=False, sex="M", birth_date="", age="", created_at=now),
+        "study": dict(id=3, study_uid="1.2.3", kind="image", site_id=1, patient_id=7, modality="CT", body_part="", description="", accession_number="", study_at="", institution="",
+                      device_model="", state="ready", urgency="routine", summary="", instances=1, late=0, association_open=False, proof="{}", problems="[]", flags="{}", generation=1,
+                      received_at=now, last_received_at=now),
+        "reading": dict(id=5, study_id=3, state="queued", rank=2, deadline_at=now, queued_at=now, bounce_reason="", amend_reason="", late_images=False, version=0, changed_at=now)}
+    with bare.writing() as connection:
+        for table, values in rows.items():
+            connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(':' + name for name in values)})"), values)
+    migration.migrate(bare.engine)
+    reader = Actor(1, "陈", "reader")
+    for typed in ("小明", "wangxiao", "wxm"):
+        assert [row.id for row in worklist.listed(bare, reader, Filters(text=typed))[0]] == [5], typed
+    (row,) = worklist.listed(bare, reader, Filters(modality="CT", site_id=1))[0]
+    assert (row.patient_id, row.site_id, row.modality, row.patient_name) == (7, 1, "CT", "王小明")

@@ -1,0 +1,132 @@
+"""The forms under which a person's name is found, and what a person typed as patterns of those forms. Pure.
+
+The promise: case, width, tones, carets, blanks and traditional characters make no difference; a Chinese name is found by its
+characters, by its pinyin and by its initials; a name is also found from any of its characters, syllables or words on.
+"""
+from __future__ import annotations
+
+import re
+from itertools import islice, product
+
+from hub.model.names import MOST_READINGS, NameRules, is_hanzi, level, plain_letters, reading, surname_length, surname_readings
+
+WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS = range(5)      # kinds of a form; "later": not from the first character
+# How a name may fit a pattern: as a whole as written; also as it sounds, or in initials; also, where the pattern has no wildcard,
+# from any of its parts on (fuzzy semantic matching, PS3.4 C.2.2.2.1.1).
+LITERAL, SOUND, FUZZY = "literal", "sound", "fuzzy"
+LONGEST_FORM = 64
+MOST_FORMS = 48
+LONGEST_NAME = 24        # characters of a name beyond this are not looked for one by one
+MOST_SYLLABLES = 4       # of one word in Latin letters
+
+_BLANKS = re.compile(r"[\s^·•,.\u3000]+")
+_BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff*?]) | (?=[\u3400-\u9fff\U00020000-\U0003ffff*?])")
+_NO_SOUND = re.compile(r"[^0-9a-z*?]+")
+_TONED = re.compile(r"([a-z]+)[1-5](?![0-9])")
+
+
+def folded(text: str, rules: NameRules) -> str:
+    """A name or a pattern with ``*`` and ``?``, as forms of the WRITTEN kinds are kept."""
+    plain = level(text, rules).replace("\0", "")
+    return _BESIDE_HAN.sub("", _BLANKS.sub(" ", plain).strip())[:LONGEST_FORM]
+
+
+def sounds(text: str, rules: NameRules) -> tuple[str, ...]:
+    """Latin letters or a pattern with ``*`` and ``?``, as forms of the SOUNDED kinds are kept: as typed, without tones written as
+    digits (wang2), and with the last word first (Xiaoming Wang); () for a text with Chinese characters."""
+    plain = folded(text, rules)
+    if any(is_hanzi(ch) for ch in plain):
+        return ()
+    words = plain_letters(plain).split(" ")
+    toneless = [_TONED.sub(lambda found: found[1] if found[1] in rules.syllables else found[0], word) for word in words]
+    found = ["".join(words), "".join(toneless)]
+    if len(words) > 1 and not set(plain) & set("*?"):
+        found.append("".join(toneless[-1:] + toneless[:-1]))
+    return tuple(dict.fromkeys(sound for one in found if (sound := _NO_SOUND.sub("", one))))
+
+
+def forms(names: tuple[str, ...], rules: NameRules) -> list[tuple[str, int]]:
+    """(form, kind) under which a person is found. ``names``: as read and as sent, with component groups by ``=``."""
+    found: dict[tuple[str, int], None] = {}
+    for group in dict.fromkeys(folded(part, rules) for name in names for part in name.split("=")):
+        for form, kind in _written(group) + _sounded(group, rules):
+            if form:
+                found[form[:LONGEST_FORM], kind] = None
+    return list(found)[:MOST_FORMS]
+
+
+def groups(value: str) -> list[str]:
+    """The component groups of a name or pattern that say something (PS3.5 6.2.1): each must fit."""
+    return [part for group in value.split("=") if (part := group.strip().rstrip("^").strip()) and part.strip("*")]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether ``*`` and ``?`` of a pattern fit a text, in steps of the product of their lengths at most."""
+    places = {0}
+    for sign in pattern:
+        if sign == "*":
+            places = set(range(min(places, default=len(text) + 1), len(text) + 1))
+        else:
+            places = {at + 1 for at in places if at < len(text) and sign in ("?", text[at])}
+    return len(text) in places
+
+
+def name_fits(value: str, names: tuple[str, ...], rules: NameRules) -> bool:
+    """Whether a name fits a DICOM pattern as a whole: as written, as it sounds or in initials (PS3.4 C.2.2.2)."""
+    known = forms(names, rules)
+    written = [form for form, kind in known if kind == WRITTEN]
+    sounded = [form for form, kind in known if kind in (SOUNDED, INITIALS)]
+    return all(any(fits(folded(group, rules), form) for form in written) or any(fits(sound, form) for sound in sounds(group, rules) for form in sounded)
+               for group in groups(value))
+
+
+def _written(name: str) -> list[tuple[str, int]]:
+    if not name:
+        return []
+    starts = [at for at, c in enumerate(name[:LONGEST_NAME]) if at and c != " " and (is_hanzi(c) or name[at - 1] == " ")]
+    return [(name, WRITTEN), *((name[at:], WRITTEN_LATER) for at in starts)]
+
+
+def _sounded(name: str, rules: NameRules) -> list[tuple[str, int]]:
+    told = []
+    for syllables in _spoken(name, rules):
+        whole = ["".join(syllables[at:]) for at in range(len(syllables))]
+        told += [(whole[0], SOUNDED), *((later, SOUNDED_LATER) for later in whole[1:])] if whole else []
+        if len(syllables) > 1:
+            told.append(("".join(syllable[0] for syllable in syllables), INITIALS))
+    # Old devices write lü as lu.
+    return told + [(form.replace("lv", "lu").replace("nv", "nu"), kind) for form, kind in told if "lv" in form or "nv" in form]
+
+
+def _spoken(name: str, rules: NameRules) -> list[list[str]]:
+    """The syllables of a name, once for each usual reading."""
+    if name and all(is_hanzi(ch) for ch in name):
+        length = surname_length(name, rules)
+        known = surname_readings(name[:length], rules) if name[:length] in rules.surnames else ()
+        heads = [_syllables(first, rules.syllables) or [first] for first in known] or [[reading(ch, rules) for ch in name[:length]]]
+        tails = [rules.given.get(ch) or (reading(ch, rules),) for ch in name[length:LONGEST_NAME]]
+        told = [[*head, *rest] for head, *rest in islice(product(heads, *tails), MOST_READINGS)]
+        return [[syllable for syllable in one if syllable] for one in told if any(one)]
+    words, pieces, word = [], [], ""
+    for character in f"{name[:LONGEST_FORM]} ":
+        if is_hanzi(character) or character == " ":
+            words += [_NO_SOUND.sub("", plain_letters(word))]
+            word = ""
+            words += [reading(character, rules)]
+        else:
+            word += character
+    words = [one for one in words if one]
+    for one in words:
+        pieces += _syllables(one, rules.syllables) or [one]
+    return [one for one in ([words, pieces] if pieces != words else [words]) if one]
+
+
+def _syllables(word: str, known: frozenset[str], most: int = MOST_SYLLABLES) -> list[str]:
+    """A word of pinyin as its syllables, long ones first; [] for a word that is none."""
+    if not word or not most:
+        return []
+    for length in range(min(6, len(word)), 0, -1):
+        first, rest = word[:length], word[length:]
+        if first in known and (not rest or (others := _syllables(rest, known, most - 1))):
+            return [first, *(others if rest else ())]
+    return []

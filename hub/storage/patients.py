@@ -1,0 +1,15 @@
+"""The rows of patients. Whoever enters one makes it findable in the same transaction; a row is never changed afterwards."""
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert
+
+from hub.storage import names
+from hub.storage.tables import fitted, patient
+
+
+def enter(connection: Connection, **values) -> int:
+    """Enters a patient of a site with the forms of the name, and returns its id. ``values``: the columns of the row."""
+    row = fitted(patient, values)
+    patient_id = connection.execute(insert(patient).values(row)).inserted_primary_key[0]
+    names.enter(connection, patient_id, row["site_id"], row["name"], row["name_as_sent"])
+    return patient_id

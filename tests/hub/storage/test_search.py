@@ -1,0 +1,128 @@
+"""Searches through the hub's verbs: the same answers whether a key has few hits or many."""
+import random
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import pytest
+
+from hub.flow import dispatch, studies, worklist
+from hub.flow.worklist import Filters
+from hub.model.access import Actor
+from hub.model.arrival import PatientFacts
+from hub.model.name_search import FUZZY, SOUND, folded
+from hub.rulebook import load
+from hub.storage import search
+from hub.storage.search import Match
+from tests.hub.arrivals import PATIENT, queued_ct, send, slice_facts
+
+PEOPLE = ["张三", "张三丰", "张伟", "王小明", "王^小红", "李娜", "吕布", "曾国藩", "WANG^XIAOMING", "WANG^XIAO MING", "Li^Na", "O'BRIEN^PAT", "100%^SURE", "A_B", ""]
+
+
+@pytest.fixture
+def people(hub, county):
+    """One study of each person, of modalities and days in turn; the names as sent, by study UID."""
+    for number, name in enumerate(PEOPLE):
+        shown = name.replace("^", " " if name.isascii() else "")
+        facts = slice_facts(1, f"1.2.{number + 1}", patient=PatientFacts(f"P{number:03}", shown, name, False, "M", "1963-02-11", "063Y"),
+                            modality=("CT", "DX", "MR")[number % 3], study_at=f"2026-05-{number + 1:02}T08:20:00", accession_number=f"A{number:03}")
+        send(hub, county.ct, facts)
+    return {f"1.2.{number + 1}": name for number, name in enumerate(PEOPLE)}
+
+
+def uids(hub, actor, *matches, level="study", limit=100):
+    return [row.study_uid for row in studies.matching(hub, actor, level, list(matches), limit)]
+
+
+def expected(people: dict, pattern: str) -> set:
+    """What a wildcard means, by the standard library's own matching, over names without carets."""
+    plain = {uid: folded(name, load().identity.names) for uid, name in people.items()}
+    return {uid for uid, name in plain.items() if fnmatchcase(name, folded(pattern, load().identity.names).replace("[", "[[]"))}
+
+
+@pytest.mark.parametrize("few", [0, 500], ids=["every key has many", "every key has few"])
+@pytest.mark.parametrize("pattern", ["张三", "张*", "*三", "*三*", "张?", "?三*", "wang*", "WANG^XIAOMING", "*ming", "*xiao*", "w*g*", "*an*", "O'*", "100%*", "A_B", "A?B", "*"])
+def test_wildcards_in_names_mean_what_they_mean_elsewhere(hub, county, people, pattern, few, monkeypatch):
+    monkeypatch.setattr(search, "FEW", few)
+    monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
+    for actor in (county.reader, county.clinic):
+        assert set(uids(hub, actor, Match("patient_name", (pattern,)))) == expected({u: n for u, n in people.items() if n}, pattern)
+
+
+@pytest.mark.parametrize("few", [0, 500])
+@pytest.mark.parametrize("field, value", [("study_uid", "1.2.4"), ("series_uid", "1.2.4.1"), ("sop_uid", "1.2.4.1.1"), ("accession_number", "A003"), ("patient_id", "P003"),
+                                          ("patient_name", "王小明"), ("modalities_in_study", "CT"), ("modality", "CT"), ("description", "*")])
+def test_no_key_shows_another_sites_patients(hub, county, people, field, value, few, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
+    for level in ("study", "patient", "series", "instance"):
+        assert "1.2.4" in uids(hub, county.clinic, Match(field, (value,)), level=level)
+        assert uids(hub, county.neighbour, Match(field, (value,)), level=level) == []
+        assert uids(hub, Actor(None, "STRANGER", "device", None), Match(field, (value,)), level=level) == []
+
+
+def test_by_sound_latin_letters_find_chinese_names(hub, county, people):
+    def found(pattern):
+        return {people[uid] for uid in uids(hub, county.reader, Match("patient_name", (pattern,), likeness=SOUND))}
+    assert found("ZHANG^SAN") == {"张三"} and found("zhangsan*") == {"张三", "张三丰"} and found("LV^BU") == found("lu bu") == {"吕布"}
+    assert found("wang xiaoming") == {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"} and found("zeng*") == {"曾国藩"}
+    assert found("li na") == {"李娜", "Li^Na"} and found("wxm") == {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"}
+    assert found("xiaoming wang") == {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"} and found("xiaoming") == found("zhang") == set()
+    assert found("Wáng Xiǎomíng") == found("wang2 xiao3ming2") == found("wang xiaoming")
+    assert uids(hub, county.reader, Match("patient_name", ("zhangsan",))) == []
+
+
+@pytest.mark.parametrize("few", [0, 500])
+@pytest.mark.parametrize("text, names", [
+    ("小明", {"王小明"}), ("王", {"王小明", "王^小红"}), ("xiaoming", {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"}), ("國藩", {"曾国藩"}), ("XIAO^MING", {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"}),
+    ("wxm", {"王小明", "WANG^XIAOMING", "WANG^XIAO MING"}), ("Wang=王", {"王小明", "王^小红"}), ("wang=王^小明", {"王小明"}), ("li=王", set()), ("zhang*san", {"张三"}), ("LÜ", {"吕布"}), ("lu", {"吕布"})])
+def test_fuzzily_any_part_of_a_name_is_found_and_every_component_group_must_fit(hub, county, people, text, names, few, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
+    assert {people[uid] for uid in uids(hub, county.clinic, Match("patient_name", (text,), likeness=FUZZY))} == names
+    assert uids(hub, county.neighbour, Match("patient_name", (text,), likeness=FUZZY)) == []
+
+
+@pytest.mark.parametrize("few", [0, 500])
+def test_keys_together_restrict_each_other_whatever_is_looked_up_first(hub, county, people, few, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
+    chance = random.Random(7)
+    facts = {f"1.2.{n + 1}": (f"P{n:03}", ("CT", "DX", "MR")[n % 3], f"2026-05-{n + 1:02}", f"A{n:03}") for n in range(len(PEOPLE))}
+    for _ in range(25):
+        n = chance.randrange(len(PEOPLE))
+        low, high, modality = f"2026-05-{chance.randrange(1, 9):02}", f"2026-05-{chance.randrange(9, 16):02}", chance.choice(("CT", "DX", "MR"))
+        keys = {
+            "patient_id": (Match("patient_id", (f"P{n:03}", "P00?")), lambda f: f[0] == f"P{n:03}" or f[0].startswith("P00")),
+            "date": (Match("study_date", low=low, high=high), lambda f: low <= f[2] <= high),
+            "modality": (Match("modalities_in_study", (modality,)), lambda f: f[1] == modality),
+            "series": (Match("series_uid", (f"1.2.{n + 1}.1",)), lambda f: f[3] == f"A{n:03}"),
+            "accession": (Match("accession_number", (f"A{n:03}"[:3] + "*",)), lambda f: f[3].startswith(f"A{n:03}"[:3])),
+        }
+        chosen = [keys[k] for k in chance.sample(sorted(keys), 2)]
+        wanted = [uid for uid, f in facts.items() if all(fits(f) for _, fits in chosen)][::-1]
+        for level in ("study", "patient", "series", "instance"):
+            assert uids(hub, county.reader, *(m for m, _ in chosen), level=level) == wanted, (level, chosen)
+        assert uids(hub, county.neighbour, *(m for m, _ in chosen)) == []
+
+
+@pytest.mark.parametrize("few, gathered", [(300, 7), (0, 10**6), (0, 0), (1, 0), (1, 10**6)], ids=str)
+def test_a_text_finds_names_from_any_character_on_by_sound_and_initials_and_numbers_by_their_beginning(hub, county, clock, few, gathered, monkeypatch):
+    monkeypatch.setattr(search.few_of, "__defaults__", (few, None))
+    monkeypatch.setattr(search, "GATHERED", gathered)
+    monkeypatch.setattr(search, "FEW", few)
+    one = queued_ct(hub, county, clock, "1.1", patient=replace(PATIENT, patient_id="QS0009", name="王小明", name_as_sent="王^小明"))
+    two = queued_ct(hub, county, clock, "1.2", patient=replace(PATIENT, patient_id="QS0010", name="张三", name_as_sent="张^三"), device=county.other_ct)
+
+    def found(text, **more):
+        return {row.id for row in worklist.listed(hub, county.reader, Filters(text=text, **more))[0]}
+    for text in ("王", "小明", "明", "wang", "WangXiao", "wang xiaoming", "xiaoming", "wxm", "QS0009", "qs0009"):
+        assert found(text) == {one}, text
+    assert found("qs00") == {one, two} == found("A2026") and found("san") == {two} and found("三张") == set()
+    assert found("qs00", site_id=county.baihe) == {two}
+    assert dispatch.for_clinic(hub, county.clinic, text="wxm")[1] == 1 and dispatch.for_clinic(hub, county.clinic, text="zhangsan")[1] == 0
+
+
+def test_a_long_list_is_counted_and_turned_over_so_far_and_says_so(hub, county, clock, monkeypatch):
+    for number in range(5):
+        queued_ct(hub, county, clock, f"1.{number}")
+    monkeypatch.setattr(worklist, "PAGE", 2)
+    pages = [worklist.listed(hub, county.reader, Filters(page=page)) for page in (1, 2, 3, 4)]
+    assert [len(rows) for rows, _ in pages] == [2, 2, 1, 0] and [total for _, total in pages] == [5, 5, 5, 5]
+    assert [row.id for rows, _ in pages for row in rows] == [row.id for row in worklist.waiting_for(hub, county.reader, "todo")]
