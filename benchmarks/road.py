@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.dicom_store import make_files  # noqa: E402
-from benchmarks.store_servers import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
 from hub import demo  # noqa: E402
 from hub.cli.send import post_ecg  # noqa: E402
 from hub.context import open_hub  # noqa: E402

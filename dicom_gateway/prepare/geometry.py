@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare.errors import UnusableGeometry
+from dicom_gateway.prepare.functional import macro, value
 
 UNIT_TOLERANCE = 0.01
 PARALLEL_TOLERANCE_DEG = 0.5
@@ -97,8 +98,8 @@ def slice_position(ipp: Sequence[float] | None, iop: Sequence[float] | None) -> 
 
 def slice_of(dataset: Dataset, frame: int = 0) -> Slice | None:
     """The slice that a dataset (or one frame of a multi-frame dataset) states, or None if it has none."""
-    position = _finite(_geometry(dataset, frame, "PlanePositionSequence", "ImagePositionPatient"), 3)
-    orientation = _geometry(dataset, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
+    position = _finite(macro(dataset, frame, "PlanePositionSequence", "ImagePositionPatient"), 3)
+    orientation = macro(dataset, frame, "PlaneOrientationSequence", "ImageOrientationPatient")
     cosines = _finite(orientation, 6)
     if position is None or cosines is None or slice_normal(cosines) is None:
         return None
@@ -107,8 +108,8 @@ def slice_of(dataset: Dataset, frame: int = 0) -> Slice | None:
 
 def pixel_spacing(dataset: Dataset, frame: int = 0) -> tuple[float, float] | None:
     """(between rows, between columns) in mm, or None; calibrated spacing before detector spacing."""
-    value = _geometry(dataset, frame, "PixelMeasuresSequence", "PixelSpacing")
-    for candidate in (value, _value(dataset, "ImagerPixelSpacing")):
+    own = macro(dataset, frame, "PixelMeasuresSequence", "PixelSpacing")
+    for candidate in (own, value(dataset, "ImagerPixelSpacing")):
         numbers = _finite(candidate, 2)
         if numbers is not None and min(numbers) > 0:
             return numbers
@@ -193,20 +194,3 @@ def _finite(values, count: int) -> tuple[float, ...] | None:
     except (TypeError, ValueError):
         return None
     return numbers if len(numbers) == count and all(math.isfinite(number) for number in numbers) else None
-
-
-def _geometry(dataset: Dataset, frame: int, sequence: str, keyword: str):
-    for groups, index in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
-        items = _value(dataset, groups)
-        if items and index < len(items):
-            macro = items[index].get(sequence)
-            if macro:
-                return _value(macro[0], keyword)
-    return _value(dataset, keyword)
-
-
-def _value(dataset: Dataset, keyword: str):
-    try:
-        return dataset.get(keyword)
-    except (ValueError, TypeError, NotImplementedError):
-        return None

@@ -10,6 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare.errors import UndecodablePixels
+from dicom_gateway.prepare.functional import holder
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def rescale_of(dataset: Dataset, frame: int = 0) -> Rescale:
     unit = str(dataset.get("RescaleType") or "").strip().upper() or None
     if table:
         return _table(table[0], dataset)
-    source = _transformation(dataset, frame)
+    source = holder(dataset, frame, "PixelValueTransformationSequence")
     try:
         slope = 1.0 if source.get("RescaleSlope") in (None, "") else float(source.RescaleSlope)
         intercept = 0.0 if source.get("RescaleIntercept") in (None, "") else float(source.RescaleIntercept)
@@ -68,6 +69,21 @@ def to_modality_values(stored: np.ndarray, rescale: Rescale) -> ModalityValues:
     return ModalityValues(values.astype(np.float32), rescale.unit)
 
 
+def modality_float(stored: np.ndarray, rescale: Rescale) -> np.ndarray:
+    """Stored values, float64, in the modality's unit, float64."""
+    if rescale.table is not None:
+        return rescale.table[np.clip(stored - rescale.table_first, 0, len(rescale.table) - 1).astype(np.int64)].astype(np.float64)
+    return stored * rescale.slope + rescale.intercept
+
+
+def lut_data(item: Dataset, entries: int) -> np.ndarray:
+    """The entries of a LUT as they were read: words, or bytes where it holds too few of them to be words."""
+    data = item.LUTData
+    if isinstance(data, bytes):
+        return np.frombuffer(data, "<u2" if len(data) >= 2 * entries else "u1")
+    return np.atleast_1d(np.asarray(data))
+
+
 def _exact(stored: np.ndarray, slope: int, intercept: int) -> np.ndarray:
     if stored.size == 0:
         return stored.astype(np.int16)
@@ -84,24 +100,11 @@ def _exact(stored: np.ndarray, slope: int, intercept: int) -> np.ndarray:
     return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
 
-def _transformation(dataset: Dataset, frame: int) -> Dataset:
-    for groups, index in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
-        sequence = dataset.get(groups)
-        if sequence and index < len(sequence):
-            items = sequence[index].get("PixelValueTransformationSequence")
-            if items:
-                return items[0]
-    return dataset
-
-
 def _table(item: Dataset, dataset: Dataset) -> Rescale:
     try:
-        entries, first, bits = (int(part) for part in item.LUTDescriptor)
+        entries, first, _ = (int(part) for part in item.LUTDescriptor)
         entries = entries or 65536
-        data = item.LUTData
-        if isinstance(data, bytes):
-            data = np.frombuffer(data, dtype="<u2" if bits > 8 or len(data) >= 2 * entries else "u1")
-        table = np.atleast_1d(np.asarray(data)).astype(np.int32)[:entries]
+        table = lut_data(item, entries).astype(np.int32)[:entries]
     except (AttributeError, TypeError, ValueError) as error:
         raise _nonsense() from error
     if first > 32767 and dataset.get("PixelRepresentation") == 1:

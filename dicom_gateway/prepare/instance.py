@@ -12,8 +12,10 @@ from pydicom.dataset import Dataset
 from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID, htj2k_lossless, shrunk, thumbnail
 from dicom_gateway.prepare.frames import Frames, decode
 from dicom_gateway.prepare.geometry import pixel_spacing, slice_of, slice_position
-from dicom_gateway.prepare.hounsfield import Rescale, rescale_of, to_modality_values
-from dicom_gateway.prepare.window import as_shown, dataset_windows, is_inverted
+from dicom_gateway.prepare.grey import grey_levels, path_of
+from dicom_gateway.prepare.hounsfield import Rescale, rescale_of
+from dicom_gateway.prepare.plain import lies_at
+from dicom_gateway.prepare.window import Window, dataset_windows, is_inverted
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,17 @@ def prepare_instance(dataset: Dataset) -> PreparedInstance:
         highest = high if highest is None else max(highest, high)
         kind = frame.dtype.name
         if index == len(frames) // 2:
-            picture = thumbnail(_shown(shrunk(frame), dataset, rescale))
+            picture = thumbnail(shown_frame(dataset, shrunk(frame), index))
     attributes = _attributes(dataset, frames, rescale)
     attributes.update(dtype=kind, lowest=lowest, highest=highest)
     return PreparedInstance(streams, digest.hexdigest(), picture, attributes)
 
 
-def shown_frame(dataset: Dataset, frame: np.ndarray, index: int = 0) -> np.ndarray:
-    """A decoded frame as its dataset wants to be shown, uint8 grey levels or RGB."""
+def shown_frame(dataset: Dataset, frame: np.ndarray, index: int = 0, window: Window | None = None) -> np.ndarray:
+    """A decoded frame as its dataset, or a reader's ``window``, wants it shown: uint8 grey levels or RGB."""
     if frame.ndim == 3:
-        return _shown(frame, dataset, None)
-    return _shown(frame, dataset, rescale_of(dataset, index))
-
-
-def _shown(frame: np.ndarray, dataset: Dataset, rescale: Rescale | None) -> np.ndarray:
-    if frame.ndim == 3 or rescale is None:
         return frame if frame.dtype == np.uint8 else (frame >> (8 * frame.dtype.itemsize - 8)).astype(np.uint8)
-    return as_shown(to_modality_values(frame, rescale).values, dataset)
+    return grey_levels(frame, path_of(dataset, index, window))
 
 
 def _rescale(dataset: Dataset, frames: Frames) -> Rescale | None:
@@ -100,7 +96,9 @@ def _attributes(dataset: Dataset, frames: Frames, rescale: Rescale | None) -> di
         "frames": layout.frames,
         "samples": 3 if frames.photometric == "RGB" else 1,
         "photometric": frames.photometric,
+        "bits_allocated": layout.bits_allocated,
         "bits_stored": layout.bits_stored,
+        "native_at": lies_at(dataset, layout),
         "signed": layout.signed,
         "inverted": frames.photometric != "RGB" and is_inverted(dataset),
         "rescale_slope": rescale.slope if rescale else None,

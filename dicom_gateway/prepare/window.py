@@ -1,12 +1,14 @@
-"""Grey levels for the eye: windows, presets and VOI tables.
+"""Windows for the eye: the image's own, presets, and what a window does to values.
 
 The promise: the formulas are those of PS3.3 C.11.2.1.2 and C.11.2.1.3 to the nearest grey level;
-MONOCHROME1 and an INVERSE presentation shape come out the right way round. Arrays in, arrays out.
+which images are shown inverted is told. Arrays in, arrays out.
 """
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
+
+from dicom_gateway.prepare.functional import holder, value
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
@@ -56,8 +58,9 @@ def presets_for(modality: str, *regions: str) -> tuple[Window, ...]:
     return CT_PRESETS
 
 
-def dataset_windows(dataset: Dataset) -> tuple[Window, ...]:
-    """The windows a dataset brings itself, in its order; those that are no numbers are left out."""
+def dataset_windows(dataset: Dataset, frame: int = 0) -> tuple[Window, ...]:
+    """The windows a dataset brings itself for a frame, in its order; those that are no numbers are left out."""
+    dataset = holder(dataset, frame, "FrameVOILUTSequence")
     centers, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     function = function if function in FUNCTIONS else "LINEAR"
@@ -89,9 +92,9 @@ def apply_window(values: np.ndarray, center: float, width: float, function: str 
         if values.dtype.itemsize <= 2:
             return _looked_up(values, lowest, highest, center, width, function)
         if highest - lowest < min(values.size, 1 << 16):
-            table = _levels(np.arange(lowest, highest + 1, dtype=np.float64), center, width, function)
+            table = _rounded(np.arange(lowest, highest + 1, dtype=np.float64), center, width, function)
             return table[_offsets(values, lowest)]
-    return _levels(values.astype(np.float64), center, width, function)
+    return _rounded(values.astype(np.float64), center, width, function)
 
 
 def _looked_up(values: np.ndarray, lowest: int, highest: int, center: float, width: float, function: str) -> np.ndarray:
@@ -99,7 +102,7 @@ def _looked_up(values: np.ndarray, lowest: int, highest: int, center: float, wid
     bits = values.dtype.itemsize * 8
     table = np.zeros(1 << bits, np.uint8)
     inside = np.arange(lowest, highest + 1)
-    table[inside & ((1 << bits) - 1)] = _levels(inside.astype(np.float64), center, width, function)
+    table[inside & ((1 << bits) - 1)] = _rounded(inside.astype(np.float64), center, width, function)
     native = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
     return table[native.view(f"u{values.dtype.itemsize}")]
 
@@ -108,39 +111,22 @@ def _offsets(values: np.ndarray, lowest: int) -> np.ndarray:
     return values if lowest == 0 else values.astype(np.int64) - lowest
 
 
-def _levels(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+def _rounded(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    return np.rint(window_levels(values, center, width, function)).astype(np.uint8)
+
+
+def window_levels(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    """Modality values (float64) as levels from 0 to 255 that are not rounded yet."""
     if function == "SIGMOID":
         exponent = np.clip(-4.0 * (values - center) / width, -700, 700)
-        grey = 255.0 / (1.0 + np.exp(exponent))
-    elif function == "LINEAR_EXACT":
+        return 255.0 / (1.0 + np.exp(exponent))
+    if function == "LINEAR_EXACT":
         grey = ((values - center) / width + 0.5) * 255.0
     elif width == 1:
         grey = np.where(values <= center - 0.5, 0.0, 255.0)
     else:
         grey = ((values - (center - 0.5)) / (width - 1.0) + 0.5) * 255.0
-    return np.rint(np.clip(grey, 0.0, 255.0)).astype(np.uint8)
-
-
-def apply_voi_table(values: np.ndarray, item: Dataset) -> np.ndarray:
-    """Values looked up in one item of a VOI LUT sequence (PS3.3 C.11.2.1.1) as uint8 0-255.
-
-    Values before the first entry take the first, after the last the last. ValueError for a bad table.
-    """
-    try:
-        entries, first, bits = (int(part) for part in item.LUTDescriptor)
-        entries = entries or 65536
-        data = item.LUTData
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError("the VOI table has no usable descriptor or data") from error
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, dtype="<u2" if len(data) >= 2 * entries else "u1")
-    table = np.atleast_1d(np.asarray(data)).astype(np.float64)
-    if len(table) < entries or not 8 <= bits <= 16:
-        raise ValueError("the VOI table is shorter than its descriptor says")
-    if first > 32767 and values.min(initial=0) < 0:
-        first -= 65536
-    grey = np.rint(table[:entries] * 255.0 / ((1 << bits) - 1)).clip(0, 255).astype(np.uint8)
-    return grey[np.clip(values.astype(np.int64) - first, 0, entries - 1)]
+    return np.clip(grey, 0.0, 255.0)
 
 
 def full_range(values: np.ndarray) -> Window:
@@ -161,29 +147,11 @@ def is_inverted(dataset: Dataset) -> bool:
     return str(dataset.get("PhotometricInterpretation") or "").strip().upper() == "MONOCHROME1"
 
 
-def as_shown(values: np.ndarray, dataset: Dataset, window: Window | None = None) -> np.ndarray:
-    """Grey levels as the dataset wants to be shown: its table, else its window, else the full range.
-
-    A ``window`` given by the reader comes before the dataset's own.
-    """
-    tables = dataset.get("VOILUTSequence")
-    own = dataset_windows(dataset)
-    if window is None and tables:
-        shown = apply_voi_table(values, tables[0])
-    else:
-        chosen = window or (own[0] if own else full_range(values))
-        shown = apply_window(values, chosen.center, chosen.width, chosen.function)
-    return 255 - shown if is_inverted(dataset) else shown
-
-
 def _numbers(dataset: Dataset, keyword: str) -> list[float | None]:
-    try:
-        value = dataset.get(keyword)
-    except (ValueError, TypeError, NotImplementedError):
+    given = value(dataset, keyword)
+    if given is None or given == "":
         return []
-    if value is None or value == "":
-        return []
-    parts = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    parts = list(given) if hasattr(given, "__iter__") and not isinstance(given, str) else [given]
     return [_number(part) for part in parts]
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 from PIL import Image
 
 from dicom_gateway.prepare.encode import rendered
-from dicom_gateway.prepare.hounsfield import rescale_of, to_modality_values
 from dicom_gateway.prepare.instance import shown_frame
-from dicom_gateway.prepare.window import Window, as_shown
+from dicom_gateway.prepare.plain import plain_frame
+from dicom_gateway.prepare.window import Window
 from dicom_gateway.web.pixels import OneFrame, decoded, one_frame
 from dicom_gateway.web.recent import Recent
 from hub.errors import Invalid
 
+DRAWN = 2                     # counts up when the same request is drawn otherwise: browsers then ask anew
+PARAMETERS = ("window", "viewport", "quality")
 LARGEST_EDGE = 8192
 LARGEST_KEPT = 4_000_000      # bytes of a decoded frame that is kept for the next look
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
@@ -42,22 +45,32 @@ class Opened:
 opened = Opened()
 
 
-def picture(file: Path, index: int, media: str, parameters: Mapping[str, str], edge: int | None) -> bytes:
+def picture(file: Path, index: int, media: str, parameters: Mapping[str, str], edge: int | None, about: Mapping | None = None) -> bytes:
     """Frame ``index`` (from 0) as JPEG or PNG, as its data set or the ``window`` wants it shown.
 
-    ``edge``: longest side in pixels where no viewport is given, None for full size. Invalid for bad parameters.
+    ``edge``: longest side in pixels where no viewport is given, None for full size. ``about``: what was noted of the
+    instance at its preparation, if it was prepared. Invalid for bad parameters.
     """
     window, viewport, quality = _window(parameters.get("window")), _viewport(parameters.get("viewport")), _quality(parameters.get("quality"))
-    frame, pixels = opened(file, index)
-    if window is not None and pixels.ndim == 2:
-        shown = as_shown(to_modality_values(pixels, rescale_of(frame.header, index)).values, frame.header, window)
-    else:
-        shown = shown_frame(frame.header, pixels, index)
+    shown = _plainly(file, index, window, about)
+    if shown is None:
+        frame, pixels = opened(file, index)
+        shown = shown_frame(frame.header, pixels, index, window)
     if viewport is None and edge is not None:
         viewport = ((edge, edge), None)
     if viewport is not None:
         shown = _fitted(shown, *viewport)
     return rendered(shown, "png" if media == "image/png" else "jpeg", quality)
+
+
+def _plainly(file: Path, index: int, window: Window | None, about: Mapping | None) -> np.ndarray | None:
+    """The frame straight from its bytes in the file, or None where it takes more than that."""
+    plain = plain_frame(about, index, window) if about else None
+    if plain is None:
+        return None
+    with open(file, "rb", buffering=0) as content:
+        stored = os.pread(content.fileno(), plain.size, plain.offset)
+    return plain.shown(stored) if len(stored) == plain.size else None
 
 
 def _fitted(shown: np.ndarray, size: tuple[int, int], region: tuple[float, float, float, float] | None) -> np.ndarray:

@@ -99,6 +99,14 @@ def single_reply(part: Part, etag: str) -> Response:
     return _private(reply, True).make_conditional(request, accept_ranges=True, complete_length=part.size)
 
 
+def unchanged_reply(etag: str) -> Response:
+    """What the client has is what it would get: 304, before anything is made."""
+    reply = Response(status=304)
+    reply.vary.add("Accept")
+    reply.set_etag(etag)
+    return _private(reply, True)
+
+
 def _private(reply: Response, may_keep: bool) -> Response:
     """Only the person's own browser may keep it, and asks again: rights may have changed."""
     reply.headers["Cache-Control"] = "private, no-cache" if may_keep else "no-store"

@@ -15,6 +15,7 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, request
 
 from dicom_gateway.corrected import Corrected, corrected
+from dicom_gateway.prepare.encode import THUMBNAIL_EDGE
 from dicom_gateway.serving import served_values
 from dicom_gateway.web import answers, metadata, replies
 from dicom_gateway.web.accept import asked
@@ -22,7 +23,8 @@ from dicom_gateway.web.bulk import bulk_given
 from dicom_gateway.web.frames import NATIVE, OCTETS, NotAcceptable, frame_given
 from dicom_gateway.web.multipart import Part
 from dicom_gateway.web.query import Question, question
-from dicom_gateway.web.rendering import picture
+from dicom_gateway.web.recent import Recent
+from dicom_gateway.web.rendering import DRAWN, PARAMETERS, picture
 from dicom_gateway.web.shelf import Opened, Shelf, require_uid
 from dicom_gateway.web.storing import store
 from dicom_gateway.web.transcoding import TARGETS, transcoded
@@ -33,6 +35,7 @@ from hub.flow.studies import Match
 from hub.model.access import Actor
 
 MOST_FRAMES = 1000
+MOST_PICTURES, LARGEST_PICTURE = 64, 500_000      # of those drawn last, kept at hand (bytes)
 
 
 def blueprint(hub: Hub, actor_of_request: Callable[[], Actor], name: str = "dicomweb") -> Blueprint:
@@ -75,7 +78,7 @@ class _Desk:
     """The views. ``s``, ``e``, ``i``: UIDs of study, series and instance."""
 
     def __init__(self, hub: Hub, actor_of_request: Callable[[], Actor]):
-        self._hub, self._actor, self._shelf = hub, actor_of_request, Shelf(hub)
+        self._hub, self._actor, self._shelf, self._pictures = hub, actor_of_request, Shelf(hub), Recent(MOST_PICTURES)
 
     def root(self) -> str:
         """The service's own address: the public one where it is set, else the request's."""
@@ -207,22 +210,31 @@ class _Desk:
             if made is not None:
                 self._require_picture(("image/jpeg",))
                 return replies.single_reply(Part("image/jpeg", self._hub.blobs.path(made.sha256), made.size), made.sha256)
-        return self._drawn(wanted, frames, 192)
+        return self._drawn(opened, wanted, frames, THUMBNAIL_EDGE)
 
     def rendered(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
         """The middle instance, or the one named, as a picture: window, viewport, quality (PS3.18 8.3.5)."""
-        _, wanted = self._wanted(s, e, i)
-        return self._drawn(wanted, frames, None)
+        opened, wanted = self._wanted(s, e, i)
+        return self._drawn(opened, wanted, frames, None)
 
-    def _drawn(self, wanted: list, frames: str, edge: int | None) -> Response:
+    def _drawn(self, opened: Opened, wanted: list, frames: str, edge: int | None) -> Response:
         media = self._require_picture(("image/jpeg", "image/png"))
         shown = [one for one in wanted if one.rows and one.columns]
         if not shown:
             raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
         one = shown[len(shown) // 2]
         place = _frame_numbers(frames, one.frames)[0] if frames else one.frames // 2 if len(wanted) > 1 else 0
-        content = picture(self._hub.blobs.path(one.sha256), place, media, request.args, edge)
-        return replies.single_reply(Part(media, content, len(content)), replies.tag_of(content))
+        key = (one.sha256, place, media, edge, *(request.args.get(name) for name in PARAMETERS), DRAWN)
+        etag = replies.tag_of(repr(key).encode())
+        if etag in request.if_none_match:
+            return replies.unchanged_reply(etag)
+        content = self._pictures.get(key)
+        if content is None:
+            made = opened.artifact("prepared", one.id)
+            content = picture(self._hub.blobs.path(one.sha256), place, media, request.args, edge, made.about if made is not None else None)
+            if len(content) <= LARGEST_PICTURE:
+                self._pictures.put(key, content)
+        return replies.single_reply(Part(media, content, len(content)), etag)
 
     def _require_picture(self, given: tuple[str, ...]) -> str:
         accepted = asked(request.headers.get("Accept", ""), request.args.get("accept", ""))

@@ -40,7 +40,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Opened:
-    """A study that this person may see. ``row``: as ``studies.find`` gives it. ``overlays``: the corrections with which
+    """A study that this person may see. ``row``: as ``studies.standing`` gives it. ``overlays``: the corrections with which
     it is served; none where originals were asked for."""
 
     row: object
@@ -78,7 +78,7 @@ class Shelf:
         """The study for a look: NotFound or Refused as the hub says, Invalid for what is no UID. ``served``: corrected or
         original."""
         require_uid(study_uid)
-        row = studies.find(self.hub, actor, study_uid=study_uid)
+        row = studies.standing(self.hub, actor, study_uid)
         key = (row.id, row.generation, row.instances, row.state, row.ready_at)
         contents = self._contents.get(key)
         if contents is None:
@@ -88,7 +88,7 @@ class Shelf:
         if not contents.instances:
             raise NotFound("not_found", "该检查没有 DICOM 对象。", "this study holds no DICOM objects.")
         self._note_look(actor, row)
-        return Opened(row, contents, overlays_for(self.hub, (row.id,), served))
+        return Opened(row, contents, overlays_for(self.hub, (row.id,), served) if row.revision else Overlays())
 
     def change(self, opened: Opened, one) -> Change | None:
         """What an instance says differently from its bytes; None for what it said when it came."""

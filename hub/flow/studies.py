@@ -15,9 +15,8 @@ from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
-from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, series, site, study
 from hub.storage.search import Match, conditions, rarest
-from hub.storage.tables import artifact, device, instance, patient, reading, series, site, study
+from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, repair, series, site, study
 
 BATCH = 500     # ids in one statement
 NOWHERE = 0     # the site of whoever belongs to none: None would mean all of them
@@ -44,7 +43,18 @@ def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = "
     with hub.reading() as connection:
         row = connection.execute(*((_BY_ID, {"id": study_id}) if study_id is not None else (_BY_UID, {"uid": study_uid}))).one_or_none()
     if row is None or not actor.sees_site(row.site_id):
-        raise NotFound("not_found", "没有找到这个检查，或不属于您的机构。", "no such study, or not of your institution.")
+        raise _no_such_study()
+    return row
+
+
+def standing(hub: Hub, actor: Actor, study_uid: str):
+    """How a study stands, for a door that asks at every frame: its columns in STANDING and ``revision``, the newest of its
+    corrections or 0. NotFound as ``find``."""
+    actor.require("study.view")
+    with hub.reading() as connection:
+        row = connection.execute(_STANDING, {"uid": study_uid}).one_or_none()
+    if row is None or not actor.sees_site(row.site_id):
+        raise _no_such_study()
     return row
 
 
@@ -204,6 +214,10 @@ def add_key_image(hub: Hub, actor: Actor, row, made: NewArtifact) -> int:
     return artifact_id
 
 
+def _no_such_study() -> NotFound:
+    return NotFound("not_found", "没有找到这个检查，或不属于您的机构。", "no such study, or not of your institution.")
+
+
 def _is_somebody(hub: Hub, connection, row) -> bool:
     usable = connection.scalar(select(patient_index.c.is_usable).where(patient_index.c.patient_id == row.patient_id))
     if usable is None:      # not identified yet: the name alone decides
@@ -211,34 +225,6 @@ def _is_somebody(hub: Hub, connection, row) -> bool:
     return usable
 
 
-def _condition(level: str, match: Match):
-    """A match as SQL. What belongs to a level below the one asked for is looked for there."""
-    column, name = FIELDS[match.field], match.field
-    if match.values and name == "patient_name":
-        fits = or_(*(fit for value in match.values for fit in _name_fits(value)))
-    elif match.values and name in _NUMBERS:
-        fits = column.in_([int(value) for value in match.values])
-    elif match.values:
-        fits = or_(*(_matches(column, value) for value in match.values))
-    else:
-        fits = column >= match.low if match.low else column != ""
-        fits = fits & (column <= match.high) if match.high else fits
-    if name == "modalities_in_study" or (level in ("patient", "study") and name in _OF_SERIES):
-        inner = series.alias()
-        return study.c.id.in_(select(inner.c.study_id).where(ClauseAdapter(inner).traverse(fits)))
-    if level in ("patient", "study") and name in _OF_INSTANCE:
-        return study.c.id.in_(select(instance.c.study_id).where(fits))
-    if level == "series" and name in _OF_INSTANCE:
-        return series.c.id.in_(select(instance.c.series_id).where(fits))
-    return fits
-
-
-def _name_fits(value: str) -> list:
-    """Names fit without regard to case, as people read them or in any component group as sent."""
-    pattern = _pattern(value.rstrip("^"))
-    shown = _pattern(" ".join(part for part in value.split("^") if part))
-    return [patient.c.name.ilike(shown, escape="\\"), patient.c.name_as_sent.ilike(pattern, escape="\\"),
-            patient.c.name_as_sent.ilike(f"{pattern}=%", escape="\\"), patient.c.name_as_sent.ilike(f"%={pattern}", escape="\\")]
 def batched(ids: list[int], most: int) -> Iterator[list[int]]:
     """The ids in parts of at most ``most``."""
     rest = iter(ids)
@@ -266,6 +252,9 @@ def _columns():
 
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
+STANDING = (study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at)
+_REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
+_STANDING = select(*STANDING, func.coalesce(_REVISION, 0).label("revision")).where(study.c.study_uid == bindparam("uid"))
 _ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
 _WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
