@@ -8,6 +8,7 @@ import hashlib
 import io
 from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -60,15 +61,14 @@ def rendered(shown: np.ndarray, kind: str = "jpeg", quality: int = 90) -> bytes:
     """Grey levels or RGB (uint8) as a "jpeg" or "png" file; ValueError for anything else."""
     if shown.dtype != np.uint8:
         raise ValueError("only uint8 grey levels or RGB are rendered; apply a window first")
-    image = Image.fromarray(np.ascontiguousarray(shown))
-    file = io.BytesIO()
+    pixels = np.ascontiguousarray(shown)
     if kind == "jpeg":
-        image.save(file, "JPEG", quality=quality)
-    elif kind == "png":
-        image.save(file, "PNG", compress_level=3)
-    else:
-        raise ValueError(f"{kind!r} is neither jpeg nor png")
-    return file.getvalue()
+        return bytes(imagecodecs.jpeg8_encode(pixels, level=quality))
+    if kind == "png":
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=3)
+        return file.getvalue()
+    raise ValueError(f"{kind!r} is neither jpeg nor png")
 
 
 def shrunk(frame: np.ndarray, edge: int = THUMBNAIL_EDGE) -> np.ndarray:

@@ -9,6 +9,10 @@ class UndecodablePixels(Permanent):
     """Pixel data that does not hold what its attributes promise, or that no decoder here can read."""
 
 
+class UnusableTable(UndecodablePixels):
+    """A VOI or presentation table that is none: the pixels are whole, and a window shows them."""
+
+
 class UnusableGeometry(Permanent):
     """Positions or orientations from which no ordered stack of parallel slices can be made."""
 

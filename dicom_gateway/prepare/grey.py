@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from dicom_gateway.prepare.errors import UndecodablePixels
+from dicom_gateway.prepare.errors import UnusableTable
 from dicom_gateway.prepare.functional import macro
 from dicom_gateway.prepare.hounsfield import Rescale, lut_data, modality_float, rescale_of, to_modality_values
 from dicom_gateway.prepare.window import Window, dataset_windows, full_range, is_inverted, window_levels
@@ -41,7 +41,7 @@ def path_of(dataset: Dataset, frame: int = 0, window: Window | None = None) -> G
     """The way that holds for one frame (0 is the first): a reader's ``window`` before the dataset's table, its table before
     its window.
 
-    Refused with UndecodablePixels: a rescale or a table that is none.
+    Refused: a rescale that is none (UndecodablePixels), a table that is none (UnusableTable).
     """
     rescale = rescale_of(dataset, frame)
     tables = macro(dataset, frame, "FrameVOILUTSequence", "VOILUTSequence")
@@ -81,7 +81,7 @@ def level_table(path: GreyPath, lowest: int, highest: int) -> np.ndarray:
 def looked_up(stored: np.ndarray, table: np.ndarray) -> np.ndarray:
     """8- or 16-bit values in their grey levels of ``table``, which holds every one of them."""
     if stored.dtype.itemsize == 1:
-        return table.take(stored.astype(np.int16) & (MOST_ENTRIES - 1) if stored.dtype.kind == "i" else stored, mode="wrap")
+        return table.take(stored.astype(np.int16).view(np.uint16) if stored.dtype.kind == "i" else stored, mode="wrap")
     native = stored if stored.dtype.isnative else stored.astype(stored.dtype.newbyteorder("="))
     return table.take(native.view(np.uint16), mode="wrap")
 
@@ -123,8 +123,8 @@ def _may_be_negative(dataset: Dataset, rescale: Rescale) -> bool:
     return min(end * rescale.slope + rescale.intercept for end in ends) < 0
 
 
-def _no_table() -> UndecodablePixels:
-    return UndecodablePixels(
+def _no_table() -> UnusableTable:
+    return UnusableTable(
         "grey_table",
         "灰度查找表(VOI 或显示 LUT)无效，请改用窗宽窗位显示，或联系设备厂家。",
         "the VOI or presentation table of the image is not usable; show it with a window, or ask the maker of the device",

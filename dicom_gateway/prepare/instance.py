@@ -10,12 +10,13 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID, htj2k_lossless, shrunk, thumbnail
+from dicom_gateway.prepare.errors import UnusableTable
 from dicom_gateway.prepare.frames import Frames, decode
 from dicom_gateway.prepare.geometry import pixel_spacing, slice_of, slice_position
 from dicom_gateway.prepare.grey import grey_levels, path_of
-from dicom_gateway.prepare.hounsfield import Rescale, rescale_of
+from dicom_gateway.prepare.hounsfield import Rescale, rescale_of, to_modality_values
 from dicom_gateway.prepare.plain import lies_at
-from dicom_gateway.prepare.window import Window, dataset_windows, is_inverted
+from dicom_gateway.prepare.window import Window, dataset_windows, full_range, is_inverted
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def prepare_instance(dataset: Dataset) -> PreparedInstance:
         highest = high if highest is None else max(highest, high)
         kind = frame.dtype.name
         if index == len(frames) // 2:
-            picture = thumbnail(shown_frame(dataset, shrunk(frame), index))
+            picture = thumbnail(_glimpse(dataset, shrunk(frame), index))
     attributes = _attributes(dataset, frames, rescale)
     attributes.update(dtype=kind, lowest=lowest, highest=highest)
     return PreparedInstance(streams, digest.hexdigest(), picture, attributes)
@@ -65,6 +66,15 @@ def shown_frame(dataset: Dataset, frame: np.ndarray, index: int = 0, window: Win
     if frame.ndim == 3:
         return frame if frame.dtype == np.uint8 else (frame >> (8 * frame.dtype.itemsize - 8)).astype(np.uint8)
     return grey_levels(frame, path_of(dataset, index, window))
+
+
+def _glimpse(dataset: Dataset, frame: np.ndarray, index: int) -> np.ndarray:
+    """A small frame as its dataset wants it shown, over its full range where its own table is none."""
+    try:
+        return shown_frame(dataset, frame, index)
+    except UnusableTable:
+        values = to_modality_values(frame, rescale_of(dataset, index)).values
+        return shown_frame(dataset, frame, index, full_range(values))
 
 
 def _rescale(dataset: Dataset, frames: Frames) -> Rescale | None:

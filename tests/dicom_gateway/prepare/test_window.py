@@ -8,7 +8,7 @@ from dicom_gateway.prepare.frames import decode
 from dicom_gateway.prepare.hounsfield import rescale_of, to_modality_values
 from dicom_gateway.prepare.instance import shown_frame
 from dicom_gateway.prepare.window import (
-    CT_PRESETS, apply_voi_table, apply_window, as_shown, dataset_windows, is_inverted, presets_for,
+    CT_PRESETS, apply_window, dataset_windows, is_inverted, presets_for,
 )  # fmt: skip
 from tests.dicom_gateway.prepare.images import dcmtk, grey, pnm
 
@@ -79,16 +79,6 @@ def test_light_and_dark_are_the_way_round_that_dcmtk_shows(photometric, shape, r
     assert is_inverted(dataset) == (shape == "INVERSE" or (shape is None and photometric == "MONOCHROME1"))
 
 
-def test_a_voi_table_is_looked_up_and_comes_before_a_window():
-    item = Dataset()
-    item.add_new("LUTDescriptor", "US", [4, 100, 8])
-    item.add_new("LUTData", "US", [0, 10, 200, 255])
-    values = np.array([0, 100, 101, 102, 103, 5000], np.int16)
-    assert apply_voi_table(values, item).tolist() == [0, 0, 10, 200, 255, 255]
-    dataset = grey(values[None], VOILUTSequence=[item], WindowCenter="0", WindowWidth="10")
-    assert as_shown(values, dataset).tolist() == [0, 0, 10, 200, 255, 255]
-
-
 def test_windows_that_are_no_numbers_are_left_out():
     dataset = Dataset()
     dataset.WindowCenter, dataset.WindowWidth = ["40", "50"], ["0", "350"]
@@ -98,7 +88,7 @@ def test_windows_that_are_no_numbers_are_left_out():
 
 def test_an_image_without_a_window_is_shown_over_its_range():
     values = np.arange(1000, dtype=np.int16).reshape(20, 50)
-    shown = as_shown(values, grey(values))
+    shown = shown_frame(grey(values), values)
     assert shown.min() == 0 and shown.max() == 255 and abs(int(np.median(shown)) - 127) <= 1
 
 
