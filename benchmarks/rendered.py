@@ -53,7 +53,7 @@ def main() -> None:
     options.add_argument("folder", type=Path)
     options.add_argument("--times", type=int, default=100)
     options.add_argument("--write", type=Path)
-    chosen, load = options.parse_args(), os.getloadavg()[0]
+    chosen, busy = options.parse_args(), os.getloadavg()[0]
     files = sorted(path for path in chosen.folder.rglob("*.dcm"))[:30]
     told: dict[str, list[float]] = {name: [] for name in ("first", "again", "same", "peer", "peer same", "drawing")}
     with tempfile.TemporaryDirectory(prefix="rendered-bench-") as place:
@@ -74,7 +74,7 @@ def main() -> None:
             own.stop(), peer.stop()
     first, again, same, orthanc_ms, orthanc_same, drawn = (median(told[name]) for name in ("first", "again", "same", "peer", "peer same", "drawing"))
     lines = [f"Milliseconds of processor time a picture, medians of {ROUNDS} rounds of {chosen.times}; JPEG (quality 90) of a 512 x 512 CT frame with a window.",
-             f"Load of the machine before the run: {load:.0f}.", "",
+             f"Load of the machine before the run: {busy:.0f}.", "",
              "| who | ms, to reach: 3 | Orthanc / this, to reach: 5 |", "|---|---|---|",
              f"| hub, another frame each time | {first:.2f} | {orthanc_ms / first:.1f} |",
              f"| of which reading, table and JPEG, without the web | {drawn:.2f} | |",

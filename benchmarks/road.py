@@ -1,8 +1,9 @@
 """The road: seconds from the last slice to "ready", and from an ECG's upload to "ready", on the running hub.
 
-    python benchmarks/road.py [--slices 64] [--rounds 3] [--write docs/benchmarks.md]
+    python benchmarks/road.py FOLDER_WITH_CT_SLICES [--slices 300] [--rounds 3] [--write docs/benchmarks.md]
 
-Starts the whole hub (supervisor, gateway, web, scheduler, two workers) in a temporary folder and sends through
+The CT is made of real slices, as many as are asked for: where there are fewer, they come again further down, moved sideways
+so that no two frames are alike. Starts the whole hub (supervisor, gateway, web, scheduler, two workers) in a temporary folder and sends through
 the real doors. The quiet time that a study waits before it closes is part of the figure and is printed.
 """
 from __future__ import annotations
@@ -18,10 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dicom_store import make_files  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from benchmarks.store_servers import free_port  # noqa: E402
 from hub import demo  # noqa: E402
@@ -39,10 +43,11 @@ STORESCU = "/usr/bin/storescu"
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--slices", type=int, default=64)
+    options.add_argument("folder", type=Path)
+    options.add_argument("--slices", type=int, default=300)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--write", type=Path)
-    chosen = options.parse_args()
+    chosen, busy = options.parse_args(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="road-bench-") as place:
         folder = Path(place)
         settings = replace(load(environ={}), free_space_floor_mb=0, data_dir=str(folder / "data"), web_port=free_port(), dicom_port=free_port())
@@ -52,7 +57,7 @@ def main() -> None:
         process = start(settings)
         try:
             wait_until(lambda: answers(f"{settings.address}/healthz"), 90)
-            sent, ready = zip(*(one_ct(hub, county, folder / str(n), chosen.slices) for n in range(chosen.rounds)))
+            sent, ready = zip(*(one_ct(hub, county, chosen.folder, folder / str(n), chosen.slices) for n in range(chosen.rounds)))
             ecgs = [one_ecg(hub, county, n) for n in range(chosen.rounds)]
         finally:
             process.send_signal(signal.SIGTERM)
@@ -75,8 +80,8 @@ def start(settings) -> subprocess.Popen:
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def one_ct(hub, county, folder: Path, slices: int) -> tuple[float, float]:
-    [own] = make_files(folder, 1, slices, 512)
+def one_ct(hub, county, originals: Path, own: Path, slices: int) -> tuple[float, float]:
+    make_study(originals, own, slices)
     known = {row.id for row in studies.search(hub, SYSTEM, StudyQuery())}
     began = time.perf_counter()
     subprocess.run([STORESCU, "+sd", "-aet", county.ae_title, "-aec", hub.settings.dicom_ae_title, "127.0.0.1",
@@ -84,6 +89,21 @@ def one_ct(hub, county, folder: Path, slices: int) -> tuple[float, float]:
     sent = time.perf_counter()
     wait_until(lambda: new_and_ready(hub, known), 300)
     return sent - began, time.perf_counter() - sent
+
+
+def make_study(originals: Path, folder: Path, slices: int) -> None:
+    """One series of ``slices`` files, 1 mm apart, with new UIDs."""
+    folder.mkdir(parents=True)
+    files = sorted(originals.rglob("*.dcm"))
+    study, series, frame = generate_uid(), generate_uid(), generate_uid()
+    for number in range(slices):
+        turn, place = divmod(number, len(files))
+        dataset = dcmread(files[place])
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.InstanceNumber, dataset.ImagePositionPatient = number + 1, [-250, -250, -number]
+        dataset.PixelData = np.roll(dataset.pixel_array, (7 * turn, 16 * turn), (0, 1)).tobytes()
+        dataset.save_as(folder / f"{number:04d}.dcm")
 
 
 def one_ecg(hub, county, number: int) -> tuple[float, float]:

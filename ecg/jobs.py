@@ -60,7 +60,7 @@ def redraw_sheets(hub: Hub, study_id: int) -> None:
     if not ready:
         raise Retryable("not_prepared_yet", "检查尚在处理，稍后重绘。", "the study is still being prepared; its sheet is drawn again later.")
     whose, place = preparation.whose(hub, study_id), repairs.revision(hub, study_id)
-    analyses = {one.instance_id: one for one in preparation.known_artifacts(hub, study_id, "ecg_analysis")}
+    analyses = {one.instance_id: one for one in preparation.known_artifacts(hub, study_id, ("ecg_analysis",))}
     made = []
     for row in rows:
         if row.id in analyses:

@@ -29,7 +29,7 @@ def page(study_id: int):
     return render_template("study.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row), now=hub.now(),
                            w=wording, beside=orders.beside(hub, actor, row),
                            earlier=studies.earlier_of_patient(hub, actor, row), cautions=cautions.of_patient(hub, actor, row.patient_id),
-                           viewer_built=(VIEWER / "viewer.js").is_file(), viewer_styled=(VIEWER / "viewer.css").is_file())
+                           glance=_glance(hub, row.id), viewer_built=(VIEWER / "viewer.js").is_file(), viewer_styled=(VIEWER / "viewer.css").is_file())
 
 
 @desk.get("/studies/<int:study_id>/beside/<int:other_id>")
@@ -78,6 +78,27 @@ def key_image(study_id: int, artifact_id: int):
     row = studies.find(hub, the_actor(), study_id)
     made = panel.key_image_row(hub, row.id, artifact_id)
     return Response(hub.blobs.read(made.sha256), mimetype="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@desk.get("/studies/<int:study_id>/across/<int:artifact_id>.jpg")
+@needs("study.images")
+def across(study_id: int, artifact_id: int):
+    """A picture across a series: coronal, sagittal, projection."""
+    hub = the_hub()
+    row = studies.find(hub, the_actor(), study_id)
+    for made in studies.artifacts_of(hub, row.id, "plane"):
+        if made.id == artifact_id:
+            return Response(hub.blobs.read(made.sha256), mimetype="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+    raise NotFound("not_found", "没有这幅概览图像。", "no such picture.")
+
+
+def _glance(hub, study_id: int) -> list[dict]:
+    """What can be shown across each series: {description, zh, en, pictures: [{name, address}]}; zh and en say why none can."""
+    manifest = studies.artifact_of(hub, study_id, "manifest")
+    told = (manifest.about or {}).get("glance", []) if manifest is not None else []
+    made = studies.artifacts_of(hub, study_id, "plane") if told else []
+    return [one | {"pictures": [{"name": each.about["name"], "address": url_for("studies.across", study_id=study_id, artifact_id=each.id)}
+                                for each in made if each.about["series_uid"] == one["series_uid"]]} for one in told]
 
 
 def _wanted(body) -> drawing.Wanted:

@@ -78,6 +78,10 @@ FIXITY_SOURCES: Words = {
 }
 DAMAGES: Words = {"changed": ("内容损坏", "changed"), "missing": ("文件丢失", "missing")}
 HEALTH: Words = {"database": ("数据库", "database"), "files": ("文件存储", "file store"), "redis": ("任务队列（Redis）", "job queue (Redis)")}
+VIEW: Words = {     # a picture across a series
+    "coronal": ("冠状位", "coronal"), "sagittal": ("矢状位", "sagittal"), "axial": ("横断位", "axial"),
+    "mip": ("最大密度投影", "maximum intensity projection"),
+}
 HEALTH_STATES: Words = {
     "ok": ("正常", "ok"), "away": ("暂时连接不上，收图不受影响，处理会延后", "away: intake goes on, preparation waits"),
     "out_of_space": ("磁盘空间不足，已暂停接收", "out of space: the doors refuse"),

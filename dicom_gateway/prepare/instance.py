@@ -16,7 +16,10 @@ from dicom_gateway.prepare.geometry import pixel_spacing, slice_of, slice_positi
 from dicom_gateway.prepare.grey import grey_levels, path_of
 from dicom_gateway.prepare.hounsfield import Rescale, rescale_of, to_modality_values
 from dicom_gateway.prepare.plain import lies_at
+from dicom_gateway.prepare.planes import profile
 from dicom_gateway.prepare.window import Window, dataset_windows, full_range, is_inverted
+
+QUICK_BYTES = 600_000      # of a plain frame: its thumbnail is drawn when it is asked for
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,16 @@ class PreparedInstance:
 
     ``frames_htj2k``: one lossless HTJ2K stream per frame, in order. ``pixel_sha256``: hex digest of all
     decoded frames one after another (little-endian, rows first, channels interleaved).
-    ``thumbnail_jpeg``: the middle frame as its dataset wants to be shown, 192 pixels at most.
+    ``thumbnail_jpeg``: the middle frame as its dataset wants to be shown, 192 pixels at most; empty where it is drawn in
+    no time when somebody asks (see plain). ``profile``: what a single grey frame leaves of itself for pictures across its
+    series (see planes), else None.
     ``attributes``: plain values (str, int, float, bool, None, list, dict) for index and manifest.
     """
 
     frames_htj2k: list[bytes]
     pixel_sha256: str
     thumbnail_jpeg: bytes
+    profile: np.ndarray | None
     attributes: dict
 
 
@@ -47,6 +53,8 @@ def prepare_instance(dataset: Dataset) -> PreparedInstance:
     picture = b""
     lowest, highest, kind = None, None, ""
     rescale = _rescale(dataset, frames)
+    is_quick = len(frames) == 1 and frames.layout.frame_bytes <= QUICK_BYTES and lies_at(dataset, frames.layout) is not None and dataset_windows(dataset)
+    left = None
     for index, frame in enumerate(frames):
         streams.append(htj2k_lossless(frame))
         digest.update(np.ascontiguousarray(frame).data)
@@ -54,11 +62,13 @@ def prepare_instance(dataset: Dataset) -> PreparedInstance:
         lowest = low if lowest is None else min(lowest, low)
         highest = high if highest is None else max(highest, high)
         kind = frame.dtype.name
-        if index == len(frames) // 2:
+        if len(frames) == 1 and frame.ndim == 2 and rescale is not None:
+            left = profile(to_modality_values(frame, rescale).values)
+        if index == len(frames) // 2 and not is_quick:
             picture = thumbnail(_glimpse(dataset, shrunk(frame), index))
     attributes = _attributes(dataset, frames, rescale)
     attributes.update(dtype=kind, lowest=lowest, highest=highest)
-    return PreparedInstance(streams, digest.hexdigest(), picture, attributes)
+    return PreparedInstance(streams, digest.hexdigest(), picture, left, attributes)
 
 
 def shown_frame(dataset: Dataset, frame: np.ndarray, index: int = 0, window: Window | None = None) -> np.ndarray:

@@ -29,7 +29,7 @@ _ASCII = frozenset(("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"))
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8, "AT": 2}
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _INTEGER = re.compile(r"[+-]?\d{1,12}")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -96,7 +96,7 @@ def _element(dataset: Dataset, tag: BaseTag, declared, place: str, settled: dict
         if not value:
             return {"vr": vr}
         return {"vr": vr, "InlineBinary": base64.b64encode(to_little(value, vr, little)).decode()}
-    if vr == "CS" and tag == 0x00080005:
+    if vr == "CS" and int(tag) == 0x00080005:
         return {"vr": "CS", "Value": ["ISO_IR 192"]}
     if vr in _TEXT:
         known = settled.get(keyword_for_tag(tag)) if settled else None

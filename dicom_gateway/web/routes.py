@@ -205,8 +205,8 @@ class _Desk:
         """The prepared picture of the middle instance, or one drawn now; sized by ``viewport``."""
         opened, wanted = self._wanted(s, e, i)
         if not frames and "viewport" not in request.args:
-            middle = sorted(wanted, key=lambda one: abs(wanted.index(one) - len(wanted) // 2))[:50]
-            made = next((found for one in middle if (found := opened.artifact("thumbnail", one.id))), None)
+            shown = [one for one in wanted if one.rows and one.columns]
+            made = opened.artifact("thumbnail", shown[len(shown) // 2].id) if shown else None
             if made is not None:
                 self._require_picture(("image/jpeg",))
                 return replies.single_reply(Part("image/jpeg", self._hub.blobs.path(made.sha256), made.size), made.sha256)

@@ -126,10 +126,12 @@ def prepared(hub: Hub, study_id: int) -> tuple[bool, list]:
         return ready, instances(connection, study_id)
 
 
-def known_artifacts(hub: Hub, study_id: int, kind: str) -> list:
-    """The artifacts of one kind that stand already: a repeated job need not make them again."""
+def known_artifacts(hub: Hub, study_id: int, kinds: tuple[str, ...], after: int = 0) -> list:
+    """The artifacts of some kinds that stand already, by ascending id, those above ``after``: a repeated job need not make
+    them again."""
     with hub.reading() as connection:
-        return list(connection.execute(select(artifact).where(artifact.c.study_id == study_id, artifact.c.kind == kind)))
+        return list(connection.execute(select(artifact).where(artifact.c.study_id == study_id, artifact.c.kind.in_(kinds), artifact.c.id > after)
+                                       .order_by(artifact.c.id)))
 
 
 def add_artifacts(hub: Hub, study_id: int, made: list[NewArtifact]) -> None:
@@ -140,19 +142,19 @@ def add_artifacts(hub: Hub, study_id: int, made: list[NewArtifact]) -> None:
 
 def finish(hub: Hub, study_id: int, generation: int, made: list[NewArtifact], problems: list[Problem], *,
            summary: str = "", urgency: str = "routine", flags: dict | None = None,
-           criticals: list[CriticalFinding] = (), replaces: str = "") -> bool:
+           criticals: list[CriticalFinding] = (), replaces: tuple[str, ...] = ()) -> bool:
     """Makes the study ready and puts its reading into the queue. False when a later arrival overtook it.
 
-    ``replaces``: a kind of artifacts for which ``made`` now stands, and which are forgotten."""
+    ``replaces``: kinds of artifacts for which ``made`` now stands; those made before are forgotten."""
     now = hub.now()
     with hub.writing() as connection:
         row = connection.execute(select(study).where(study.c.id == study_id)).one()
         if row.generation != generation:
             return False
         try:
-            _enter(hub, connection, study_id, made)
             if replaces:
-                connection.execute(delete(artifact).where(artifact.c.study_id == study_id, artifact.c.kind == replaces))
+                connection.execute(delete(artifact).where(artifact.c.study_id == study_id, artifact.c.kind.in_(replaces)))
+            _enter(hub, connection, study_id, made)
             pressing = more_urgent(row.urgency, urgency)
             advance(connection, STUDY, study_id, "prepared", ready_at=now, urgency=pressing, summary=summary[:512] or row.summary,
                     flags=flags if flags is not None else row.flags,

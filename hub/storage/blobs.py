@@ -16,6 +16,7 @@ import re
 import shutil
 import uuid
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -28,6 +29,7 @@ PIECE = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
 
+MOST_AT_ONCE = 64      # files that are open while they wait for one commit of the journal
 HEAD_BYTES = 65536             # of a blob are kept at hand while it is written
 BUFFER_BYTES = 640 * 1024      # a CT slice and its header in one piece; what is bigger goes to disk piece by piece
 _spare: deque[bytearray] = deque(maxlen=32)
@@ -65,6 +67,21 @@ class Blobs:
         with self.writer(name) as writer:
             writer.write(content)
             return writer.keep()
+
+    def keep_all(self, contents: list[bytes]) -> list[StoredFile]:
+        """Stores them all as ``keep`` does, in their order, with one commit of the file system's journal for many of them."""
+        kept: list[StoredFile] = []
+        for start in range(0, len(contents), MOST_AT_ONCE):
+            with ExitStack() as opened:
+                writers = []
+                for content in contents[start:start + MOST_AT_ONCE]:
+                    writers.append(opened.enter_context(self.writer()))
+                    writers[-1].write(content)
+                    writers[-1].gather()
+                for writer in writers:
+                    writer.place()
+                kept += [writer.settle() for writer in writers]
+        return kept
 
     def path(self, sha256: str) -> Path:
         """Where a blob lies, whether it exists or not."""

@@ -56,12 +56,12 @@ def test_what_was_prepared_ahead_is_not_prepared_again_and_the_result_is_the_sam
     study_id = arrive(house, range(1, SLICES + 1))
     assert preparation.order_ahead(house.hub) == 1
     assert run_jobs(house) == ["prepare_ahead done"]
-    assert kinds(house, study_id) == {"htj2k": SLICES, "thumbnail": SLICES, "prepared": SLICES, "metadata_part": 1}
+    assert kinds(house, study_id) == {"htj2k": SLICES, "prepared": SLICES, "thumbnail": SLICES, "metadata_part": 2, "profiles_part": 2}
     close(house)
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "dcmread", lambda *a, **k: pytest.fail("read again"))
         assert run_jobs(house) == ["prepare_images done"]
-    assert kinds(house, study_id) == {"htj2k": SLICES, "thumbnail": SLICES, "prepared": SLICES, "metadata": 1, "manifest": 1}
+    assert kinds(house, study_id) == {"htj2k": SLICES, "prepared": SLICES, "thumbnail": SLICES, "metadata": 1, "manifest": 1, "profiles": 1, "plane": 3}
     other = arrive(house, range(1, SLICES + 1), "1.2.20")
     close(house)
     assert run_jobs(house) == ["prepare_images done"]

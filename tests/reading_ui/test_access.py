@@ -14,7 +14,7 @@ ACCESS = {
     "worklist.page": READERS, "worklist.table": READERS, "worklist.events": READERS, "worklist.next_one": READERS,
     "worklist.claim": READERS, "worklist.release": READERS, "worklist.renew": READERS, "worklist.hand_over": READERS,
     "worklist.urgency": "clinic reader reviewer", "worklist.close_critical": READERS,
-    "studies.page": "clinic reader reviewer", "studies.key_images": "clinic reader reviewer", "studies.key_image": "clinic reader reviewer",
+    "studies.page": "clinic reader reviewer", "studies.key_images": "clinic reader reviewer", "studies.key_image": "clinic reader reviewer", "studies.across": "clinic reader reviewer",
     "studies.add_key_image": READERS, "ecgs.page": "clinic reader reviewer", "ecgs.sheet": "clinic reader reviewer",
     "ecgs.comparison": "clinic reader reviewer", "ecgs.beats": "clinic reader reviewer", "ecgs.as_dicom": "clinic reader reviewer",
     "reports.draft": READERS, "reports.save": READERS, "reports.submit": READERS, "reports.sign_alone": READERS,

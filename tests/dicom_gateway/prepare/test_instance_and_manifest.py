@@ -32,10 +32,7 @@ def test_a_prepared_slice_holds_the_pixels_of_the_file(prepared, real_data):
     one = prepared[30]
     assert one.pixel_sha256 == hashlib.sha256(stored).hexdigest()
     assert openjpeg.decode(one.frames_htj2k[0]).tobytes() == stored
-    picture = Image.open(io.BytesIO(one.thumbnail_jpeg))
-    assert picture.size == (192, 192)
-    shown = np.asarray(picture).astype(float)
-    assert shown.std() > 40
+    assert one.thumbnail_jpeg == b"" and one.attributes["native_at"] > 0, "drawn from the file when somebody asks"
 
 
 def test_the_attributes_of_a_slice_are_plain_and_right(prepared):
@@ -94,7 +91,8 @@ def test_a_colour_cine_is_prepared_frame_by_frame():
 @pytest.mark.parametrize("name", ["examples_palette.dcm", "SC_rgb_rle_16bit.dcm", "MR_small.dcm", "JPGExtended.dcm"])
 def test_odd_images_are_prepared_too(name):
     one = prepare_instance(bundled(name))
-    assert max(Image.open(io.BytesIO(one.thumbnail_jpeg)).size) <= 192
+    plain = name == "MR_small.dcm"
+    assert plain == (not one.thumbnail_jpeg) and (plain or max(Image.open(io.BytesIO(one.thumbnail_jpeg)).size) <= 192)
     assert len(one.pixel_sha256) == 64
 
 
@@ -104,8 +102,8 @@ def test_an_image_that_lost_detail_before_it_came_says_so():
 
 
 def test_a_bright_square_is_bright_in_monochrome2_and_dark_in_monochrome1():
-    values = np.full((256, 256), -1000, np.int16)
-    values[64:192, 64:192] = 1000
+    values = np.full((1024, 1024), -1000, np.int16)
+    values[256:768, 256:768] = 1000
     for photometric, inside in (("MONOCHROME2", 255), ("MONOCHROME1", 0)):
         dataset = grey(values, RescaleSlope="1", RescaleIntercept="0", WindowCenter="0", WindowWidth="1500",
                        PhotometricInterpretation=photometric)  # fmt: skip
