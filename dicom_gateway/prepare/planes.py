@@ -19,7 +19,7 @@ from dicom_gateway.prepare.window import Window, apply_window, full_range
 EDGE = 256                   # pixels of a picture's longer side, and values of a profile's longest line
 FEWEST = 8                   # slices that make a picture across them
 MODALITIES = ("CT", "MR", "PT")
-PROJECTED = Window("bone", "骨窗", 400, 1800)      # for what projection brings forward in a CT
+CALM = 4                     # pixels to a side over which brightness is averaged before it is projected
 
 # plane: its words, and the directions in the patient (LPS) that are shown rightwards and downwards
 _VIEWS = {
@@ -42,14 +42,15 @@ class Plane:
 
 
 def profile(values: np.ndarray) -> np.ndarray:
-    """What a slice leaves: its middle row, the brightest value of each column, its middle column; float32, thinned to at
-    most EDGE values each. ``values``: (rows, columns) in the modality's unit."""
+    """What a slice leaves: its middle row, the brightest place of each column, its middle column; float32, thinned to at
+    most EDGE values each. Bright is the mean of CALM x CALM pixels, or noise would be all that is projected.
+    ``values``: (rows, columns) in the modality's unit."""
     down, across = _steps(*values.shape)
-    middle = values[values.shape[0] // 2, ::across]
-    brightest = values.max(axis=0)
-    usable = len(brightest) // across * across
-    return np.concatenate([middle[:usable // across], brightest[:usable].reshape(-1, across).max(axis=1),
-                           values[::down, values.shape[1] // 2]]).astype(np.float32)
+    middle = values[values.shape[0] // 2, ::across][:values.shape[1] // across]
+    calm = _means(_means(values, 0), 1) if min(values.shape) >= CALM else values
+    brightest = calm.max(axis=0)
+    placed = np.minimum(np.arange(len(middle)) * across * len(brightest) // values.shape[1], len(brightest) - 1)
+    return np.concatenate([middle, brightest[placed], values[::down, values.shape[1] // 2]]).astype(np.float32)
 
 
 def packed(profiles: Mapping[int, np.ndarray]) -> tuple[bytes, dict]:
@@ -89,7 +90,7 @@ def why_not(series: Mapping) -> tuple[str, str] | None:
 def across(series: Mapping, profiles: Sequence[np.ndarray], windows: Sequence[Mapping], inverted: bool) -> list[Plane]:
     """The pictures of a series for which ``why_not`` is None: ``profiles`` in the order of its instances, ``windows`` and
     ``inverted`` as the attributes of its key slice have them."""
-    geometry, modality = series["geometry"], series["modality"]
+    geometry = series["geometry"]
     down, step = _steps(geometry["rows"], geometry["columns"])
     width = geometry["columns"] // step
     whole = np.stack(profiles)
@@ -99,17 +100,27 @@ def across(series: Mapping, profiles: Sequence[np.ndarray], windows: Sequence[Ma
     between_rows, between_columns = geometry["pixel_spacing_mm"]
     first = windows[0] if windows else None
     own = Window("", "", first["center"], first["width"], first["function"]) if first else full_range(middle)
-    projected = PROJECTED if modality == "CT" else full_range(brightest)
     made = []
     for name, values, axis, spacing_mm, window in (
         ("", middle, right, between_columns * step, own), ("", column, below, between_rows * down, own),
-        ("mip", brightest, right, between_columns * step, projected),
+        ("mip", brightest, right, between_columns * step, full_range(brightest)),
     ):
         plane = _AXES[int(np.argmax(np.abs(np.cross(normal, axis))))]
         shown = apply_window(values, window.center, window.width, window.function)
         turned, size_mm = _upright(255 - shown if inverted else shown, (normal, axis), (geometry["spacing_mm"], spacing_mm), plane)
         made.append(Plane(name or plane, "最大密度投影" if name else _VIEWS[plane][0], _scaled(turned, size_mm), size_mm[1], size_mm[0]))
     return sorted(made, key=lambda one: ("coronal", "sagittal", "axial", "mip").index(one.name))
+
+
+def _means(values: np.ndarray, axis: int) -> np.ndarray:
+    """Means of CALM neighbours along an axis, what is left over at its end without."""
+    whole = values.shape[axis] // CALM * CALM
+    cut = values[:whole] if axis == 0 else values[:, :whole]
+    parts = (cut[place::CALM] if axis == 0 else cut[:, place::CALM] for place in range(CALM))
+    total = next(parts).astype(np.float32)
+    for one in parts:
+        total += one
+    return total / CALM
 
 
 def _steps(rows: int, columns: int) -> tuple[int, int]:

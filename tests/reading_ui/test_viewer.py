@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
+from pydicom.dataset import Dataset, FileMetaDataset
 
 from tests.reading_ui.synthetic_images import halves, instance
 from tests.reading_ui.viewer_page import (
@@ -70,13 +71,31 @@ def chest_page(opened_chest):
     assert troubles == []
 
 
-def test_the_first_image_is_shown_before_the_rest_has_come(browser, chest):
+def test_the_middle_of_a_stack_is_shown_before_the_rest_has_come(browser, chest):
     faults = Faults(frame_delay_s=0.4, delayed_after=1)
     with shown(browser, chest, faults=faults, htj2k=True) as (page, serving):
         now = wait(page, "shown")
-        assert now["imageIndex"] == 0 and now["imageCount"] == 64
+        assert now["imageIndex"] == 32 and now["imageCount"] == 64
         assert now["loaded"] < 8
-        assert serving.app.frames_asked[0][0] == str(chest[0].SOPInstanceUID)
+        asked = [uid for uid, _ in serving.app.frames_asked]
+        assert asked[0] == str(chest[32].SOPInstanceUID)
+        wait(page, loaded=8)
+        near = {str(chest[n].SOPInstanceUID) for n in range(32 - 16, 32 + 16)}
+        assert set([uid for uid, _ in serving.app.frames_asked][:8]) <= near, "its neighbours come next"
+
+
+def test_the_image_that_the_device_named_is_shown_first(browser, chest):
+    named = Dataset()
+    named.file_meta = FileMetaDataset()
+    named.SOPClassUID, named.SOPInstanceUID, named.Modality = "1.2.840.10008.5.1.4.1.1.88.59", "1.2.3.99", "KO"
+    named.StudyInstanceUID, named.SeriesInstanceUID = chest[0].StudyInstanceUID, "1.2.3.98"
+    image, content = Dataset(), Dataset()
+    image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = chest[11].SOPClassUID, chest[11].SOPInstanceUID
+    content.ReferencedSOPSequence, content.ValueType = [image], "IMAGE"
+    named.ContentSequence = [content]
+    with shown(browser, [*chest, named], faults=Faults(frame_delay_s=0.4, delayed_after=1)) as (page, serving):
+        assert wait(page, "shown")["imageIndex"] == 11
+        assert serving.app.frames_asked[0][0] == str(chest[11].SOPInstanceUID)
 
 
 def test_what_the_reader_turns_to_is_fetched_before_what_was_expected(browser, chest):

@@ -17,7 +17,6 @@ import { obstacleToMpr, openingSeries } from './study.js';
 
 const { Events } = Enums;
 const CACHE_BYTES = 2.5 * 1024 ** 3;
-const FIRST_INDEX = 0;
 const LAYOUTS = { layout1: 1, layout2: 2, layout4: 4 };
 
 /** CT windows: [width, centre] in HU. */
@@ -66,7 +65,7 @@ export class ReadingCanvas {
     this.area.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     this.layOut('layout1');
     const series = openingSeries(this.study);
-    if (series) await this.active.show(series, FIRST_INDEX);
+    if (series) await this.active.show(series);
   }
 
   get cpu() {

@@ -77,7 +77,8 @@ export class Pane {
     return this.image ? this.series.images.indexOf(this.image) : 0;
   }
 
-  async show(series, index = 0) {
+  /** Opens a series at its key image, and fetches that one before all others. */
+  async show(series, index = series.key) {
     queue.need(null, [this.series?.images[this.wanted]?.imageId]);
     this.series = series;
     this.shownId = null;

@@ -139,9 +139,32 @@ export function obstacleToMpr(images) {
   return images.some((image, at) => off(image, at) > 0.1 * spacing) ? 'mprUneven' : null;
 }
 
-/** { uid, patient, date, description, series: [{ uid, number, description, modality, images, type }] } */
+const KEY_OBJECT = '1.2.840.10008.5.1.4.1.1.88.59';
+const FEWEST_WITH_MIDDLE = 8; // slices; of fewer, the first is as good
+
+/** The images, by SOP instance UID, that the device's own key object selections (PS3.3 A.35.4) name. */
+function namedByDevice(datasets) {
+  const named = new Set();
+  const walk = (item) => {
+    for (const one of values(item, '00081199')) named.add(value(one, '00081155'));
+    for (const one of values(item, '0040A730')) walk(one);
+  };
+  for (const dataset of datasets) if (value(dataset, '00080016') === KEY_OBJECT) walk(dataset);
+  return named;
+}
+
+/** The image to open a series with: the first that the device named, else of a stack of slices the middle one. */
+function keyOf(images, named) {
+  const at = images.findIndex((image) => named.has(image.sopInstanceUid));
+  if (at >= 0) return at;
+  const stack = images.length >= FEWEST_WITH_MIDDLE && images.every((image) => image.position && image.frames === 1);
+  return stack ? Math.floor(images.length / 2) : 0;
+}
+
+/** { uid, patient, date, description, series: [{ uid, number, description, modality, images, key, named, type }] } */
 export function readStudy(datasets, root, language) {
   const first = datasets[0] ?? {};
+  const named = namedByDevice(datasets);
   const bySeries = new Map();
   for (const dataset of datasets) {
     const images = imagesOf(dataset, root);
@@ -163,6 +186,8 @@ export function readStudy(datasets, root, language) {
   const series = [...bySeries.values()].sort((a, b) => (a.number ?? 1e9) - (b.number ?? 1e9));
   for (const one of series) {
     one.images = inOrder(one.images);
+    one.key = keyOf(one.images, named);
+    one.named = one.images.some((image) => named.has(image.sopInstanceUid));
     const types = new Set(one.images.map(heldIn));
     one.type = types.size === 1 ? [...types][0] : 'Float32Array';
     for (const image of one.images) image.type = image.colour ? 'Uint8Array' : one.type;
@@ -182,7 +207,7 @@ export function readStudy(datasets, root, language) {
   };
 }
 
-/** The series to open with: the first that is not only a scout view. */
+/** The series to open with: the one in which the device named an image, else the first that is not only a scout view. */
 export function openingSeries(study) {
-  return study.series.find((series) => !series.images.every((image) => image.localizer)) ?? study.series[0];
+  return study.series.find((series) => series.named) ?? study.series.find((series) => !series.images.every((image) => image.localizer)) ?? study.series[0];
 }

@@ -80,10 +80,11 @@ def test_a_millimetre_is_as_long_up_as_across(step_mm):
 
 def test_a_projection_keeps_the_brightest_of_every_column_also_of_wide_images():
     values = np.full((700, 900), -1000.0)
-    values[123, 457] = 900
+    values[120:124, 456:460] = 900
+    values[300, 300] = 30000
     left = planes.profile(values)
     width = 900 // 4
-    assert len(left) == 2 * width + 700 // 3 + 1 and left[width + 457 // 4] == 900 and left[:width].max() == -1000
+    assert len(left) == 2 * width + 700 // 3 + 1 and left[width + 457 // 4] == 900 and left[width + 300 // 4] == pytest.approx((30000 - 15 * 1000) / 16) and left[:width].max() == -1000
 
 
 def test_profiles_of_different_sizes_come_back_as_they_went_in():
