@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare import planes
+from dicom_gateway.prepare.frames import FLOATING
 from dicom_gateway.prepare.instance import PreparedInstance, prepare_instance
 from dicom_gateway.prepare.manifest import study_manifest
 from dicom_gateway.web import metadata
@@ -150,7 +151,7 @@ def _prepare_one(hub: Hub, study_id: int, row, about: dict | None) -> _Prepared:
     try:
         dataset = dcmread(hub.blobs.path(row.sha256), force=True)
         line = _line(dataset, row, "PixelData" in dataset)     # before decoding, while texts are still bytes
-        if about is None and "PixelData" in dataset:
+        if about is None and any(name in dataset for name in ("PixelData", *FLOATING)):
             result = prepare_instance(dataset)
             about = result.attributes | {"pixel_sha256": result.pixel_sha256,
                                          "stored_photometric": str(dataset.get("PhotometricInterpretation") or "")}

@@ -21,6 +21,9 @@ from dicom_gateway.prepare.layout import PixelLayout, pixel_layout
 from dicom_gateway.prepare.native import native_frame, require_all_bytes
 
 
+FLOATING = ("FloatPixelData", "DoubleFloatPixelData")
+
+
 @dataclass(frozen=True)
 class Frames:
     """The frames of one instance: iterate or index; each is decoded when asked for.
@@ -72,6 +75,8 @@ def decode(dataset: Dataset) -> Frames:
     image, fewer bytes or frames than stated. A damaged compressed frame is refused when it is asked for.
     """
     syntax = _transfer_syntax(dataset)
+    if "PixelData" not in dataset and any(name in dataset for name in FLOATING):
+        raise floating()
     if "PixelData" not in dataset:
         raise UndecodablePixels(
             "no_pixels",
@@ -95,6 +100,16 @@ def decode(dataset: Dataset) -> Frames:
         encoded = None
     photometric = layout.photometric if layout.photometric.startswith("MONO") else "RGB"
     return Frames(layout, photometric, dataset, encoded)
+
+
+def floating() -> UndecodablePixels:
+    """The refusal of real numbers in place of grey values (parametric maps, PS3.3 C.7.6.24)."""
+    return UndecodablePixels(
+        "float_pixels",
+        "该对象的像素是浮点数(如参数图)，不能作为灰度图像显示；原始对象完整保留，可下载后用专用软件打开。",
+        "the pixels of this object are real numbers (a parametric map, for one) and are not shown as an image; the original is "
+        "kept whole and can be opened with software made for it",
+    )
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

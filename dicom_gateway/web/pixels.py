@@ -17,11 +17,12 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from dicom_gateway.dataset import read_header
 from dicom_gateway.prepare.errors import UndecodablePixels
-from dicom_gateway.prepare.frames import decode
+from dicom_gateway.prepare.frames import decode, floating
 from dicom_gateway.prepare.layout import pixel_layout
 from dicom_gateway.prepare.native import values_per_frame
 
 _PIXEL_DATA = 0x7FE00010
+_FLOATING = (0x7FE00008, 0x7FE00009)
 # What says how pixels lie and how they are shown; everything else in a header costs time and is not read.
 NEEDED = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
@@ -145,6 +146,8 @@ def _at_pixel_value(file, syntax: UID) -> int:
     if len(head) < 8:
         raise UndecodablePixels("no_pixels", "该对象不含可显示的像素数据。", "this object holds no integer pixel data to show")
     group, element = struct.unpack(f"{order}HH", head[:4])
+    if (group << 16 | element) in _FLOATING:
+        raise floating()
     if (group << 16 | element) != _PIXEL_DATA:
         raise UndecodablePixels("no_pixels", "该对象不含可显示的像素数据。", "this object holds no integer pixel data to show")
     if syntax.is_implicit_VR:

@@ -1,4 +1,6 @@
 """Decoded pixels against DCMTK, OpenJPEG and values worked out by hand."""
+from pathlib import Path
+
 import imagecodecs
 import numpy as np
 import openjpeg
@@ -309,3 +311,48 @@ def test_objects_without_pixels_are_refused_by_name():
 @pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.RLELossless, uid.HTJ2K, uid.JPEGLSLossless])
 def test_junk_in_place_of_fragments_is_refused(junk, syntax):
     assert refusal(image(junk, 8, 8, syntax)) in ("encapsulation", "truncated", "not_a_stream", "corrupt")
+
+
+DAMAGED = {         # of pydicom's files, what is wrong with them, as pydicom's own tests say too
+    "JPEG2000-embedded-sequence-delimiter.dcm": "size_disagrees", "MR_truncated.dcm": "truncated", "badVR.dcm": "attribute",
+    "meta_missing_tsyntax.dcm": "transfer_syntax", "nested_priv_SQ.dcm": "attribute",
+}
+BEYOND_PYDICOM = {  # what pydicom cannot decode with the codecs that are installed here; DCMTK's opinion is asked above
+    "GDCMJ2K_TextGBR.dcm", "JPEG-lossy.dcm", "JPGExtended.dcm", "SC_rgb_jpeg_gdcm.dcm",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_image_that_pydicom_brings_is_decoded_as_pydicom_decodes_it_or_refused_by_name():
+    equal, refused = 0, {}
+    for path in sorted(Path(bundled_path("CT_small.dcm")).parent.rglob("*")):
+        if not path.is_file() or path.suffix in (".py", ".zip", ".md"):
+            continue
+        dataset = pydicom.dcmread(path, force=True)
+        if "PixelData" not in dataset:
+            continue
+        try:
+            frames = list(decode(dataset))
+        except UndecodablePixels as error:
+            refused[path.name] = error.code
+            continue
+        if path.name in BEYOND_PYDICOM:
+            continue
+        expected = pydicom.pixels.pixel_array(dataset)
+        expected = expected if len(frames) > 1 else expected[None]
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            expected = np.stack([pydicom.pixels.apply_color_lut(one, dataset)[..., :3] for one in expected])
+            expected = (expected >> 8).astype(np.uint8) if expected.dtype == np.uint16 else expected
+        assert np.array_equal(np.stack(frames), expected), path.name
+        equal += 1
+    assert refused == DAMAGED and equal > 80
+
+
+@pytest.mark.parametrize("keyword, code", [("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")])
+def test_real_numbers_in_place_of_grey_values_are_refused_in_words(keyword, code):
+    dataset = image(b"", 4, 4, BitsAllocated=int(code[1]) * 8)
+    del dataset.PixelData
+    setattr(dataset, keyword, np.arange(16, dtype=f"<{code}").tobytes())
+    with pytest.raises(UndecodablePixels) as refused:
+        decode(dataset)
+    assert refused.value.code == "float_pixels" and "浮点" in refused.value.zh

@@ -66,6 +66,24 @@ def test_bytes_and_name_are_on_disk_before_keep_returns(blobs, calls):
     assert calls.index(("fsync", str(blobs.folder))) < steps[0], "the entries of new folders"
 
 
+def test_many_blobs_have_their_names_before_the_first_is_synchronised_and_all_are_safe_in_the_end(blobs, calls):
+    contents = [bytes([number]) * 1000 for number in range(5)] + [bytes([0]) * 1000, b""]
+    kept = blobs.keep_all(contents)
+    assert [blobs.read(one.sha256) for one in kept] == contents and kept[0].sha256 == kept[5].sha256
+    places = {str(blobs.path(one.sha256)) for one in kept}
+    renames = [n for n, (what, path) in enumerate(calls) if what == "rename" and path in places]
+    synchronised = {path: n for n, (what, path) in enumerate(calls) if what == "fsync"}
+    assert len(renames) == 6 and all(max(renames) < synchronised[place] < synchronised[str(blobs.path(one.sha256).parent)]
+                                     for one in kept for place in [str(blobs.path(one.sha256))])
+    assert blobs.keep_all([]) == []
+
+
+def test_more_blobs_than_may_be_open_at_once_are_all_kept(blobs):
+    contents = [number.to_bytes(4, "big") for number in range(room.MOST_AT_ONCE * 2 + 3)]
+    assert [blobs.read(one.sha256) for one in blobs.keep_all(contents)] == contents
+    assert not list(blobs.incoming.iterdir())
+
+
 def test_bytes_that_are_there_already_are_not_touched_before_the_new_ones_are_safe(blobs, calls):
     blobs.keep(CONTENT)
     calls.clear()
