@@ -121,3 +121,48 @@ def test_a_slice_that_comes_late_is_prepared_with_what_stands_already(house):
     assert run_jobs(house) == ["prepare_images done"]
     (series,) = manifest(house, study_id)["series"]
     assert len(series["instances"]) == SLICES + 1 and len(house.get("/studies/1.2.10/metadata").json) == SLICES + 1
+
+
+def test_what_another_worker_still_prepares_ahead_is_taken_over_and_not_done_twice(house, monkeypatch):
+    study_id = arrive(house, range(1, 65))
+    rows, done, entered, prepare = preparation.arrived(house.hub, study_id), [], jobs._entered, jobs.prepare_instance
+    close(house)
+
+    def counted(dataset):
+        done.append(str(dataset.SOPInstanceUID))
+        return prepare(dataset)
+
+    def after_the_other(*batch):
+        monkeypatch.setattr(jobs, "_entered", entered)
+        assert len(list(jobs._prepare_all(house.hub, study_id, iter([rows[:10]]), {}))) == 10       # the slices that come last here
+        return entered(*batch)
+
+    monkeypatch.setattr(jobs, "prepare_instance", counted)
+    monkeypatch.setattr(jobs, "_entered", after_the_other)
+    assert run_jobs(house) == ["prepare_images done"]
+    assert len(done) == len(set(done)) == 64 and kinds(house, study_id)["prepared"] == 64
+
+
+def test_the_middle_of_a_study_is_prepared_first(house, monkeypatch):
+    study_id, order, prepare = arrive(house, range(1, 41)), [], jobs.prepare_instance
+    close(house)
+    monkeypatch.setattr(jobs, "prepare_instance", lambda dataset: (order.append(int(dataset.InstanceNumber)), prepare(dataset))[1])
+    assert run_jobs(house) == ["prepare_images done"] and kinds(house, study_id)["prepared"] == 40
+    assert sorted(order[:jobs.BATCH]) == list(range(21 - jobs.BATCH // 2, 21 + jobs.BATCH // 2)) or sorted(order[:jobs.BATCH]) == list(
+        range(22 - jobs.BATCH // 2, 22 + jobs.BATCH // 2))
+
+
+def test_pictures_across_a_series_are_made_anew_when_a_slice_comes_late_and_go_when_one_leaves_a_gap(house):
+    study_id = arrive(house, [*range(1, SLICES + 1)])
+    close(house)
+    run_jobs(house)
+    assert kinds(house, study_id)["plane"] == 3 and [one["name"] for one in manifest(house, study_id)["series"][0]["across"]] == ["coronal", "sagittal", "mip"]
+    arrive(house, [SLICES + 3])
+    close(house)
+    run_jobs(house)
+    (series,) = manifest(house, study_id)["series"]
+    assert "plane" not in kinds(house, study_id) and series["across"] == [] and "缺约 2 层" in series["no_pictures"]["zh"]
+    arrive(house, [SLICES + 1, SLICES + 2])
+    close(house)
+    run_jobs(house)
+    assert kinds(house, study_id)["plane"] == 3 and kinds(house, study_id)["profiles"] == 1

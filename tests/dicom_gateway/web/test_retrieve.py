@@ -8,10 +8,13 @@ import struct
 import imagecodecs
 import numpy as np
 import openjpeg
+import pytest
 from PIL import Image
 from pydicom import Dataset, dcmread
 
+from dicom_gateway.web import routes
 from hub.flow import administration
+from tests.dicom_gateway.web.conftest import make_house
 from tests.dicom_gateway.web.objects import file_of
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -175,6 +178,30 @@ def test_pictures_are_drawn_as_asked(ct):
     for query in ("window=1", "window=a,b,linear", "window=1,0,linear", "window=1,nan,linear", "viewport=0,0", "viewport=99999,9", "quality=0",
                   "quality=x", "viewport=10,10,600,600,5,5"):
         assert ct.house.get(f"{at}?{query}").status_code == 400, query
+
+
+def test_a_picture_is_drawn_once_and_not_sent_again_unchanged(ct, monkeypatch):
+    uid = next(iter(ct.files))
+    at = f"{ct.path}/instances/{uid}/rendered?window=-601,1501,linear"
+    first = ct.house.get(at)
+    with monkeypatch.context() as patch:
+        patch.setattr(routes, "picture", lambda *a: pytest.fail("drawn again"))
+        assert ct.house.get(at).data == first.data
+        again = ct.house.get(at, If_None_Match=first.headers["ETag"])
+        assert again.status_code == 304 and not again.data
+        assert ct.house.get(at, person="other", If_None_Match=first.headers["ETag"]).status_code == 404, "what is kept at hand is nobody's right"
+    other = ct.house.get(at.replace("-601", "-602"), If_None_Match=first.headers["ETag"])
+    assert other.status_code == 200 and other.data != first.data
+
+
+def test_a_prepared_picture_equals_the_one_drawn_before_preparation(ct, tmp_path):
+    uid, path = next(iter(ct.files.items()))
+    house = make_house(tmp_path)
+    house.send(path.read_bytes())
+    for query in ("", "?window=40,400,sigmoid", "?window=40,400,linear-exact&viewport=200,200"):
+        at = f"{ct.path}/instances/{uid}/rendered{query}"
+        assert ct.house.get(at, Accept="image/png").data == house.get(at, Accept="image/png").data
+    house.hub.close()
 
 
 def test_thumbnails_of_every_level_are_small_jpegs(ct):
