@@ -26,8 +26,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.dicom_store import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
 from dicom_gateway import mended  # noqa: E402
 from hub.context import Hub, open_hub  # noqa: E402
 from hub.flow import administration, devices, doors  # noqa: E402
