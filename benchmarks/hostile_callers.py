@@ -26,8 +26,9 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.store_servers import free_port  # noqa: E402
 from benchmarks.page import put  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
+from dicom_gateway import mended  # noqa: E402
 from hub.context import Hub, open_hub  # noqa: E402
 from hub.flow import administration, devices, doors  # noqa: E402
 from hub.model.access import SYSTEM  # noqa: E402
@@ -37,7 +38,7 @@ from tests.dicom_gateway.running import Gateway, slice_of_ct  # noqa: E402
 from tests.dicom_gateway.wire import CT, EXPLICIT, associate_rq  # noqa: E402
 
 ELSEWHERE = "127.0.0.2"  # where the hostile come from; the device calls from 127.0.0.1
-KEPT_OPEN = 800          # of one kind at a time, by this side: the device beside it waits by select(), which knows 1024 files
+KEPT_OPEN = 2000         # of one kind at a time, by this side
 KINDS: dict[str, Callable[[int], bytes]] = {
     "silent": lambda n: b"",
     "a request begun and never ended": lambda n: b"\x01\x00\x00\x00",
@@ -73,6 +74,7 @@ def main() -> None:
     options.add_argument("--connections", type=int, default=10_000)
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
+    mended.mend()      # the device's own association, too
     with tempfile.TemporaryDirectory(prefix="hostile-bench-") as place:
         settings = replace(load(environ={}), data_dir=place, dicom_port=free_port(), dicom_host="127.0.0.1")
         hub = open_hub(settings)

@@ -17,7 +17,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_gateway import direct, tls
+from dicom_gateway import direct, mended, tls
 from dicom_gateway.callers import Callers, hang_up
 from dicom_gateway.command import IMPLEMENTATION_UID, IMPLEMENTATION_VERSION
 from dicom_gateway.direct_tls import EncryptedLine
@@ -104,6 +104,7 @@ def start(hub: Hub) -> GatewayServer:
     """
     _config.UNRESTRICTED_STORAGE_SERVICE = _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+    mended.mend()
     forget_open_associations(hub)
     entity = AE(ae_title=hub.settings.dicom_ae_title)
     entity.maximum_associations = 10**6      # Callers counts: pynetdicom would count the silent ones, too
@@ -142,6 +143,7 @@ def _turned_away(ledger: Ledger, reason: str, address: str) -> None:
 
 
 def _open_direct_path(event: Event, store: Store) -> None:
+    mended.describe_nothing(event.assoc)
     line = EncryptedLine if isinstance(event.assoc.dul.socket.socket, ssl.SSLSocket) else direct.Line
     line(event.assoc, store.reception(), MAXIMUM_PDU, NETWORK_TIMEOUT_S, store.callers.cut_off).install()
 

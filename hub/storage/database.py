@@ -6,12 +6,13 @@ PostgreSQL an advisory lock does what BEGIN IMMEDIATE does on SQLite (docs/decis
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from hub.errors import Invalid, OutOfSpace, Retryable
 
@@ -35,7 +36,14 @@ def connect(url: str) -> Engine:
         return engine
     Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_size=10, max_overflow=60, pool_use_lifo=True, json_deserializer=_loads,      # the fewest page caches
+                           pool_reset_on_return=None,                                   # see _end
                            connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False})
+
+    @event.listens_for(engine, "reset")
+    def _end(connection, _record, state):
+        """What is returned to the pool has no transaction open; nearly always it ended before."""
+        if connection.in_transaction:
+            connection.rollback()
 
     @event.listens_for(engine, "connect")
     def _prepare(connection, _record):
@@ -46,8 +54,12 @@ def connect(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection):
-        writes = connection.get_execution_options().get("hub_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        """By the driver itself: SQLAlchemy's own way costs more than the statement, with every object that arrives."""
+        sql = "BEGIN IMMEDIATE" if connection.get_execution_options().get("hub_writes", False) else "BEGIN"
+        try:
+            connection.connection.dbapi_connection.execute(sql)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=connection.dialect) from error
 
     return engine
 

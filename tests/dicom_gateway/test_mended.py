@@ -1,0 +1,73 @@
+"""What the gateway replaces in pynetdicom answers as pynetdicom does, and holds where pynetdicom's own does not."""
+import os
+import resource
+
+import pytest
+from pynetdicom import pdu_items, utils
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.presentation import PresentationContext
+
+from dicom_gateway import mended
+from tests.dicom_gateway.running import slice_of_ct
+from tests.dicom_gateway.wire import CT, EXPLICIT, associate_rq
+
+SELECT_KNOWS = 1024      # FD_SETSIZE of glibc
+
+
+@pytest.fixture
+def many_files():
+    """More open files in this process than select can tell of."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(SELECT_KNOWS + 50)]
+    assert max(files) > SELECT_KNOWS
+    yield
+    for one in files:
+        os.close(one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_device_is_served_by_a_process_with_thousands_of_open_files(gateway, many_files):
+    assert gateway.send(slice_of_ct()) == [0x0000]
+
+
+@pytest.mark.parametrize("uid", [CT, CT.encode(), "", None, "1.2.3." + "4" * 58, "1.02.3", "1.2.840.10008.1.1\0", "9" * 65, "nonsense", 5])
+def test_a_uid_is_judged_as_pynetdicom_judges_it_the_first_time_and_the_second(uid):
+    def outcome(judge):
+        try:
+            return judge(uid, "a UID"), None
+        except (TypeError, ValueError) as error:
+            return None, str(error)
+    mended.mend()
+    expected = outcome(utils.set_uid)
+    assert outcome(pdu_items.set_uid) == expected
+    assert outcome(pdu_items.set_uid) == expected
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, EXPLICIT.encode(), CT, "1.2.276.0.9.9", "", None, 5, "9" * 65, "1.02.3"])
+def test_a_transfer_syntax_is_taken_as_pynetdicom_takes_it_the_first_time_and_the_second(syntax):
+    def outcome(add):
+        context = PresentationContext()
+        try:
+            add(context, syntax)
+            add(context, syntax)
+            return context.transfer_syntax
+        except ValueError as error:
+            return str(error)
+    mended.mend()
+    expected = outcome(mended._add_checking)
+    assert outcome(PresentationContext.add_transfer_syntax) == expected
+    assert outcome(PresentationContext.add_transfer_syntax) == expected
+
+
+def test_a_proposal_is_read_the_same_the_second_time():
+    mended.mend()
+    raw = associate_rq("CT", "HUB", [(n, CT, EXPLICIT) for n in range(1, 256, 2)], 16384)
+    first, second = ([(c.context_id, c.abstract_syntax, c.transfer_syntax) for c in _read(raw).presentation_context_definition_list] for _ in range(2))
+    assert first == second == [(n, CT, [EXPLICIT]) for n in range(1, 256, 2)]
+
+
+def _read(raw: bytes):
+    request = A_ASSOCIATE_RQ()
+    request.decode(raw)
+    return request.to_primitive()
