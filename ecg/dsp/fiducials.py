@@ -103,7 +103,7 @@ def _moved(medians: Medians, rate_hz: float, overall: np.ndarray) -> np.ndarray:
             low, high = int(low - WAVE_MARGIN_S * rate_hz), int(high + WAVE_MARGIN_S * rate_hz)
             if low - reach < 0 or high + reach + 1 > width or high - low < 8:
                 continue
-            fit, shift = best_fit(medians.beats[mine][..., low - reach:high + reach + 1], medians.templates[group][:, low:high + 1], reach)
+            fit, shift = best_fit(medians.beats[..., low - reach:high + reach + 1][mine], medians.templates[group][:, low:high + 1], reach)
             good = (fit > WAVE_FIT) & (np.abs(shift) < reach)
             moved[np.ix_(mine[good], columns)] = shift[good][:, None]
     return moved
@@ -139,7 +139,7 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
     start = max(on - int(P_SEARCH_S * rate_hz), 0)
     if len(mine) < 2 or on - start < 8:
         return 1.0, np.inf
-    stretch = low_pass(medians.beats[mine][..., start:on], rate_hz, 20.0)
+    stretch = low_pass(medians.beats[..., start:on][mine], rate_hz, 20.0)
     ramp = np.linspace(-1, 1, stretch.shape[-1])
     stretch = stretch - stretch.mean(axis=-1, keepdims=True)
     stretch = stretch - (stretch @ ramp)[..., None] * ramp / (ramp @ ramp)
