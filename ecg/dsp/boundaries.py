@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .ranks import median, quantiles, running_median
-from .spectrum import low_pass
+from .spectrum import hold, low_pass
 
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
 SPIKE_S = 0.014
@@ -85,7 +85,7 @@ def bridge(beats: np.ndarray, on: np.ndarray, off: np.ndarray) -> np.ndarray:
 def _slope(rows: np.ndarray, rate_hz: float, span_s: float) -> np.ndarray:
     """Microvolts per second over a centred span."""
     half = max(int(round(span_s * rate_hz / 2)), 1)
-    padded = np.pad(rows, ((0, 0), (half, half)), mode="edge")
+    padded = hold(rows, half)
     return (padded[:, 2 * half:] - padded[:, :-2 * half]) * (rate_hz / (2 * half))
 
 
@@ -189,7 +189,7 @@ def _pick(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def _summits(values: np.ndarray) -> np.ndarray:
     """The values at their local maxima, nearly nothing on slopes: the foot of another wave is no summit."""
-    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge")
+    padded = hold(values, 1)
     top = (values >= padded[:, :-2]) & (values >= padded[:, 2:])
     return np.where(top, values, 1e-3 * values)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranks import median
+from .ranks import median, middle_half
+from .spectrum import hold
 
 BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
 AFTER_S = 0.75                  # room for a long QT interval
@@ -65,9 +66,7 @@ def _average(beats: np.ndarray) -> np.ndarray:
     """The median of few beats; of many, the mean of the middle half, which is quieter."""
     if len(beats) < 5:
         return _middle(beats) if len(beats) > 2 else beats.mean(axis=0)
-    ordered = np.sort(beats, axis=0)
-    cut = len(beats) // 4
-    return ordered[cut:len(beats) - cut].mean(axis=0)
+    return middle_half(beats)
 
 
 def _middle(beats: np.ndarray) -> np.ndarray:
@@ -89,7 +88,7 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
             if not same.any():
                 break
             moved = _shifted(cores[open_beats[same]], move[same], reach)
-            seed = np.pad(_middle(moved), ((0, 0), (reach, reach)), mode="edge")
+            seed = hold(_middle(moved), reach)
         if not same.any():
             if kind == 0:                       # nothing resembles the median of all: start from a beat
                 fit, move = best_fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
@@ -108,6 +107,8 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
 
 def _shifted(cores: np.ndarray, move: np.ndarray, reach: int) -> np.ndarray:
     width = cores.shape[2] - 2 * reach
+    if not move.any():
+        return cores[..., reach:reach + width]
     index = (reach + move)[:, None] + np.arange(width)
     return np.take_along_axis(cores, np.broadcast_to(index[:, None, :], cores.shape[:2] + (width,)), axis=2)
 

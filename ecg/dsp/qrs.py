@@ -16,6 +16,7 @@ from .spectrum import extend, fast_length, fill_gaps
 from .twins import add_twins
 
 GRID_HZ = 100.0
+LARGE = 500_000                # samples
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
 WAVE_HZ = (1.5, 25.0)          # the whole complex without wander and hum
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
@@ -67,14 +68,24 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
     whole = _band_gain(frequency, *WAVE_HZ)
     result, waves = np.empty((leads, points)), np.empty((leads, points))
     at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
-    grid = np.arange(short)
-    for row in range(leads):
-        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[:last + 1]
-        body = np.zeros(short, dtype=complex)
-        body[first:last + 1] = spectrum[first:] * gain
-        result[row] = np.interp(at, grid, np.abs(np.fft.ifft(body)) * (2.0 * short / size))
-        waves[row] = np.interp(at, grid, np.fft.irfft(spectrum * whole, short) * (short / size))
+    at_once = max(LARGE // size, 1)               # rows looked at together; bounds memory in day-long recordings
+    for row in range(0, leads, at_once):
+        rows = slice(row, row + at_once)
+        spectrum = np.fft.rfft(extend(samples_uv[rows], margin), size)[:, :last + 1]
+        body = np.zeros((len(spectrum), short), dtype=complex)
+        body[:, first:last + 1] = spectrum[:, first:] * gain
+        result[rows] = _read_off(np.abs(np.fft.ifft(body)) * (2.0 * short / size), at)
+        waves[rows] = _read_off(np.fft.irfft(spectrum * whole, short) * (short / size), at)
     return result, waves
+
+
+def _read_off(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The values of the rows at evenly spaced points, between two samples on the straight line."""
+    first = int(at[0])
+    if at[0] == first and at[-1] == first + len(at) - 1:
+        return rows[:, first:first + len(at)]
+    grid = np.arange(rows.shape[1])
+    return np.array([np.interp(at, grid, row) for row in rows])
 
 
 def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:

@@ -52,9 +52,13 @@ def extend(samples: np.ndarray, count: int) -> np.ndarray:
     tail = 2 * samples[..., -1:] - samples[..., -2:-2 - reach:-1] if reach else samples[..., :0]
     body = np.concatenate([head, samples, tail], axis=-1)
     if reach < count:
-        body = np.concatenate([np.repeat(body[..., :1], count - reach, -1), body,
-                               np.repeat(body[..., -1:], count - reach, -1)], axis=-1)
+        body = hold(body, count - reach)
     return body
+
+
+def hold(rows: np.ndarray, count: int) -> np.ndarray:
+    """The rows continued by ``count`` samples at both ends with their first and last value."""
+    return np.concatenate([np.repeat(rows[..., :1], count, -1), rows, np.repeat(rows[..., -1:], count, -1)], axis=-1)
 
 
 def apply_gain(samples: np.ndarray, rate_hz: float, gain: Callable[[np.ndarray], np.ndarray],

@@ -105,9 +105,10 @@ def _clipped(filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
             continue
         held = 0
         for limit in (low, high):
-            at = (samples == limit) & ~missing[row]
+            at = samples == limit
             if np.count_nonzero(at) < 3:
                 continue
+            at &= ~missing[row]
             run = at[2:] & at[1:-1] & at[:-2]
             if abs(limit - np.median(samples)) > 0.25 * (high - low):
                 held += int(run.sum())
