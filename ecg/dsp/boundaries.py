@@ -19,6 +19,10 @@ GROUND_TIMES = 1.3             # times the slope of the quiet stretches around t
 QRS_CORNER_HZ = 40.0
 FEW_LEADS = 3                  # too few to outvote one of them
 FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
+LATE_REST_S = 0.05             # so long a QRS may rest before its last part
+LATE_S = 0.06                  # which is over after this time
+LATE_SHARE = 0.10              # of the largest speed, and
+LATE_UV_S = 7000.0             # faster than T waves are
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
 QRS_SLACK_IN_S = 0.05          # and inside
 CALM_S = 0.012
@@ -136,7 +140,19 @@ def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray,
         left, right = points[points <= peak[group]][::-1], points[points >= peak[group]]
         first[group] = _run_end(left, bridge_over, peak[group])
         last[group] = _run_end(right, bridge_over, peak[group])
+        last[group] += _late_part(speed[group, last[group]:], top[group], rate_hz)
     return first, last
+
+
+def _late_part(speed: np.ndarray, top: float, rate_hz: float) -> int:
+    """How far the QRS goes on after a short rest (the plateau of a late R'): to the last point as fast as only a QRS is."""
+    reach = int((LATE_REST_S + LATE_S) * rate_hz)
+    late = np.flatnonzero(speed[:reach] > max(LATE_SHARE * top, LATE_UV_S))
+    late = late[late > 0]
+    if len(late) == 0 or late[0] > LATE_REST_S * rate_hz:
+        return 0
+    end = _run_end(late, int(0.03 * rate_hz), 0)
+    return end if end < reach - 1 else 0                   # what goes on is a T wave
 
 
 def _run_end(points: np.ndarray, allowed: int, start: int) -> int:
