@@ -21,8 +21,9 @@ FEW_LEADS = 3                  # too few to outvote one of them
 FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
 LATE_REST_S = 0.05             # so long a QRS may rest before its last part
 LATE_S = 0.06                  # which is over after this time
+LATE_LONGEST_S = 0.20          # so long the QRS is with it, at most
 LATE_SHARE = 0.10              # of the largest speed, and
-LATE_UV_S = 7000.0             # faster than T waves are
+LATE_UV_S = 9000.0             # faster than T waves are
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
 QRS_SLACK_IN_S = 0.05          # and inside
 CALM_S = 0.012
@@ -140,7 +141,9 @@ def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray,
         left, right = points[points <= peak[group]][::-1], points[points >= peak[group]]
         first[group] = _run_end(left, bridge_over, peak[group])
         last[group] = _run_end(right, bridge_over, peak[group])
-        last[group] += _late_part(speed[group, last[group]:], top[group], rate_hz)
+        late = last[group] + _late_part(speed[group, last[group]:], top[group], rate_hz)
+        if late - first[group] <= LATE_LONGEST_S * rate_hz:
+            last[group] = late
     return first, last
 
 
