@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spectrum import low_pass
+from .ranks import median, quantiles, running_median
+from .spectrum import hold, low_pass
 
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "qrs_peak", "qrs_off", "t_on", "t_peak", "t_off")
 SPIKE_S = 0.014
@@ -18,14 +19,19 @@ GROUND_TIMES = 1.3             # times the slope of the quiet stretches around t
 QRS_CORNER_HZ = 40.0
 FEW_LEADS = 3                  # too few to outvote one of them
 FAST_SHARE = 0.10              # of the largest speed of all leads: surely QRS
+LATE_REST_S = 0.05             # so long a QRS may rest before its last part
+LATE_S = 0.06                  # which is over after this time
+LATE_LONGEST_S = 0.20          # so long the QRS is with it, at most
+LATE_SHARE = 0.10              # of the largest speed, and
+LATE_UV_S = 9000.0             # faster than T waves are
 QRS_SLACK_S = 0.02             # how far a lead's edge may lie outside of that
 QRS_SLACK_IN_S = 0.05          # and inside
 CALM_S = 0.012
 QRS_OWN_SHARE = 0.6
 QRS_ON_SHARE = 0.04
 QRS_OFF_SHARE = 0.06
+PT_CORNER_HZ = 20.0
 T_WINDOW_S = 0.148
-T_CORNER_HZ = 20.0
 T_LAST_S = 0.60                # T ends within this time after R at 60 beats a minute (scaled by the root of RR)
 T_PEAK_LAST_S = 0.48
 T_EDGE_S = 0.03
@@ -39,7 +45,6 @@ P_USUAL_S = 0.30               # before this, a P loses weight against a later o
 P_EARLY_LOSS = 0.5
 P_ON_WINDOW_S = 0.076
 P_OFF_WINDOW_S = 0.055
-P_CORNER_HZ = 20.0
 P_NEAR_S = 0.05
 P_EDGE_S = 0.04
 P_OWN_SHARE = 0.6
@@ -58,13 +63,12 @@ def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np
     own = np.full((groups, leads, len(POINTS)), np.nan)
     weights = np.ones((groups, leads, len(POINTS)))
     own[..., 3:6], weights[..., 3:6] = _qrs(templates, rate_hz, before)
-    first_on = np.quantile(own[..., 3], 0.25, axis=1)
-    last_off = np.quantile(own[..., 5], 0.75, axis=1)
+    first_on = quantiles(own[..., 3], (0.25,))[0]
+    last_off = quantiles(own[..., 5], (0.75,))[0]
     rest = bridge(templates, first_on, last_off).reshape(rows.shape)
-    slow = low_pass(rest, rate_hz, min(T_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
+    slow = low_pass(rest, rate_hz, min(PT_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
     own[..., 6:9], weights[..., 6:9] = _t_wave(slow, rate_hz, before, first_on, last_off, interval_s[:, 1])
-    t_end = np.nanmedian(np.nan_to_num(own[..., 8], nan=before + 0.4 * rate_hz), axis=1)
-    slow = low_pass(rest, rate_hz, min(P_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
+    t_end = median(np.nan_to_num(own[..., 8], nan=before + 0.4 * rate_hz))
     own[..., 0:3], weights[..., 0:3] = _p_wave(slow, rate_hz, before, first_on, t_end - interval_s[:, 0] * rate_hz)
     found = own.copy()
     for column, share in ((0, P_OWN_SHARE), (2, P_OWN_SHARE), (3, QRS_OWN_SHARE), (5, QRS_OWN_SHARE), (8, T_OWN_SHARE)):
@@ -86,15 +90,14 @@ def bridge(beats: np.ndarray, on: np.ndarray, off: np.ndarray) -> np.ndarray:
 def _slope(rows: np.ndarray, rate_hz: float, span_s: float) -> np.ndarray:
     """Microvolts per second over a centred span."""
     half = max(int(round(span_s * rate_hz / 2)), 1)
-    padded = np.pad(rows, ((0, 0), (half, half)), mode="edge")
+    padded = hold(rows, half)
     return (padded[:, 2 * half:] - padded[:, :-2 * half]) * (rate_hz / (2 * half))
 
 
 def _without_spikes(rows: np.ndarray, rate_hz: float) -> np.ndarray:
     """A running median over about 10 ms: takes pacing spikes away, keeps the edges of a QRS."""
     half = max(int(round(SPIKE_S * rate_hz / 2)), 1)
-    padded = np.pad(rows, ((0, 0), (half, half)), mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1), axis=2)
+    return running_median(rows, half)
 
 
 def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +113,7 @@ def _qrs(templates: np.ndarray, rate_hz: float, before: int) -> tuple[np.ndarray
     place = np.arange(steep.shape[2])
     inside = (place >= first[:, None, None]) & (place <= last[:, None, None])
     top = np.where(inside, steep, 0).max(axis=2, keepdims=True)
-    ground = np.quantile(np.where(inside, np.inf, steep), 0.3, axis=2, keepdims=True)
+    ground = quantiles(np.where(inside, np.inf, steep), (0.3,))[0][..., None]
     slack = int(QRS_SLACK_S * rate_hz)
     on = _leave(steep, np.maximum(np.minimum(QRS_ON_SHARE * top, ON_CAP_UV_S), GROUND_TIMES * ground), first, slack, QRS_SLACK_IN_S * rate_hz, rate_hz)
     back = steep.shape[2] - 1
@@ -128,7 +131,7 @@ def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray,
     near = np.abs(place - centre) <= 0.1 * rate_hz
     peak = np.where(near, speed, 0).argmax(axis=1)
     top = speed[np.arange(len(speed)), peak]
-    ground = np.quantile(speed, 0.3, axis=1)
+    ground = quantiles(speed, (0.3,))[0]
     fast = speed > np.maximum(np.minimum(FAST_SHARE * top, FAST_CAP_UV_S), 2.0 * ground)[:, None]
     bridge_over = int(0.03 * rate_hz)
     first, last = peak.copy(), peak.copy()
@@ -138,7 +141,21 @@ def _extent(speed: np.ndarray, rate_hz: float, centre: int) -> tuple[np.ndarray,
         left, right = points[points <= peak[group]][::-1], points[points >= peak[group]]
         first[group] = _run_end(left, bridge_over, peak[group])
         last[group] = _run_end(right, bridge_over, peak[group])
+        late = last[group] + _late_part(speed[group, last[group]:], top[group], rate_hz)
+        if late - first[group] <= LATE_LONGEST_S * rate_hz:
+            last[group] = late
     return first, last
+
+
+def _late_part(speed: np.ndarray, top: float, rate_hz: float) -> int:
+    """How far the QRS goes on after a short rest (the plateau of a late R'): to the last point as fast as only a QRS is."""
+    reach = int((LATE_REST_S + LATE_S) * rate_hz)
+    late = np.flatnonzero(speed[:reach] > max(LATE_SHARE * top, LATE_UV_S))
+    late = late[late > 0]
+    if len(late) == 0 or late[0] > LATE_REST_S * rate_hz:
+        return 0
+    end = _run_end(late, int(0.03 * rate_hz), 0)
+    return end if end < reach - 1 else 0                   # what goes on is a T wave
 
 
 def _run_end(points: np.ndarray, allowed: int, start: int) -> int:
@@ -156,8 +173,10 @@ def _leave(steep: np.ndarray, limit: np.ndarray, first: np.ndarray, slack: int, 
     above = (steep > 3 * limit) & window
     start = np.where(above.any(axis=2), above.argmax(axis=2), first[:, None])
     run = max(int(CALM_S * rate_hz), 1)
-    padded = np.pad(steep, ((0, 0), (0, 0), (run, 0)), mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, run + 1, axis=2).max(axis=3)
+    padded = np.concatenate([np.repeat(steep[..., :1], run, axis=2), steep], axis=2)
+    highest = padded[..., :steep.shape[2]]
+    for back in range(1, run + 1):
+        highest = np.maximum(highest, padded[..., back:back + steep.shape[2]])
     calm = (highest < limit) & window & (place <= start[..., None])
     return np.where(calm.any(axis=2), back_argmax(calm), first[:, None] - slack * 0.5).astype(float)
 
@@ -189,7 +208,7 @@ def _pick(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def _summits(values: np.ndarray) -> np.ndarray:
     """The values at their local maxima, nearly nothing on slopes: the foot of another wave is no summit."""
-    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge")
+    padded = hold(values, 1)
     top = (values >= padded[:, :-2]) & (values >= padded[:, 2:])
     return np.where(top, values, 1e-3 * values)
 

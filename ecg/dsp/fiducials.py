@@ -15,6 +15,8 @@ from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
 P_SEARCH_S = 0.22
+P_LONGEST_S = 0.17            # what is longer is no P wave
+P_LEAD_IN_S = 0.02              # so much of the line before an early P belongs to it
 P_LIKENESS = 0.62              # how alike the stretch before the QRS must be from beat to beat
 P_LIKENESS_PER_CHANGE = 1.4    # the more the intervals change (share of the interval), the more is asked
 P_LIKENESS_JUMPING = 0.92      # the same where many intervals jump by more than a tenth
@@ -103,7 +105,7 @@ def _moved(medians: Medians, rate_hz: float, overall: np.ndarray) -> np.ndarray:
             low, high = int(low - WAVE_MARGIN_S * rate_hz), int(high + WAVE_MARGIN_S * rate_hz)
             if low - reach < 0 or high + reach + 1 > width or high - low < 8:
                 continue
-            fit, shift = best_fit(medians.beats[mine][..., low - reach:high + reach + 1], medians.templates[group][:, low:high + 1], reach)
+            fit, shift = best_fit(medians.beats[..., low - reach:high + reach + 1][mine], medians.templates[group][:, low:high + 1], reach)
             good = (fit > WAVE_FIT) & (np.abs(shift) < reach)
             moved[np.ix_(mine[good], columns)] = shift[good][:, None]
     return moved
@@ -136,10 +138,11 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
     beat to beat (median correlation of each beat with all others), and its height, microvolts."""
     mine = np.flatnonzero(medians.shape[medians.member] == 0)
     on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.012 * rate_hz)
-    start = max(on - int(P_SEARCH_S * rate_hz), 0)
+    begin = min(on - P_SEARCH_S * rate_hz, _early_p(medians, rate_hz, found))
+    start = max(int(begin), 0)
     if len(mine) < 2 or on - start < 8:
         return 1.0, np.inf
-    stretch = low_pass(medians.beats[mine][..., start:on], rate_hz, 20.0)
+    stretch = low_pass(medians.beats[..., start:on][mine], rate_hz, 20.0)
     ramp = np.linspace(-1, 1, stretch.shape[-1])
     stretch = stretch - stretch.mean(axis=-1, keepdims=True)
     stretch = stretch - (stretch @ ramp)[..., None] * ramp / (ramp @ ramp)
@@ -148,6 +151,23 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(rest, axis=1)
     alike = float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
     return alike, float(np.ptp(stretch.mean(axis=0), axis=-1).max())
+
+
+def _early_p(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
+    """Where in the window the stretch has to begin that holds the P waves of the dominant beats, wherever they lie (first
+    degree block); infinity where no wave of the size and length of a P was found: the end of a T wave is none."""
+    usual = medians.shape == 0
+    edges = found[usual][..., (0, 1, 2)].reshape(-1, 3)
+    beats = medians.templates[usual].reshape(len(edges), -1)
+    known = np.isfinite(edges).all(axis=1)
+    if not known.any():
+        return np.inf
+    rows, (on, top, off) = beats[known], edges[known].T.astype(int)
+    at, share = np.arange(len(rows)), (top - on) / np.maximum(off - on, 1)
+    height = np.abs(rows[at, top] - rows[at, on] * (1 - share) - rows[at, off] * share)
+    if height.max() < P_SMALLEST_UV or np.median(off - on) > P_LONGEST_S * rate_hz:
+        return np.inf
+    return float(np.median(on)) - P_LEAD_IN_S * rate_hz
 
 
 def _overall(found: np.ndarray) -> np.ndarray:

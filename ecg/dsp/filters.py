@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spectrum import apply_gain, fill_gaps, low_pass
+from .ranks import median
+from .spectrum import apply_gain, fill_gaps, low_pass, low_passes
 
 BASELINE_CORNER_HZ = 0.5        # AHA 2007 allows 0.67 Hz for zero-phase filters
 BASELINE_CLIP_UV = 150.0        # what is larger than this is heart, not wander
@@ -34,16 +35,16 @@ def baseline(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     count = length // block
     if block == 1 or count < 4:
         return _robust_low_pass(filled, rate_hz)
-    coarse = filled[:, :count * block].reshape(len(filled), count, block).mean(axis=2)
+    coarse = filled[:, :count * block].reshape(len(filled), count, block) @ np.full(block, 1.0 / block)
     wander = _robust_low_pass(coarse, rate_hz / block)
     place = (np.arange(length) - (block - 1) / 2) / block
     left = np.clip(place.astype(int), 0, count - 2)
     share = place - left                          # beyond the last means the lines run on
-    return wander[:, left] * (1 - share) + wander[:, left + 1] * share
+    return np.take(wander, left, axis=1) + np.take(np.diff(wander, axis=1), left, axis=1) * share
 
 
 def _robust_low_pass(rows: np.ndarray, rate_hz: float) -> np.ndarray:
-    middle = np.median(rows, axis=1, keepdims=True)
+    middle = median(rows)[:, None]
     wander = middle + low_pass(rows - middle, rate_hz, BASELINE_CORNER_HZ)
     for _ in range(BASELINE_ROUNDS):
         rest = np.clip(rows - wander, -BASELINE_CLIP_UV, BASELINE_CLIP_UV)
@@ -70,13 +71,26 @@ def mains_level(samples_uv: np.ndarray, rate_hz: float) -> tuple[float | None, n
     amplitude of the worst lead exceeds 5 microvolts.
     """
     filled, _ = fill_gaps(samples_uv)
-    leads, length = filled.shape
+    return mains_of(filled - low_passes(filled, rate_hz, (fast_corner(rate_hz),))[0], rate_hz)
+
+
+def fast_corner(rate_hz: float) -> tuple[float, int]:
+    """Corner and order of the low pass that leaves out what is too fast for waves: hum is looked for in that."""
+    return min(33.0, 0.2 * rate_hz), 8
+
+
+def mains_of(fast: np.ndarray, rate_hz: float) -> tuple[float | None, np.ndarray]:
+    """The same from the part that is faster than ``fast_corner``, (leads, samples)."""
+    leads, length = fast.shape
     found, hum = None, np.zeros(leads)
     if length < rate_hz:
         return found, hum
-    calm = _calm_fast_part(filled, rate_hz)
-    power = np.abs(np.fft.rfft(calm * np.hanning(length), axis=1)) ** 2
+    calm = _calm(fast)
+    calm *= np.hanning(length)
     frequency = np.fft.rfftfreq(length, 1.0 / rate_hz)
+    near = np.searchsorted(frequency, (MAINS_HZ[0] - 6.5, MAINS_HZ[-1] + 6.5))
+    frequency = frequency[near[0]:near[1]]
+    power = np.abs(np.fft.rfft(calm, axis=1)[:, near[0]:near[1]]) ** 2
     for mains in MAINS_HZ:
         away = np.abs(frequency - mains)
         near, around = away <= 0.7, (away > 1.5) & (away <= 6.0)
@@ -126,8 +140,11 @@ def remove_muscle(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
 
 def _calm_fast_part(filled: np.ndarray, rate_hz: float) -> np.ndarray:
     """What is faster than 35 Hz, with QRS complexes clipped to three times the typical deviation."""
-    fast = filled - low_pass(filled, rate_hz, min(33.0, 0.2 * rate_hz), order=8)
-    limit = 3.0 * np.median(np.abs(fast), axis=1, keepdims=True)
+    return _calm(filled - low_passes(filled, rate_hz, (fast_corner(rate_hz),))[0])
+
+
+def _calm(fast: np.ndarray) -> np.ndarray:
+    limit = 3.0 * median(np.abs(fast))[:, None]
     return np.clip(fast, -limit, limit)
 
 

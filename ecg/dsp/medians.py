@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .ranks import median, middle_half
+from .spectrum import hold
+
 BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
 AFTER_S = 0.75                  # room for a long QT interval
 ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
@@ -62,10 +65,13 @@ def _cut(samples: np.ndarray, centre: np.ndarray, before: int, after: int) -> np
 def _average(beats: np.ndarray) -> np.ndarray:
     """The median of few beats; of many, the mean of the middle half, which is quieter."""
     if len(beats) < 5:
-        return np.median(beats, axis=0) if len(beats) > 2 else beats.mean(axis=0)
-    ordered = np.sort(beats, axis=0)
-    cut = len(beats) // 4
-    return ordered[cut:len(beats) - cut].mean(axis=0)
+        return _middle(beats) if len(beats) > 2 else beats.mean(axis=0)
+    return middle_half(beats)
+
+
+def _middle(beats: np.ndarray) -> np.ndarray:
+    """The median over beats."""
+    return median(np.moveaxis(beats, 0, -1))
 
 
 def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,14 +81,14 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
     open_beats = np.arange(count)
     kind = 0
     while len(open_beats) and kind < 8:
-        seed = np.median(cores[open_beats], axis=0) if kind == 0 else cores[open_beats[0]]
+        seed = _middle(cores[open_beats]) if kind == 0 else cores[open_beats[0]]
         for _ in range(2):
             fit, move = best_fit(cores[open_beats], seed[:, reach:reach + 2 * half + 1], reach)
             same = fit > SAME_SHAPE
             if not same.any():
                 break
             moved = _shifted(cores[open_beats[same]], move[same], reach)
-            seed = np.pad(np.median(moved, axis=0), ((0, 0), (reach, reach)), mode="edge")
+            seed = hold(_middle(moved), reach)
         if not same.any():
             if kind == 0:                       # nothing resembles the median of all: start from a beat
                 fit, move = best_fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
@@ -101,6 +107,8 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
 
 def _shifted(cores: np.ndarray, move: np.ndarray, reach: int) -> np.ndarray:
     width = cores.shape[2] - 2 * reach
+    if not move.any():
+        return cores[..., reach:reach + width]
     index = (reach + move)[:, None] + np.arange(width)
     return np.take_along_axis(cores, np.broadcast_to(index[:, None, :], cores.shape[:2] + (width,)), axis=2)
 
@@ -112,15 +120,22 @@ def best_fit(cores: np.ndarray, template: np.ndarray, reach: int) -> tuple[np.nd
     """
     pattern = template - template.mean(axis=1, keepdims=True)
     power = np.sqrt(np.sum(pattern ** 2)) + 1e-9
-    width = template.shape[1]
-    views = np.lib.stride_tricks.sliding_window_view(cores, width, axis=2)      # beats, leads, shifts, width
-    product = np.zeros((len(cores), views.shape[2]))
-    for lead in range(cores.shape[1]):            # every second sample of the window is enough to compare
-        product += 2.0 * (views[:, lead, :, ::2] @ pattern[lead, ::2])
-    total = np.cumsum(np.pad(cores, ((0, 0), (0, 0), (1, 0))), axis=2)
-    square = np.cumsum(np.pad(cores ** 2, ((0, 0), (0, 0), (1, 0))), axis=2)
-    summed = total[..., width:] - total[..., :-width]
-    energy = (square[..., width:] - square[..., :-width] - summed ** 2 / width).sum(axis=1)
+    width, shifts = template.shape[1], 2 * reach + 1
+    moved = np.zeros((cores.shape[1], cores.shape[2], shifts))
+    for shift in range(shifts):                   # every second sample of the window is enough to compare
+        moved[:, shift:shift + width:2, shift] = 2.0 * pattern[:, ::2]
+    product = np.ascontiguousarray(cores).reshape(len(cores), -1) @ moved.reshape(-1, shifts)
+    total = _running_sum(cores, width)
+    square = _running_sum(np.einsum("blw,blw->bw", cores, cores), width)
+    energy = square - np.einsum("bls,bls->bs", total, total) / width
     fit = product / (power * np.sqrt(np.maximum(energy, 1e-9)))
     best = fit.argmax(axis=1)
     return fit[np.arange(len(fit)), best], best - reach
+
+
+def _running_sum(rows: np.ndarray, width: int) -> np.ndarray:
+    """The sum of each ``width`` neighbours along the last axis."""
+    total = np.cumsum(rows, axis=-1)
+    found = total[..., width - 1:].copy()
+    found[..., 1:] -= total[..., :-width]
+    return found

@@ -11,10 +11,12 @@ from math import log, sqrt
 
 import numpy as np
 
+from .ranks import median, quantiles
 from .spectrum import extend, fast_length, fill_gaps
 from .twins import add_twins
 
 GRID_HZ = 100.0
+LARGE = 500_000                # samples
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
 WAVE_HZ = (1.5, 25.0)          # the whole complex without wander and hum
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
@@ -66,14 +68,24 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
     whole = _band_gain(frequency, *WAVE_HZ)
     result, waves = np.empty((leads, points)), np.empty((leads, points))
     at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
-    grid = np.arange(short)
-    for row in range(leads):
-        spectrum = np.fft.rfft(extend(samples_uv[row], margin), size)[:last + 1]
-        body = np.zeros(short, dtype=complex)
-        body[first:last + 1] = spectrum[first:] * gain
-        result[row] = np.interp(at, grid, np.abs(np.fft.ifft(body)) * (2.0 * short / size))
-        waves[row] = np.interp(at, grid, np.fft.irfft(spectrum * whole, short) * (short / size))
+    at_once = max(LARGE // size, 1)               # rows looked at together; bounds memory in day-long recordings
+    for row in range(0, leads, at_once):
+        rows = slice(row, row + at_once)
+        spectrum = np.fft.rfft(extend(samples_uv[rows], margin), size)[:, :last + 1]
+        body = np.zeros((len(spectrum), short), dtype=complex)
+        body[:, first:last + 1] = spectrum[:, first:] * gain
+        result[rows] = _read_off(np.abs(np.fft.ifft(body)) * (2.0 * short / size), at)
+        waves[rows] = _read_off(np.fft.irfft(spectrum * whole, short) * (short / size), at)
     return result, waves
+
+
+def _read_off(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The values of the rows at evenly spaced points, between two samples on the straight line."""
+    first = int(at[0])
+    if at[0] == first and at[-1] == first + len(at) - 1:
+        return rows[:, first:first + len(at)]
+    grid = np.arange(rows.shape[1])
+    return np.array([np.interp(at, grid, row) for row in rows])
 
 
 def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -101,7 +113,7 @@ def _band_gain(frequency: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _combine(envelope: np.ndarray) -> np.ndarray:
     """Root mean square over leads, each weighted by how clearly its peaks stand over its ground."""
-    top, ground = np.percentile(envelope, (97, 40), axis=1, keepdims=True)
+    top, ground = (level[:, None] for level in quantiles(envelope, (0.97, 0.40)))
     clarity = np.clip(top / np.maximum(ground, 1.0) - 3.0, 0.0, 10.0) * (top > FLOOR_UV)
     if not clarity.any():
         clarity = np.ones_like(clarity)
@@ -126,7 +138,7 @@ def _choose(smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
     peaks, height, level, size = peaks[tall], height[tall], level[tall], size[tall]
     if len(peaks) == 0:
         return peaks
-    ground = np.interp(peaks, *_blocks(smooth, GROUND_BLOCK_S, np.median, 1))
+    ground = np.interp(peaks, *_blocks(smooth, GROUND_BLOCK_S, median, 1))
     evidence = _evidence(height / level, height / np.maximum(ground, GROUND_FLOOR_UV), size)
     likely = evidence > -EVIDENCE_LIMIT
     peaks, evidence, height = peaks[likely], evidence[likely], height[likely]
@@ -172,9 +184,13 @@ def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray) ->
 
 def _level(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     """The usual height of beats around each point; where most short blocks hold no beat, from longer ones."""
-    level = np.interp(at, *_blocks(values, LEVEL_BLOCK_S, np.max, 4))
-    slow = np.interp(at, *_blocks(values, SLOW_BLOCK_S, np.max, 2))
+    level = np.interp(at, *_blocks(values, LEVEL_BLOCK_S, _highest, 4))
+    slow = np.interp(at, *_blocks(values, SLOW_BLOCK_S, _highest, 2))
     return np.where(slow > SLOW_TIMES * level, slow, level)
+
+
+def _highest(values: np.ndarray) -> np.ndarray:
+    return values.max(axis=-1)
 
 
 def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +199,7 @@ def _blocks(smooth: np.ndarray, block_s: float, summary, half: int) -> tuple[np.
     count = len(smooth) // block
     if count < 2:
         return np.array([0.0]), np.array([float(summary(smooth))])
-    values = summary(smooth[:count * block].reshape(count, block), axis=1)
+    values = summary(smooth[:count * block].reshape(count, block))
     return (np.arange(count) + 0.5) * block, running_median(values, half)
 
 
@@ -191,9 +207,9 @@ def running_median(values: np.ndarray, half: int) -> np.ndarray:
     """The median of each value and its ``half`` neighbours on both sides; the ends are reflected."""
     half = min(half, (len(values) - 1) // 2)
     if half < 1:
-        return np.full(len(values), np.median(values)) if len(values) else values
-    padded = np.pad(values, half, mode="reflect")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
+        return np.full(len(values), median(values)) if len(values) else values
+    padded = np.concatenate([values[half:0:-1], values, values[-2:-2 - half:-1]])
+    return median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1))
 
 
 def _evidence(of_level: np.ndarray, over_ground: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -271,7 +287,7 @@ def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarra
     total = np.zeros(window.shape)
     for row in filled if len(filled) <= 3 else filled[np.argsort(-filled.std(axis=1))[:6]]:
         piece = row[window]
-        total += np.abs(piece - np.median(piece, axis=1, keepdims=True))
+        total += np.abs(piece - median(piece)[:, None])
     best = window[np.arange(len(window)), total.argmax(axis=1)]
     best = np.unique(best)
     return best[(best >= CUT_S * rate_hz) & (best < length - CUT_S * rate_hz)]

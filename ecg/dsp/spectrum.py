@@ -7,7 +7,7 @@ start in a fraction of a second.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -30,12 +30,13 @@ def fast_length(minimum: int) -> int:
 def fill_gaps(samples_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The samples with every non-finite value bridged by a straight line, and where those values were.
 
-    ``samples_uv``: (leads, samples). Returns float64 of the same shape and a boolean mask of it. A lead
-    without any finite value becomes zero.
+    ``samples_uv``: (leads, samples). Returns float64 of the same shape, not to be written to (where nothing is
+    missing it is what was given), and a boolean mask of it. A lead without any finite value becomes zero.
     """
-    samples = np.array(samples_uv, dtype=float, ndmin=2)
+    samples = np.atleast_2d(np.asarray(samples_uv, dtype=float))
     missing = ~np.isfinite(samples)
     if missing.any():
+        samples = samples.copy()
         place = np.arange(samples.shape[1])
         for row in np.flatnonzero(missing.any(axis=1)):
             gone = missing[row]
@@ -51,28 +52,54 @@ def extend(samples: np.ndarray, count: int) -> np.ndarray:
     tail = 2 * samples[..., -1:] - samples[..., -2:-2 - reach:-1] if reach else samples[..., :0]
     body = np.concatenate([head, samples, tail], axis=-1)
     if reach < count:
-        body = np.concatenate([np.repeat(body[..., :1], count - reach, -1), body,
-                               np.repeat(body[..., -1:], count - reach, -1)], axis=-1)
+        body = hold(body, count - reach)
     return body
+
+
+def hold(rows: np.ndarray, count: int) -> np.ndarray:
+    """The rows continued by ``count`` samples at both ends with their first and last value."""
+    return np.concatenate([np.repeat(rows[..., :1], count, -1), rows, np.repeat(rows[..., -1:], count, -1)], axis=-1)
 
 
 def apply_gain(samples: np.ndarray, rate_hz: float, gain: Callable[[np.ndarray], np.ndarray],
                margin_s: float) -> np.ndarray:
     """Filter the rows with ``gain(frequency_hz)``, extended by ``margin_s`` at the ends. No NaN allowed."""
+    return apply_gains(samples, rate_hz, (gain,), margin_s)[0]
+
+
+def apply_gains(samples: np.ndarray, rate_hz: float, gains: tuple[Callable[[np.ndarray], np.ndarray], ...],
+                margin_s: float) -> list[np.ndarray]:
+    """The rows filtered with each of the gains; the way to the spectrum is gone once."""
     length = samples.shape[-1]
     if length == 0:
-        return samples.copy()
+        return [samples.copy() for _ in gains]
     margin = int(round(margin_s * rate_hz))
     body = extend(samples, margin)
     size = fast_length(body.shape[-1])
-    level = body[..., :1]
-    spectrum = np.fft.rfft(body - level, size, axis=-1)
+    level = body[..., :1].copy()
+    body -= level
+    spectrum = np.fft.rfft(body, size, axis=-1)
     frequency = np.fft.rfftfreq(size, 1.0 / rate_hz)
-    spectrum *= gain(frequency)
-    passed = np.fft.irfft(spectrum, size, axis=-1)[..., margin:margin + length]
-    return passed + level * gain(np.zeros(1))
+    found = []
+    for gain in gains:
+        passed = np.fft.irfft(spectrum * gain(frequency), size, axis=-1)[..., margin:margin + length]
+        passed += level * gain(np.zeros(1))
+        found.append(passed)
+    return found
 
 
 def low_pass(samples: np.ndarray, rate_hz: float, corner_hz: float, order: int = 2) -> np.ndarray:
     """Zero-phase Butterworth-squared low pass: gain 1 / (1 + (f / corner)^(2 order)), one half at the corner."""
-    return apply_gain(samples, rate_hz, lambda f: 1.0 / (1.0 + (f / corner_hz) ** (2 * order)), 1.5 / corner_hz)
+    return low_passes(samples, rate_hz, ((corner_hz, order),))[0]
+
+
+def low_passes(samples: np.ndarray, rate_hz: float, corners: tuple[tuple[float, int], ...]) -> list[np.ndarray]:
+    """The rows behind several such low passes, each (corner_hz, order)."""
+    gains = tuple(partial(_low_gain, corner_hz=corner_hz, order=order) for corner_hz, order in corners)
+    return apply_gains(samples, rate_hz, gains, 1.5 / min(corner_hz for corner_hz, _ in corners))
+
+
+def _low_gain(frequency_hz: np.ndarray, corner_hz: float, order: int) -> np.ndarray:
+    ratio = frequency_hz / corner_hz
+    power = ratio * ratio
+    return 1.0 / (1.0 + power ** order)

@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from ..dsp.fiducials import Fiducials
+from ..dsp.ranks import median
 from ..findings import Finding
 
 LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -94,7 +95,7 @@ def beat_parts(fiducials: Fiducials, rows: list[int]) -> tuple[np.ndarray, np.nd
     """(8, rows) mean microvolts of P, six parts of the QRS and T of the dominant beat, and which of them are known."""
     beat, overall = fiducials.template[rows], fiducials.template_overall
     on, off = int(overall[3]), int(overall[5])
-    level = np.median(beat[:, max(on - 6, 0):on + 1], axis=1, keepdims=True)
+    level = median(beat[:, max(on - 6, 0):on + 1])[:, None]
     parts = np.zeros((QRS_PARTS + 2, len(rows)))
     known = np.ones(QRS_PARTS + 2, dtype=bool)
     edges = np.linspace(on, off, QRS_PARTS + 1).astype(int)

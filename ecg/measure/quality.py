@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.filters import baseline, mains_level
-from ..dsp.spectrum import fill_gaps, low_pass
+from ..dsp.filters import baseline, fast_corner, mains_of
+from ..dsp.ranks import median, quantiles
+from ..dsp.spectrum import fill_gaps, low_passes
 from ..findings import Finding, Quality
 
 FLAT_UV = 8.0                  # a lead whose middle 98 % spans less carries no heart
@@ -48,19 +49,19 @@ def observe(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> O
         return Observed(quality, np.zeros(count, dtype=bool), filled, np.zeros_like(filled), None)
     findings: list[Finding] = []
     repeat = False
-    fast = filled - low_pass(filled, rate_hz, min(35.0, 0.2 * rate_hz))
-    middle = filled - fast
+    middle, below_hum = low_passes(filled, rate_hz, ((min(35.0, 0.2 * rate_hz), 2), fast_corner(rate_hz)))
+    fast = filled - middle
     wander = baseline(filled, rate_hz)
     heart = middle - wander
-    low, high = np.percentile(heart, (1, 99), axis=1)
+    low, high = quantiles(heart, (0.01, 0.99))
     span = high - low
     gap = missing.mean(axis=1)
     flat = span < FLAT_UV
     clipped = _clipped(filled, missing)
     saturated = ~flat & ((np.ptp(heart, axis=1) > 2 * LARGEST_UV) | (clipped > 0.05))
     off = flat | (gap > 0.5) | saturated
-    tremor = np.median(np.abs(fast), axis=1) / 0.6745
-    mains, hum = mains_level(filled, rate_hz)
+    tremor = median(np.abs(fast)) / 0.6745
+    mains, hum = mains_of(filled - below_hum, rate_hz)
     tremor = np.sqrt(np.maximum(tremor ** 2 - hum ** 2 / 2, 0.0))
     swing = np.ptp(wander, axis=1)
     usable = ~off
@@ -104,9 +105,10 @@ def _clipped(filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
             continue
         held = 0
         for limit in (low, high):
-            at = (samples == limit) & ~missing[row]
+            at = samples == limit
             if np.count_nonzero(at) < 3:
                 continue
+            at &= ~missing[row]
             run = at[2:] & at[1:-1] & at[:-2]
             if abs(limit - np.median(samples)) > 0.25 * (high - low):
                 held += int(run.sum())

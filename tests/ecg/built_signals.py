@@ -28,10 +28,11 @@ def spike(time, start, stop):
 
 
 def built(rate=500.0, seconds=10.0, r_times=None, bpm=60.0, p=True, qrs_axis=50.0, p_axis=50.0, t_axis=40.0, st_uv=0.0,
-          noise_uv=2.0, qrs_uv=1000.0, p_uv=120.0, t_uv=300.0, leads=STANDARD_LEADS, seed=1):
-    """A recording with P from -180 to -80 ms, QRS from -40 to +40 ms and T from +180 to +340 ms around R.
+          noise_uv=2.0, qrs_uv=1000.0, p_uv=120.0, t_uv=300.0, leads=STANDARD_LEADS, seed=1,
+          pr_s=0.14):
+    """A recording with P of 100 ms from ``pr_s`` before the QRS, QRS from -40 to +40 ms and T from +180 to +340 ms around R.
 
-    PR 140 ms, QRS 80 ms, QT 380 ms. The corners of the triangles are sharper than any heart's, so a
+    QRS 80 ms, QT 380 ms. The corners of the triangles are sharper than any heart's, so a
     measured QRS is a little wider than built. ``st_uv`` is added from J to the end of T on every lead.
     """
     time = np.arange(int(round(seconds * rate))) / rate
@@ -41,7 +42,7 @@ def built(rate=500.0, seconds=10.0, r_times=None, bpm=60.0, p=True, qrs_axis=50.
     for r in r_times:
         t = time - r
         qrs = spike(t, -0.04, 0.04)
-        p_wave, t_wave = hump(t, -0.18, -0.08), hump(t, 0.18, 0.34)
+        p_wave, t_wave = hump(t, -0.04 - pr_s, 0.06 - pr_s), hump(t, 0.18, 0.34)
         level = np.where((t >= 0.04) & (t < 0.26), 1.0, 0.0) + np.where(t >= 0.26, hump(t, 0.18, 0.34), 0.0)
         for row, lead in enumerate(leads):
             rows[row] += qrs_uv * projection(lead, qrs_axis) * qrs + t_uv * projection(lead, t_axis) * t_wave + st_uv * level
