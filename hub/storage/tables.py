@@ -352,6 +352,26 @@ study_assignment = Table(
 Index("uq_study_assignment_standing", study_assignment.c.study_id, unique=True,
       sqlite_where=study_assignment.c.undone_at.is_(None), postgresql_where=study_assignment.c.undone_at.is_(None))
 
+archived = Table(         # an original that was packed, or why it is left as it came; dropped_at: since when only its packed form is kept
+    "archived", metadata, _id(), _text("sha256", 64, unique=True), _ref("study_id", "study", nullable=False, index=True), _text("outcome", 16),
+    Column("size", BigInteger, nullable=False), Column("packed_size", BigInteger, nullable=False), _when("at"), _when("dropped_at", nullable=True))
+
+archived_study = Table(   # a study whose originals have all been through it, in the generation that it then had
+    "archived_study", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), Column("generation", Integer, nullable=False), _when("at"))
+
+legal_hold = Table(       # nothing of the study is removed while one stands
+    "legal_hold", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("why", 512), _ref("account_id", "account"),
+    _text("who", 64), _when("at"), _when("ended_at", nullable=True), _text("ended_by", 64), _text("ended_why", 512))
+
+removal = Table(          # a study whose images were removed by rule; ended_at: when their bytes were gone
+    "removal", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), _text("study_uid", 128, index=True), _text("rule", 32),
+    _text("rules_version", 32), _text("kept_until", 10), Column("instances", Integer, nullable=False), Column("size", BigInteger, nullable=False),
+    Column("files", JSON, nullable=False), _ref("account_id", "account"), _text("who", 64), _when("at"), _when("ended_at", nullable=True))
+
+tombstone = Table(        # one removed instance
+    "tombstone", metadata, _id(), _ref("removal_id", "removal", nullable=False, index=True), _text("series_uid", 128), _text("sop_uid", 128, unique=True),
+    _text("sop_class", 128), _text("sha256", 64, index=True), Column("files", JSON, nullable=False))
+
 audit = Table(
     "audit", metadata, Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     _when("at"), Column("account_id", BigInteger), _text("actor", 64), _text("role", 16), _text("address", 64),
