@@ -119,6 +119,23 @@ class Blobs:
             return "changed", size
         return "intact" if counted.hexdigest() == sha256 else "changed", size
 
+    def remove(self, sha256: str, older_than: float) -> bool:
+        """Removes a blob, packed or not. False, and it stays, where its bytes were written after ``older_than`` (seconds
+        since 1970): whoever is storing them again may have been told "yes". Safe to repeat; a kill leaves it to the next."""
+        original = self.original(sha256) or self.folder / sha256[:2] / sha256
+        going = self.folder / sha256[:2] / f"{sha256}.going"      # out of the way first, so that what is looked at is what goes
+        if original.exists():
+            os.rename(original, going)
+        if going.exists():
+            if going.stat().st_mtime >= older_than:
+                os.rename(going, original)
+                return False
+            going.unlink()
+        packing.packed_place(self.folder, sha256).unlink(missing_ok=True)
+        (self.unpacked / sha256).unlink(missing_ok=True)
+        sync_folder(original.parent)
+        return True
+
     def new_name(self) -> str:
         """A path beside the blobs that nobody else writes to."""
         return f"{self._own}{next(self._numbers)}"

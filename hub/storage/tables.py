@@ -193,7 +193,7 @@ artifact = Table(
     _ref("instance_id", "instance", index=True), _text("kind", 32), Column("place", Integer, nullable=False, default=0),
     _text("sha256", 64), Column("size", BigInteger, nullable=False), _text("media_type", 64),
     Column("about", JSON, nullable=False), _when("made_at"),
-    Index("ix_artifact_study_id_kind", "study_id", "kind"))
+    Index("ix_artifact_study_id_kind", "study_id", "kind"), Index("ix_artifact_sha256", "sha256"))
 
 reading = Table(
     "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),

@@ -55,8 +55,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("sop_uid", name="uq_tombstone_sop_uid"))
     op.create_index("ix_tombstone_removal_id", "tombstone", ["removal_id"])
     op.create_index("ix_tombstone_sha256", "tombstone", ["sha256"])
+    op.create_index("ix_artifact_sha256", "artifact", ["sha256"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_artifact_sha256", "artifact")
     for table in ("tombstone", "removal", "legal_hold", "archived_study", "archived"):
         op.drop_table(table)
