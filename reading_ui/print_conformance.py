@@ -34,7 +34,7 @@ OUTCOMES = {
 
 SERVICES_OF = {
     echo.CLASSES[0]: "C-ECHO", **dict.fromkeys(find.CLASSES, "C-FIND"), **dict.fromkeys(get.CLASSES, "C-GET"), **dict.fromkeys(move.CLASSES, "C-MOVE"),
-    **dict.fromkeys(commitment.CLASSES, "N-ACTION, N-EVENT-REPORT"), **dict.fromkeys(mpps.CLASSES, "N-CREATE, N-SET"), **dict.fromkeys(mwl.CLASSES, "C-FIND"),
+    **dict.fromkeys(commitment.CLASSES, "N-ACTION, N-EVENT-REPORT"), mpps.CLASSES[0]: "N-CREATE, N-SET", mpps.CLASSES[1]: "N-GET", **dict.fromkeys(mwl.CLASSES, "C-FIND"),
 }
 
 HEAD = """# Conformance: DICOM, DICOMweb, ECG
@@ -104,7 +104,7 @@ def _orders() -> list[str]:
     words = {mpps.INVALID_VALUE: "a value is none of its kind, or a step does not begin IN PROGRESS", mpps.SOME_IGNORED: "warning: attributes that N-SET may not change were left as they were",
              PROCESSING_FAILURE: f"completed or discontinued: may no longer be updated (error ID {mpps.MAY_NOT_BE_UPDATED:04X}); or an unexpected fault",
              mpps.DUPLICATE: "the step exists already", mpps.NO_SUCH_INSTANCE: "no such step at the device's site", mpps.INVALID_INSTANCE: "the SOP Instance UID is none",
-             mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
+             mpps.ATTRIBUTES_NOT_KEPT: "warning: not all attributes that were asked for are known of the step (N-GET)", mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
     return [
         "### Modality worklist (PS3.4 K)", "",
         "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "

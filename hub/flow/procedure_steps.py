@@ -61,6 +61,17 @@ def proceed(hub: Hub, device: Device, actor: Actor, sop_uid: str, merged: Callab
         completion.prove_again(hub, connection, facts.study_uid, device.site_id)
 
 
+def told(hub: Hub, device: Device, actor: Actor, sop_uid: str) -> dict:
+    """N-GET: a step as it stands, DICOM JSON; the look is recorded. NotFound for one that the device's site does not have."""
+    with hub.writing() as connection:
+        row = connection.execute(select(procedure_step).where(
+            procedure_step.c.sop_uid == sop_uid, procedure_step.c.site_id == device.site_id)).one_or_none()
+        if row is None:
+            raise NotFound("not_found", "没有这个检查步骤。", "no such procedure step.")
+        audit.append(connection, hub.now(), actor, "order.step_read", "procedure_step", row.id, device.site_id)
+        return row.content
+
+
 def _end_order(connection: Connection, order_id: int, now: datetime, facts: StepFacts) -> None:
     """The order follows when none of its steps is in progress any more: performed if one was completed, else broken off."""
     states = set(connection.scalars(select(procedure_step.c.state).where(procedure_step.c.order_id == order_id)))
