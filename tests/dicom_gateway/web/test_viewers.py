@@ -15,11 +15,14 @@ from pydicom.dataset import Dataset
 from werkzeug.serving import make_server
 
 from dicom_gateway.web.multipart import boundary_of
+from dicom_gateway.web.transcoding import TARGETS
 from tests.dicom_gateway.running import body
+from tests.dicom_gateway.test_corrected import faults
 
 OHIF_JSON = {"Accept": "application/dicom+json"}
 JAVA = {"Accept": "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}       # of HttpURLConnection where nobody sets one
 WEASIS_OBJECT = {"Accept": 'multipart/related;type="application/dicom";transfer-syntax=*'}
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
 WEASIS_STUDY = "00080020,00080030,00080050,00080061,00080090,00081030,00100010,00100020,00100021,00100030,00100040,0020000D,00200010"
 
 
@@ -116,3 +119,15 @@ def test_an_instance_described_in_xml_is_refused_with_what_is_taken_instead(ct):
     reply = ct.house.app.test_client().post("/dicomweb/studies", data=b"--x\r\n\r\n<NativeDicomModel/>\r\n--x--", headers={
         "Authorization": f"Bearer {ct.house.token}", "Content-Type": 'multipart/related; type="application/dicom+xml"; boundary=x'})
     assert reply.status_code == 415 and "application/dicom+json" in reply.json["en"] and reply.json["zh"]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("syntax", TARGETS)
+def test_dciodvfy_finds_no_error_in_another_transfer_syntax_that_the_original_has_not(ct, tmp_path, syntax):
+    uid, path = next(iter(ct.files.items()))
+    reply = ct.house.get(f"{ct.path}/instances/{uid}", Accept=f"application/dicom; transfer-syntax={syntax}")
+    (tmp_path / "given.dcm").write_bytes(reply.data)
+    assert dcmread(tmp_path / "given.dcm").file_meta.TransferSyntaxUID == syntax
+    if syntax.startswith(JPEG_2000[:20]):        # a validator older than HTJ2K reads no further than its UID: the same file under an older name
+        (tmp_path / "given.dcm").write_bytes(reply.data.replace(syntax.encode(), JPEG_2000.encode().ljust(len(syntax), b"\0"), 1))
+    assert faults(tmp_path / "given.dcm") - faults(path) == set()

@@ -4,7 +4,7 @@ from alembic import op
 
 from hub.storage.tables import Moment
 
-revision = '0009'
+revision = '0010'
 down_revision = '0007'
 branch_labels = None
 depends_on = None
