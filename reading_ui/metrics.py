@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from hub import health
 from hub.context import Hub
 from hub.errors import Refused
-from hub.flow import administration, archiving, doors
+from hub.flow import administration, doors
 from hub.model.access import SYSTEM
 
 WORKS = ("ok", "low_space")
@@ -48,9 +48,6 @@ def page(hub: Hub) -> str:
     lines += _family("hub_disk_floor_bytes", "gauge", "Free bytes below which the administrator is warned and the doors refuse.",
                      [({"level": level}, floor * 1_000_000) for level, floor in floors])
     lines += _family("hub_disk_low", "gauge", "1 where the disk has less free than the warning level.", [({}, int(parts["files"] != "ok"))])
-    packed = archiving.sums(hub, SYSTEM)
-    lines += _family("hub_archived_bytes", "gauge", "Originals that are kept packed: their own bytes, and those on disk.",
-                     [({"what": "original"}, packed.size), ({"what": "packed"}, packed.packed_size)])
     return "\n".join(lines) + "\n"
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
 from hub.model.access import SYSTEM, Actor
 from hub.queue import outbox
 from hub.storage import audit, packing
-from hub.storage.tables import archived, archived_study, instance, reading, removal, report, study
+from hub.storage.tables import archived, archived_study, instance, reading, removal, study
 
 BATCH = 32          # files between two transactions
 LOOKED_AT = 50      # due studies looked at in one go
@@ -43,19 +43,17 @@ class Sums:
 
 
 def due(hub: Hub, most: int = LOOKED_AT) -> list:
-    """Studies (id, generation) whose last report was signed long enough ago and whose originals are as they came; the oldest first."""
+    """Studies (id, generation) that were reported for good so long ago, with nothing since, and whose originals are as they came; the oldest first."""
     if not hub.settings.archive_after_days:
         return []
     until = hub.now() - timedelta(days=hub.settings.archive_after_days)
-    signed = (select(reading.c.study_id, func.max(report.c.signed_at).label("signed_at")).join(report, report.c.reading_id == reading.c.id)
-              .where(reading.c.state.in_(SIGNED), report.c.withdrawn_at.is_(None)).group_by(reading.c.study_id).subquery())
     with hub.reading() as connection:
         return list(connection.execute(
-            select(study.c.id, study.c.generation).join(signed, signed.c.study_id == study.c.id)
+            select(study.c.id, study.c.generation).join(reading, reading.c.study_id == study.c.id)
             .outerjoin(archived_study, archived_study.c.study_id == study.c.id)
-            .where(study.c.state == "ready", signed.c.signed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
+            .where(study.c.state == "ready", reading.c.state.in_(SIGNED), reading.c.changed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
                    or_(archived_study.c.id.is_(None), archived_study.c.generation != study.c.generation))
-            .order_by(signed.c.signed_at, study.c.id).limit(most)))
+            .order_by(reading.c.changed_at).limit(most)))
 
 
 def order_nightly(hub: Hub) -> int:
@@ -96,10 +94,12 @@ def archive_study(hub: Hub, study_id: int, told: Callable[[int], None] = lambda 
 
 
 def sums(hub: Hub, actor: Actor) -> Sums:
-    """What is kept packed now."""
+    """What is kept packed now, of the studies that have been through it."""
     actor.require("operations.view")
+    done = archived_study.c
     with hub.reading() as connection:
-        return _sums(connection)
+        row = connection.execute(select(*(func.coalesce(func.sum(one), 0) for one in (done.files, done.size, done.packed_size, done.left)))).one()
+    return Sums(*map(int, row))
 
 
 def _packed(hub: Hub, row) -> tuple[str, int, int]:
@@ -134,24 +134,23 @@ def _drop(hub: Hub, hashes: list[str]) -> None:
 
 def _finished(hub: Hub, study_id: int, generation: int) -> Sums:
     with hub.writing() as connection:
-        total = _sums(connection, archived.c.study_id == study_id)
+        total = _sums(connection, study_id)
         open_files = connection.scalar(select(func.count()).select_from(instance).outerjoin(archived, archived.c.sha256 == instance.c.sha256).where(
             instance.c.study_id == study_id, or_(archived.c.id.is_(None), and_(archived.c.outcome == PACKED, archived.c.dropped_at.is_(None)))))
         if not open_files:
             known = connection.execute(select(archived_study).where(archived_study.c.study_id == study_id)).one_or_none()
+            values = {"generation": generation, "files": total.files, "left": total.left, "size": total.size, "packed_size": total.packed_size, "at": hub.now()}
             if known is None:
-                connection.execute(insert(archived_study).values(study_id=study_id, generation=generation, at=hub.now()))
+                connection.execute(insert(archived_study).values(study_id=study_id, **values))
             elif known.generation != generation:
-                connection.execute(update(archived_study).where(archived_study.c.id == known.id).values(generation=generation, at=hub.now()))
+                connection.execute(update(archived_study).where(archived_study.c.id == known.id).values(**values))
             if known is None or known.generation != generation:
                 audit.append(connection, hub.now(), SYSTEM, "study.archived", "study", study_id, files=total.files, left=total.left,
                              size=total.size, packed_size=total.packed_size)
     return total
 
 
-def _sums(connection, *conditions) -> Sums:
-    rows = {row.packed: row for row in connection.execute(
-        select((archived.c.outcome == PACKED).label("packed"), func.count().label("files"), func.sum(archived.c.size).label("size"),
-               func.sum(archived.c.packed_size).label("packed_size")).where(*conditions).group_by(archived.c.outcome == PACKED))}
-    done, left = rows.get(True), rows.get(False)
-    return Sums(done.files if done else 0, int(done.size) if done else 0, int(done.packed_size) if done else 0, left.files if left else 0)
+def _sums(connection: Connection, study_id: int) -> Sums:
+    rows = connection.execute(select(archived).where(archived.c.study_id == study_id)).all()
+    done = [row for row in rows if row.outcome == PACKED]
+    return Sums(len(done), sum(row.size for row in done), sum(row.packed_size for row in done), len(rows) - len(done))

@@ -21,7 +21,7 @@ from hub.model.retention import STAYS, Rule
 from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.tables import (
-    archived, artifact, availability, critical, damage, delivery, held, instance, job, legal_hold, patient, reading, removal, repair, report, series, site, study,
+    archived, archived_study, artifact, availability, critical, damage, delivery, held, instance, job, legal_hold, patient, reading, removal, repair, report, series, site, study,
     tombstone,
 )
 
@@ -152,19 +152,22 @@ def holds(hub: Hub, actor: Actor) -> list:
 def _candidates(hub: Hub, connection: Connection) -> Iterator:
     """Studies that came so long ago that the shortest term may be over, the oldest first."""
     shortest = timedelta(days=365 * hub.rules.retention.shortest_years)
+    oldest = connection.scalar(select(study.c.received_at).order_by(study.c.id).limit(1))
+    if oldest is None or oldest > hub.now() - shortest:
+        return                                               # a young hub is not searched
     rows = connection.execute(_studies().where(study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id))
                               .order_by(study.c.id).limit(LOOKED_AT))
     yield from rows.all()
 
 
 def _studies():
-    sizes = (select(func.count(instance.c.id).label("instances"), func.sum(instance.c.size).label("size"), instance.c.study_id)
-             .group_by(instance.c.study_id).subquery())
+    own = instance.c.study_id == study.c.id
+    instances, size = (select(what).where(own).correlate(study).scalar_subquery() for what in (func.count(instance.c.id), func.sum(instance.c.size)))
     return (select(study.c.id, study.c.study_uid, study.c.kind, study.c.modality, study.c.study_at, study.c.accession_number, study.c.received_at,
                    study.c.state, study.c.site_id, study.c.patient_id, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"),
-                   site.c.name.label("site_name"), site.c.code.label("site_code"), reading.c.state.label("reading_state"), sizes.c.instances, sizes.c.size)
+                   site.c.name.label("site_name"), site.c.code.label("site_code"), reading.c.state.label("reading_state"), instances.label("instances"), size.label("size"))
             .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
-            .outerjoin(reading, reading.c.study_id == study.c.id).outerjoin(sizes, sizes.c.study_id == study.c.id))
+            .outerjoin(reading, reading.c.study_id == study.c.id))
 
 
 def _judged(hub: Hub, connection: Connection, row) -> Candidate | None:
@@ -238,7 +241,8 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
                 removal_id=removal_id, series_uid=i.series_uid, sop_uid=i.sop_uid, sop_class=i.sop_class, sha256=i.sha256, files=i.files)
                 for i in instances[start:start + MOST]])
         connection.execute(delete(artifact).where(artifact.c.study_id == study_id))
-        connection.execute(delete(archived).where(archived.c.study_id == study_id))
+        for table in (archived, archived_study):
+            connection.execute(delete(table).where(table.c.study_id == study_id))
         connection.execute(update(study).where(study.c.id == study_id).values(generation=study.c.generation + 1))
         outbox.enqueue(connection, now, "remove_bytes", str(removal_id), removal_id=removal_id)
         audit.append(connection, now, actor, "study.removed", "study", study_id, row.site_id, row.patient_id, study_uid=row.study_uid, rule=one.rule.id,

@@ -37,7 +37,7 @@ def sweeps(hub: Hub) -> list:
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),
         (60, "mark overdue notices", lambda: availability.NOTICES.mark_overdue(hub)),
-        (30, "pack read studies", lambda: archiving.order_nightly(hub)),
+        (10, "pack read studies", lambda: archiving.order_nightly(hub)),
         (3600, "remove unpacked copies", lambda: hub.blobs.sweep_unpacked(hub.now().timestamp() - UNPACKED_S)),
         (3600, "refresh statistics", lambda: refresh_statistics(hub.engine)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),

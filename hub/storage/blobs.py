@@ -63,6 +63,10 @@ class Blobs:
         if self.floor and shutil.disk_usage(self.folder).free < self.floor:
             raise out_of_space()
 
+    def is_tight(self) -> bool:
+        """Whether the disk has less free than twice the floor."""
+        return bool(self.floor) and shutil.disk_usage(self.folder).free < 2 * self.floor
+
     def keep(self, content: bytes, name: str = "") -> StoredFile:
         """Stores ``content`` and returns its name, hash and size; the same bytes are kept once."""
         with self.writer(name) as writer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from hub.errors import HubError, Invalid, NotFound
 
 PACKERS = {"dicom": "dicom_gateway.packing"}       # format of an instance: module with pack and unpack (docs/decisions/0002)
 SUFFIX = ".packed"
+BUSY_S = 60             # a copy that was asked for within that time may just be read
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def unpacked(blobs, sha256: str) -> Path:
         return kept
     except FileNotFoundError:
         pass
+    if blobs.is_tight():                           # copies may not crowd out what arrives
+        blobs.sweep_unpacked(time.time() - BUSY_S)
     made, counted = Path(blobs.new_name()), hashlib.sha256()
     try:
         with made.open("wb") as target:

@@ -357,7 +357,8 @@ archived = Table(         # an original that was packed, or why it is left as it
     Column("size", BigInteger, nullable=False), Column("packed_size", BigInteger, nullable=False), _when("at"), _when("dropped_at", nullable=True))
 
 archived_study = Table(   # a study whose originals have all been through it, in the generation that it then had
-    "archived_study", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), Column("generation", Integer, nullable=False), _when("at"))
+    "archived_study", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), Column("generation", Integer, nullable=False), Column("files", Integer, nullable=False),
+    Column("left", Integer, nullable=False), Column("size", BigInteger, nullable=False), Column("packed_size", BigInteger, nullable=False), _when("at"))
 
 legal_hold = Table(       # nothing of the study is removed while one stands
     "legal_hold", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("why", 512), _ref("account_id", "account"),

@@ -1,6 +1,7 @@
 """Archive packing of read studies: nobody who asks for a blob notices, and a kill at any step loses nothing."""
 import hashlib
 import io
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -197,4 +198,13 @@ def test_unpacked_copies_go_when_nobody_asked_for_them_lately(hub, county, clock
     kept = hub.blobs.path(hashes()[0])
     assert hub.blobs.sweep_unpacked(kept.stat().st_mtime - 1) == 0
     assert hub.blobs.sweep_unpacked(kept.stat().st_mtime + 1) == 1
+    assert hub.blobs.read(hashes()[0]) == contents(1)
+
+
+def test_unpacked_copies_give_way_where_the_disk_is_tight(hub, county, clock):
+    archiving.archive_study(hub, read_study(hub, county, clock))
+    old = hub.blobs.path(hashes()[0])
+    os.utime(old, (1, 1))
+    hub.blobs.floor = 1 << 60
+    assert hub.blobs.read(hashes()[1]) == contents(2) and not old.exists()
     assert hub.blobs.read(hashes()[0]) == contents(1)

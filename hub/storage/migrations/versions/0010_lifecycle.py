@@ -35,6 +35,8 @@ def upgrade() -> None:
     op.create_index("ix_archived_study_id", "archived", ["study_id"])
     op.create_table(
         "archived_study", _key(), *_to("archived_study", "study_id", "study"), sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False), sa.Column("left", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False), sa.Column("packed_size", sa.BigInteger(), nullable=False),
         sa.Column("at", Moment(), nullable=False), sa.PrimaryKeyConstraint("id", name="pk_archived_study"),
         sa.UniqueConstraint("study_id", name="uq_archived_study_study_id"))
     op.create_table(
