@@ -16,7 +16,7 @@ from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.status import PROCESSING_FAILURE
-from dicom_gateway.web import described, frames, query, replies, routes, storing, transcoding
+from dicom_gateway.web import capabilities, described, frames, query, replies, routes, storing, transcoding
 from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
@@ -28,7 +28,7 @@ PREFIX = "/dicomweb"
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 OUTCOMES = {
     "stored": "on disk, then in the database", "duplicate": "the same object was stored before; kept once (a file that differs in group 0002 only is kept beside it)",
-    "conflict": "another version of a UID, or another patient in the study: kept beside the first for a person",
+    "conflict": "another version of a UID, another patient in the study, or an object of a study that was removed by a retention rule: kept aside for a person",
     "quarantined": "cannot be parsed or lacks a UID: kept with its bytes and the reason",
 }
 
@@ -168,7 +168,9 @@ def _dicomweb() -> list[str]:
         "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
         "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials.",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
-        f"`application/dicom`, and `{described.METADATA}` with bulk data.",
+        f"`application/dicom`, and `{described.METADATA}` with bulk data; instances described in XML are refused with 415.",
+        f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",
+        "instance availability UNAVAILABLE, here and by C-FIND; whoever retrieves it is told that it is gone, when, and by which rule.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
         f"Metadata is `{replies.DICOM_JSON}`. At most {routes.MOST_FRAMES} frames a request.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",

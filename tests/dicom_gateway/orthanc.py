@@ -27,7 +27,7 @@ class Orthanc:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data, method=method or ("GET" if data is None else "POST"))
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 content = answer.read()
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.code} {error.read()[:500]!r}\n{self.log.read_text('utf-8', 'replace')[-3000:]}") from error
@@ -50,7 +50,8 @@ def running_orthanc(folder: Path, hub_port: int, web: str = "", token: str = "")
     server = {"Url": web, "HttpHeaders": {"Authorization": f"Bearer {token}"} if token else {}}
     (folder / "orthanc.json").write_text(json.dumps({
         "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": http_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-        "DicomPort": dicom_port, "DicomAet": TITLE, "DicomCheckCalledAet": False, "UnknownSopClassAccepted": True, "StorageCompression": False,
+        "DicomPort": dicom_port, "DicomAet": TITLE, "DicomCheckCalledAet": False,
+        "DicomScuTimeout": 120, "DicomScpTimeout": 120, "HttpTimeout": 120, "UnknownSopClassAccepted": True, "StorageCompression": False,
         "DicomModalities": {"hub": ["HUB", "127.0.0.1", hub_port]}, "Plugins": [str(DICOMWEB)] if web else [],
         "DicomWeb": {"Enable": True, "Servers": {"hub": server}} if web else {}}))
     log = folder / "log"

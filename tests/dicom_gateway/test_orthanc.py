@@ -98,7 +98,7 @@ def test_storage_commitment_asked_by_orthanc_is_reported_to_it(county):
     ids = [orthanc.ask("/instances", as_file(one))["ID"] for one in sent]
     orthanc.ask("/modalities/hub/store", {"Resources": ids, "Synchronous": True})
     transaction = orthanc.ask("/modalities/hub/storage-commitment", {"Resources": ids})["ID"]
-    for _ in range(300):
+    for _ in range(1200):
         report = orthanc.ask(f"/storage-commitment/{transaction}")
         if report["Status"] != "Pending":
             break
