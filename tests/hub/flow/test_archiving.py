@@ -2,7 +2,10 @@
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,3 +211,39 @@ def test_unpacked_copies_give_way_where_the_disk_is_tight(hub, county, clock):
     hub.blobs.floor = 1 << 60
     assert hub.blobs.read(hashes()[1]) == contents(2) and not old.exists()
     assert hub.blobs.read(hashes()[0]) == contents(1)
+
+
+WORKER = """
+import sys
+from dataclasses import replace
+from hub.context import open_hub
+from hub.flow import archiving
+from hub.settings import Settings
+archiving.BATCH = 4
+hub = open_hub(replace(Settings(), data_dir=sys.argv[1], database_url=sys.argv[2]))
+archiving.archive_study(hub, int(sys.argv[3]))
+"""
+
+
+def test_kill_nine_at_any_moment_leaves_every_byte_and_the_work_ends(hub, county, clock):
+    objects = {n: contents(n) for n in range(1, 25)}
+    study_id = read_study(hub, county, clock, objects)
+    arguments = [sys.executable, "-c", WORKER, hub.settings.data_dir, hub.settings.database_url, str(study_id)]
+
+    def packed() -> int:
+        return sum(1 for _ in hub.blobs.folder.glob(f"??/*{packing.SUFFIX}"))
+
+    for kill in range(5):
+        process, before = subprocess.Popen(arguments), packed()
+        while process.poll() is None and packed() < before + 1 + kill:        # somewhere in the middle of a batch, each time elsewhere
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        for content in objects.values():
+            assert hub.blobs.read(hashlib.sha256(content).hexdigest()) == content
+    assert subprocess.run(arguments, timeout=300).returncode == 0
+    sums = archiving.sums(hub, SYSTEM)
+    assert (sums.files, sums.left) == (24, 0) and archiving.due(hub) == []
+    for content in objects.values():
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert hub.blobs.original(sha256) is None and hub.blobs.read(sha256) == content
