@@ -24,9 +24,10 @@ from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
 from hub.storage import audit, patients, shelving, together
+from hub.storage.fitting import fitted
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
-from hub.storage.tables import decision, fitted, held, instance, patient, reading, removal, repair, series, study, study_assignment
+from hub.storage.tables import decision, held, instance, patient, reading, removal, repair, series, study, study_assignment
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again

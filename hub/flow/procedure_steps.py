@@ -20,8 +20,9 @@ from hub.model.lifecycle import ORDER, STEP
 from hub.model.order_match import Party, weigh
 from hub.model.procedure_step import EVENTS, StepFacts
 from hub.storage import audit
+from hub.storage.fitting import fitted
 from hub.storage.states import advance
-from hub.storage.tables import exam_order, fitted, procedure_step
+from hub.storage.tables import exam_order, procedure_step
 
 
 def begin(hub: Hub, device: Device, actor: Actor, facts: StepFacts) -> None:
