@@ -22,7 +22,7 @@ from dicom_gateway.serving import change_of, overlays_for
 from dicom_gateway.status import CANCELLED, PENDING
 from hub.context import Hub
 from hub.errors import HubError, Invalid, Retryable
-from hub.flow import studies
+from hub.flow import retention, studies
 from hub.model.access import Actor
 
 MOST_OBJECTS = 65535       # the numbers of sub-operations are US (PS3.7 9.3.3.2)
@@ -51,6 +51,8 @@ def wanted(hub: Hub, actor: Actor, event: Event, how: str) -> list:
     rows = studies.matching(hub, actor, "instance", asking.matches, MOST_OBJECTS + 1)
     if len(rows) > MOST_OBJECTS:
         raise Retryable("too_many", "一次取回的对象过多，请分批取回。", f"more than {MOST_OBJECTS} objects; ask for fewer at a time.")
+    if rows and all(row.removed_at is not None for row in rows):
+        retention.require_there(hub, rows[0].id)
     for row in {row.id: row for row in rows}.values():
         studies.opened(hub, actor, row, how)
     return rows

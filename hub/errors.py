@@ -27,6 +27,10 @@ class NotFound(Permanent):
     """No such thing, or none that this person may see: the two are not told apart."""
 
 
+class Gone(NotFound):
+    """It was here and was removed by rule; what is said names when and why."""
+
+
 class Conflict(Permanent):
     """Somebody else was first: look at the present state and decide again."""
 

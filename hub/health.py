@@ -30,5 +30,13 @@ def _database(hub: Hub) -> str:
 
 
 def _files(hub: Hub) -> str:
-    free = shutil.disk_usage(hub.settings.folder).free
-    return "ok" if free > hub.settings.free_space_floor_mb * 1_000_000 else "out_of_space"
+    free = space(hub)[0]
+    if free <= hub.settings.free_space_floor_mb * 1_000_000:
+        return "out_of_space"
+    return "ok" if free > hub.settings.free_space_warning_mb * 1_000_000 else "low_space"
+
+
+def space(hub: Hub) -> tuple[int, int]:
+    """Bytes free and in all of the disk that holds the files."""
+    disk = shutil.disk_usage(hub.settings.folder)
+    return disk.free, disk.total

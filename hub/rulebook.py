@@ -11,6 +11,7 @@ from hub.model.matching import MatchRules
 from hub.model.names import NameRules
 from hub.model.order_match import Rules as OrderMatchRules
 from hub.model.repair import Attribute, RepairRules
+from hub.model.retention import RetentionRules, Rule
 from hub.model.urgency import DeadlineRules
 
 
@@ -48,6 +49,7 @@ class Rulebook:
     templates_version: str
     matching: OrderMatchRules
     repairs: RepairRules
+    retention: RetentionRules
 
     def templates_for(self, modality: str, body_part: str) -> tuple[Template, ...]:
         """The templates of a study, the best fitting first; the general one is always among them."""
@@ -72,7 +74,7 @@ def load() -> Rulebook:
         tuple(Template(t["id"], t["name"], t["modality"], tuple(t["body_parts"]), t["findings"], t["impression"],
                        t["recommendation"]) for t in texts["template"]),
         tuple((p["modality"], p["text"]) for p in texts["phrase"]), texts["version"], OrderMatchRules(**_toml("order_matching.toml")),
-        _repairs(_toml("repairs.toml")))
+        _repairs(_toml("repairs.toml")), _retention(_toml("retention.toml")))
 
 
 def _identity() -> IdentityRules:
@@ -94,6 +96,10 @@ def _repairs(rules: dict) -> RepairRules:
     offered = {one["tag"]: Attribute(**(one | {"codes": tuple(one.get("codes", ()))})) for one in rules["tag"]}
     fixed = {name: frozenset(values) for name, values in rules["fixed"].items()}
     return RepairRules(rules["version"], rules["source"], offered, fixed["groups"], fixed["within"], fixed["vrs"], fixed["tags"])
+
+
+def _retention(rules: dict) -> RetentionRules:
+    return RetentionRules(rules["version"], rules["source"], rules["settle_days"], tuple(Rule(**one) for one in rules["rule"]))
 
 
 def _toml(name: str) -> dict:

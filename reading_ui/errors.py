@@ -8,11 +8,11 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from hub.errors import Conflict, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
+from hub.errors import Conflict, Gone, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
 from reading_ui.gate import SignInFirst
 from reading_ui.language import sentence
 
-STATUS = ((SignInFirst, 401), (Refused, 403), (NotFound, 404), (Conflict, 409), (Invalid, 400), (OutOfSpace, 507),
+STATUS = ((SignInFirst, 401), (Refused, 403), (Gone, 410), (NotFound, 404), (Conflict, 409), (Invalid, 400), (OutOfSpace, 507),
           (Retryable, 503))
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ EDGE = 320
 # By reason, the decisions that fit, the most likely first.
 CHOICES = {
     "same_uid_other_bytes": ("keep_first", "use_second", "discard"), "other_patient": ("separate", "discard", "note"),
+    "removed_before": ("discard", "note"),
     "missing_uid": ("supply", "release", "discard", "note"), "unregistered_device": ("release", "discard"),
 }
 FOR_ALL = ("keep_first", "use_second", "separate", "release", "discard")     # may be decided for all alike at once

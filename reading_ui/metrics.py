@@ -14,6 +14,7 @@ from hub.errors import Refused
 from hub.flow import administration, doors
 from hub.model.access import SYSTEM
 
+WORKS = ("ok", "low_space")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -39,7 +40,14 @@ def page(hub: Hub) -> str:
         lines += _family(f"hub_{name}", "gauge", f"How many of each state of a {kind} there are.", [({"state": state}, count) for state, count in numbers[name].items()])
     lines += _family("hub_held_open", "gauge", "Objects in quarantine or conflict that wait for a person.", [({}, numbers["held"])])
     lines += _family("hub_callers_waiting", "gauge", "Unknown callers that wait to be registered.", [({}, numbers["callers"])])
-    lines += _family("hub_part_up", "gauge", "1 where a part of the hub works.", [({"part": part}, int(state == "ok")) for part, state in health.check(hub).items()])
+    parts = health.check(hub)
+    lines += _family("hub_part_up", "gauge", "1 where a part of the hub works.", [({"part": part}, int(state in WORKS)) for part, state in parts.items()])
+    free, total = health.space(hub)
+    floors = (("warning", hub.settings.free_space_warning_mb), ("refuse", hub.settings.free_space_floor_mb))
+    lines += _family("hub_disk_bytes", "gauge", "The disk that holds the files.", [({"what": "free"}, free), ({"what": "total"}, total)])
+    lines += _family("hub_disk_floor_bytes", "gauge", "Free bytes below which the administrator is warned and the doors refuse.",
+                     [({"level": level}, floor * 1_000_000) for level, floor in floors])
+    lines += _family("hub_disk_low", "gauge", "1 where the disk has less free than the warning level.", [({}, int(parts["files"] != "ok"))])
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,7 @@ PLACES = [
     Place("held.page", _("隔离与冲突"), "held.view"),
     Place("orders.page", _("申请单"), "order.view"),
     Place("repairs.page", _("信息更正"), "study.repair"),
+    Place("retention.page", _("保存期限"), "retention.manage"),
     Place("deliveries.page", _("报告发送"), "delivery.view"),
     Place("region.page", _("机构"), "site.manage"),
     Place("devices.page", _("设备"), "device.manage"),

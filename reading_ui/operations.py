@@ -53,7 +53,7 @@ def _present() -> dict:
     waits = {"damage": len(damaged), "callers": numbers["callers"], "held": numbers["held"], "jobs": numbers["jobs"].get("failed", 0),
              "deliveries": sum(numbers["deliveries"].get(state, 0) for state in STUCK_DELIVERIES)}
     return {
-        "waits": waits, "waiting": sum(waits.values()), "health": health.check(hub), "numbers": numbers, "failed": administration.failed_jobs(hub, actor),
+        "waits": waits, "waiting": sum(waits.values()), "health": health.check(hub), "space": health.space(hub), "numbers": numbers, "failed": administration.failed_jobs(hub, actor),
         "damaged": damaged, "fixity": fixity.last_round(hub, actor),
         "columns": (("studies", _in_order(STUDY_STATES, STUDY.states)), ("jobs", _in_order(JOB_STATES, JOB.states)),
                     ("deliveries", _in_order(DELIVERY_STATES, DELIVERY.states))),

@@ -16,7 +16,7 @@ from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.status import PROCESSING_FAILURE
-from dicom_gateway.web import described, frames, query, replies, routes, storing, transcoding
+from dicom_gateway.web import capabilities, described, frames, query, replies, routes, storing, transcoding
 from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
@@ -28,13 +28,13 @@ PREFIX = "/dicomweb"
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 OUTCOMES = {
     "stored": "on disk, then in the database", "duplicate": "the same object was stored before; kept once (a file that differs in group 0002 only is kept beside it)",
-    "conflict": "another version of a UID, or another patient in the study: kept beside the first for a person",
+    "conflict": "another version of a UID, another patient in the study, or an object of a study that was removed by a retention rule: kept aside for a person",
     "quarantined": "cannot be parsed or lacks a UID: kept with its bytes and the reason",
 }
 
 SERVICES_OF = {
     echo.CLASSES[0]: "C-ECHO", **dict.fromkeys(find.CLASSES, "C-FIND"), **dict.fromkeys(get.CLASSES, "C-GET"), **dict.fromkeys(move.CLASSES, "C-MOVE"),
-    **dict.fromkeys(commitment.CLASSES, "N-ACTION, N-EVENT-REPORT"), **dict.fromkeys(mpps.CLASSES, "N-CREATE, N-SET"), **dict.fromkeys(mwl.CLASSES, "C-FIND"),
+    **dict.fromkeys(commitment.CLASSES, "N-ACTION, N-EVENT-REPORT"), mpps.CLASSES[0]: "N-CREATE, N-SET", mpps.CLASSES[1]: "N-GET", **dict.fromkeys(mwl.CLASSES, "C-FIND"),
 }
 
 HEAD = """# Conformance: DICOM, DICOMweb, ECG
@@ -104,7 +104,7 @@ def _orders() -> list[str]:
     words = {mpps.INVALID_VALUE: "a value is none of its kind, or a step does not begin IN PROGRESS", mpps.SOME_IGNORED: "warning: attributes that N-SET may not change were left as they were",
              PROCESSING_FAILURE: f"completed or discontinued: may no longer be updated (error ID {mpps.MAY_NOT_BE_UPDATED:04X}); or an unexpected fault",
              mpps.DUPLICATE: "the step exists already", mpps.NO_SUCH_INSTANCE: "no such step at the device's site", mpps.INVALID_INSTANCE: "the SOP Instance UID is none",
-             mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
+             mpps.ATTRIBUTES_NOT_KEPT: "warning: not all attributes that were asked for are known of the step (N-GET)", mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
     return [
         "### Modality worklist (PS3.4 K)", "",
         "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "
@@ -168,7 +168,9 @@ def _dicomweb() -> list[str]:
         "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
         "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials.",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
-        f"`application/dicom`, and `{described.METADATA}` with bulk data.",
+        f"`application/dicom`, and `{described.METADATA}` with bulk data; instances described in XML are refused with 415.",
+        f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",
+        "instance availability UNAVAILABLE, here and by C-FIND; whoever retrieves it is told that it is gone, when, and by which rule.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
         f"Metadata is `{replies.DICOM_JSON}`. At most {routes.MOST_FRAMES} frames a request.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Invalid, NotFound
-from hub.flow import cautions, fixity, orders, studies
+from hub.flow import cautions, fixity, orders, retention, studies
 from hub.flow.preparation import NewArtifact
 from hub.model.arrival import StoredFile
 from reading_ui import key_image as drawing
@@ -25,6 +25,7 @@ def page(study_id: int):
     row = studies.find(hub, actor, study_id)
     if row.kind == "ecg":
         return redirect(url_for("ecgs.page", study_id=study_id))
+    retention.require_there(hub, row.id)
     studies.opened(hub, actor, row, "images")
     return render_template("study.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row), now=hub.now(),
                            w=wording, beside=orders.beside(hub, actor, row),

@@ -15,7 +15,7 @@ JOBS: Words = {
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
-    "announce": ("到片通知", "availability notice"),
+    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "remove_bytes": ("删除到期文件", "removing files"),
 }
 JOB_STATES: Words = {
     "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),
@@ -27,7 +27,7 @@ JOB_ARGS: Words = {
 }
 HELD_REASONS: Words = {
     "unparsable": ("无法解析", "cannot be parsed"), "missing_uid": ("缺少标识", "UID missing"), "unreadable_ecg": ("心电不可读", "unreadable ECG"),
-    "same_uid_other_bytes": ("内容冲突", "same UID, other bytes"), "other_patient": ("患者不符", "other patient"),
+    "same_uid_other_bytes": ("内容冲突", "same UID, other bytes"), "other_patient": ("患者不符", "other patient"), "removed_before": ("已移除检查的影像再次到达", "of a removed study"),
     "long_uid": ("标识过长", "UID too long"), "unregistered_device": ("未登记设备", "unregistered device"),
 }
 HELD_FACTS: Words = {
@@ -84,6 +84,7 @@ VIEW: Words = {     # a picture across a series
 }
 HEALTH_STATES: Words = {
     "ok": ("正常", "ok"), "away": ("暂时连接不上，收图不受影响，处理会延后", "away: intake goes on, preparation waits"),
+    "low_space": ("磁盘剩余空间偏低，请尽快扩容或清理", "little space left: extend or clear the disk soon"),
     "out_of_space": ("磁盘空间不足，已暂停接收", "out of space: the doors refuse"),
 }
 BROKEN: Words = {
@@ -119,8 +120,10 @@ ACTIONS: Words = {
     "order.reschedule": ("重新预约", "order rescheduled"), "order.view": ("查看申请单", "order viewed"), "order.worklist": ("设备查询工作列表", "worklist query"),
     "order.join": ("关联检查", "order joined to study"), "order.suggest": ("提示可能的关联", "match suggested"), "order.object": ("检查号相同但患者不符", "other patient under the number"),
     "order.dismiss": ("排除关联", "match dismissed"), "order.part": ("解除关联", "order parted from study"), "order.restore": ("恢复提示", "match restored"),
-    "order.step_begun": ("设备开始检查", "device began"), "order.step_changed": ("设备报告进展", "device reported"),
+    "order.step_begun": ("设备开始检查", "device began"), "order.step_read": ("查询检查步骤", "procedure step read"), "order.step_changed": ("设备报告进展", "device reported"),
     "study.committed": ("存储确认", "storage commitment"), "study.repair": ("更正信息", "attribute corrected"),
+    "study.archived": ("压缩归档", "originals packed"), "study.removed": ("按期限移除影像", "images removed by rule"),
+    "study.hold": ("冻结检查", "study put on hold"), "study.hold_ended": ("解除冻结", "hold ended"),
     "study.repair_undone": ("撤销更正", "correction undone"), "study.version_replaced": ("换用另一版本", "another version taken into use"),
     "reading.claim": ("领取", "claimed"), "reading.release": ("放回", "released"), "reading.lapse": ("领取超时收回", "claim lapsed"),
     "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),

@@ -1,4 +1,5 @@
-"""Modality performed procedure step (PS3.4 F.7): what a device reports of its own work, N-CREATE when it begins, N-SET after.
+"""Modality performed procedure step (PS3.4 F.7): what a device reports of its own work, N-CREATE when it begins, N-SET after;
+and what is known of it, asked by N-GET (PS3.4 F.8).
 
 The promise: a report is answered with success when it is kept; the rules of its states hold (in progress may be changed,
 completed and discontinued are final); what it names as made is evidence of what must arrive.
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import ModalityPerformedProcedureStep
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityPerformedProcedureStepRetrieve
 
 from dicom_gateway.callers import Callers
 from dicom_gateway.charset import declared_sets, element_text, read_text
@@ -25,10 +26,11 @@ from hub.flow import devices, procedure_steps
 from hub.model.arrival import PatientFacts
 from hub.model.procedure_step import STATES, StepFacts, StepSeries
 
-CLASSES = (ModalityPerformedProcedureStep,)
+CLASSES = (ModalityPerformedProcedureStep, ModalityPerformedProcedureStepRetrieve)
 
 # PS3.7 10.1.3.1.9, 10.1.5.1.6
 INVALID_VALUE, SOME_IGNORED, DUPLICATE, NO_SUCH_INSTANCE, INVALID_INSTANCE, NO_SUCH_CLASS = 0x0106, 0x0107, 0x0111, 0x0112, 0x0117, 0x0118
+ATTRIBUTES_NOT_KEPT = 0x0001       # warning: some of the attributes that were asked for are not known of this step (PS3.4 F.8.2.1)
 MISSING_ATTRIBUTE, MISSING_VALUE = 0x0120, 0x0121
 MAY_NOT_BE_UPDATED = 0xA710        # error ID beside a processing failure (PS3.4 F.7.2.2.2)
 
@@ -53,7 +55,8 @@ class Unfit(Exception):
 
 
 def handlers(hub: Hub, callers: Callers) -> list:
-    return [(evt.EVT_N_CREATE, lambda event: _created(event, hub, callers)), (evt.EVT_N_SET, lambda event: _set(event, hub, callers))]
+    return [(evt.EVT_N_CREATE, lambda event: _created(event, hub, callers)), (evt.EVT_N_SET, lambda event: _set(event, hub, callers)),
+            (evt.EVT_N_GET, lambda event: _got(event, hub, callers))]
 
 
 def _created(event: Event, hub: Hub, callers: Callers) -> tuple[int | Dataset, Dataset | None]:
@@ -99,6 +102,26 @@ def _set(event: Event, hub: Hub, callers: Callers) -> tuple[int | Dataset, None]
         procedure_steps.proceed(hub, device, devices.actor_of(device, event.assoc.requestor.address), uid, merged)
         return SOME_IGNORED if ignored else SUCCESS, None
     return _answered(act, device, "N-SET")
+
+
+def _got(event: Event, hub: Hub, callers: Callers) -> tuple[int | Dataset, Dataset | None]:
+    """A step of the device's own site as it stands: all of it, or the attributes that were asked for."""
+    device = callers.device_of(event.assoc)
+
+    def act() -> tuple[int, Dataset]:
+        if event.request.RequestedSOPClassUID != ModalityPerformedProcedureStepRetrieve:
+            raise Unfit(NO_SUCH_CLASS, "no such SOP class")
+        actor = devices.actor_of(device, event.assoc.requestor.address)
+        whole = Dataset.from_json(procedure_steps.told(hub, device, actor, str(event.request.RequestedSOPInstanceUID)))
+        asked = event.request.AttributeIdentifierList or []
+        wanted = [tag for tag in ([asked] if isinstance(asked, int) else asked)]
+        told = Dataset()
+        for element in whole:
+            if not wanted or element.tag in wanted:
+                told[element.tag] = element
+        told.SpecificCharacterSet = "ISO_IR 192"
+        return ATTRIBUTES_NOT_KEPT if set(wanted) - set(whole.keys()) else SUCCESS, told
+    return _answered(act, device, "N-GET")
 
 
 def _answered(act, device, what: str) -> tuple:

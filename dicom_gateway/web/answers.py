@@ -11,7 +11,7 @@ def study_answer(row, parts: list, root: str) -> dict:
     day, _, clock = row.study_at.partition("T")
     return {
         "00080005": _of("CS", "ISO_IR 192"), "00080020": _of("DA", day.replace("-", "")), "00080030": _of("TM", clock.replace(":", "")),
-        "00080050": _of("SH", row.accession_number), "00080056": _of("CS", "ONLINE"),
+        "00080050": _of("SH", row.accession_number), "00080056": _availability(row),
         "00080061": _of("CS", *sorted({part.modality for part in parts if part.modality})),
         "00080090": _of("PN"), "00081030": _of("LO", row.description), "00081190": _of("UR", url),
         "00100010": _name(row), "00100020": _of("LO", row.patient_number), "00100030": _of("DA", row.birth_date.replace("-", "")),
@@ -24,7 +24,7 @@ def series_answer(row, total: int, root: str) -> dict:
     """One series, without its study's attributes."""
     url = f"{root}/studies/{row.study_uid}/series/{row.series_uid}"
     return {
-        "00080005": _of("CS", "ISO_IR 192"), "00080056": _of("CS", "ONLINE"), "00080060": _of("CS", row.series_modality),
+        "00080005": _of("CS", "ISO_IR 192"), "00080056": _availability(row), "00080060": _of("CS", row.series_modality),
         "0008103E": _of("LO", row.series_description), "00081190": _of("UR", url), "00180015": _of("CS", row.series_body_part),
         "0020000D": _of("UI", row.study_uid), "0020000E": _of("UI", row.series_uid), "00200011": _of("IS", row.series_number),
         "00201209": _of("IS", total),
@@ -36,7 +36,7 @@ def instance_answer(row, root: str) -> dict:
     url = f"{root}/studies/{row.study_uid}/series/{row.series_uid}/instances/{row.sop_uid}"
     told = {
         "00080005": _of("CS", "ISO_IR 192"), "00080016": _of("UI", row.sop_class), "00080018": _of("UI", row.sop_uid),
-        "00080056": _of("CS", "ONLINE"), "00081190": _of("UR", url), "00083002": _of("UI", row.transfer_syntax),
+        "00080056": _availability(row), "00081190": _of("UR", url), "00083002": _of("UI", row.transfer_syntax),
         "0020000D": _of("UI", row.study_uid), "0020000E": _of("UI", row.series_uid), "00200013": _of("IS", row.number),
     }
     if row.rows and row.columns:
@@ -47,6 +47,11 @@ def instance_answer(row, root: str) -> dict:
 def in_order(told: dict) -> dict:
     """Attributes by ascending tag, as Annex F wants them."""
     return dict(sorted(told.items()))
+
+
+def _availability(row) -> dict:
+    """Whether its objects can be had (PS3.3 C.4.23.1.1); of a removed study there are none any more."""
+    return _of("CS", "ONLINE" if row.removed_at is None else "UNAVAILABLE")
 
 
 def _name(row) -> dict:

@@ -13,13 +13,13 @@ from dicom_gateway.web import multipart
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.frames import NotAcceptable
 from dicom_gateway.web.multipart import Part
-from hub.errors import Conflict, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
+from hub.errors import Conflict, Gone, HubError, Invalid, NotFound, OutOfSpace, Refused, Retryable
 
 log = logging.getLogger("hub.web")
 
 DICOM_JSON = "application/dicom+json"
 WORTH_PACKING = 1024
-STATUS = ((NotFound, 404), (NotAcceptable, 406), (Refused, 403), (Invalid, 400), (Conflict, 409), (OutOfSpace, 507), (Retryable, 503))
+STATUS = ((Gone, 410), (NotFound, 404), (NotAcceptable, 406), (Refused, 403), (Invalid, 400), (Conflict, 409), (OutOfSpace, 507), (Retryable, 503))
 NOT_THERE = ("no_frame", "no_pixels")
 
 

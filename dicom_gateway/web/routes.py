@@ -12,12 +12,12 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from dicom_gateway.corrected import Corrected, corrected
 from dicom_gateway.prepare.encode import THUMBNAIL_EDGE
 from dicom_gateway.serving import served_values
-from dicom_gateway.web import answers, metadata, replies
+from dicom_gateway.web import answers, capabilities, metadata, replies
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.bulk import bulk_given
 from dicom_gateway.web.frames import NATIVE, OCTETS, NotAcceptable, frame_given
@@ -29,7 +29,7 @@ from dicom_gateway.web.shelf import Opened, Shelf, require_uid
 from dicom_gateway.web.storing import store
 from dicom_gateway.web.transcoding import TARGETS, transcoded
 from hub.context import Hub
-from hub.errors import HubError, Invalid, NotFound
+from hub.errors import Gone, HubError, Invalid, NotFound
 from hub.flow import studies
 from hub.flow.studies import Match
 from hub.model.access import Actor
@@ -66,9 +66,9 @@ def blueprint(hub: Hub, actor_of_request: Callable[[], Actor], name: str = "dico
         (f"{instance}/frames/<frames>/rendered", "frames_rendered", desk.rendered),
         (f"{instance}/frames/<frames>/thumbnail", "frames_thumbnail", desk.thumbnail),
         (f"{instance}/bulkdata/<path:path>", "bulkdata", desk.bulkdata),
-        ("/", "capabilities", lambda: jsonify(_capabilities())),
     ):
         web.add_url_rule(rule, end, view, methods=["GET"])
+    web.add_url_rule("/", "capabilities", desk.capabilities, methods=["GET", "OPTIONS"], provide_automatic_options=False)
     web.add_url_rule("/studies", "store", lambda: store(hub, request, desk.root()), methods=["POST"])
     web.add_url_rule("/studies/<s>", "store_in_study", lambda s: store(hub, request, desk.root(), s), methods=["POST"])
     return web
@@ -89,13 +89,29 @@ class _Desk:
                 return f"{host}{head}"
         return f"{host}{path.rstrip('/')}"
 
+    def capabilities(self) -> Response:
+        """What is served here (PS3.18 8.9): JSON to whoever asks by GET or takes it, else WADL."""
+        prefix = request.url_rule.rule.rstrip("/")
+        rules = [rule for rule in current_app.url_map.iter_rules() if rule.endpoint.startswith(f"{request.blueprint}.") and rule.rule != request.url_rule.rule]
+        paths = capabilities.resources(rules, prefix)
+        accepted = self._accepted()
+        as_json = request.method == "GET" or not any(one.covers(capabilities.WADL) for one in accepted)
+        if as_json and not any(one.covers(media) for one in accepted for media in capabilities.JSON):
+            raise NotAcceptable("not_acceptable", "服务说明只提供 WADL 或 JSON。", f"the description is given as {capabilities.WADL} or application/json.")
+        if as_json:
+            reply = jsonify({"service": "DICOMweb", "resources": [{"path": path, "methods": list(methods)} for path, methods in paths.items()], "mediaTypes": MEDIA})
+        else:
+            reply = Response(capabilities.wadl(paths, MEDIA, f"{self.root()}/"), content_type=capabilities.WADL)
+        reply.headers["Allow"] = "GET, HEAD, OPTIONS"
+        return reply
+
     def search(self, level: str, s: str = "", e: str = "") -> Response:
         replies.require_json()
         asking = question(list(request.args.items(multi=True)))
         given = [Match(field, (uid,)) for field, uid in (("study_uid", s), ("series_uid", e)) if uid]
         for one in given:
             require_uid(one.values[0])
-        opened = self._shelf.open(self._actor(), s) if s else None
+        opened = self._opened_for_search(s) if s else None
         rows = studies.matching(self._hub, self._actor(), level, [*given, *asking.matches], asking.limit + 1, asking.offset)
         warnings = asking.warnings
         if len(rows) > asking.limit:
@@ -108,6 +124,13 @@ class _Desk:
                 reply.headers.add("Warning", f'299 {request.host}: "{text}"')
             return reply
         return replies.json_reply(replies.document(self._answers(level, rows, asking, opened, bool(e))), warnings=warnings)
+
+    def _opened_for_search(self, s: str) -> Opened | None:
+        """The study that is searched within; None for one whose images were removed: it is known, and said to be unavailable."""
+        try:
+            return self._shelf.open(self._actor(), s)
+        except Gone:
+            return None
 
     def _answers(self, level: str, rows: list, asking: Question, opened: Opened | None, of_series: bool) -> list[dict]:
         root, parts = self.root(), {}
@@ -268,14 +291,8 @@ def _frame_numbers(text: str, frames: int) -> list[int]:
     return places
 
 
-def _capabilities() -> dict:
-    """What is served here, printed for people and programs (PS3.18 8.9 asks for a description)."""
-    return {"service": "DICOMweb", "transactions": {
-        "search": ["/studies", "/studies/{study}/series", "/studies/{study}/instances", "/studies/{study}/series/{series}/instances",
-                   "/series", "/instances"],
-        "retrieve": ["/studies/{study}", "/studies/{study}/series/{series}", "/studies/{study}/series/{series}/instances/{instance}",
-                     "{..}/metadata", "{..}/rendered", "{..}/thumbnail", "{instance}/frames/{frames}", "{instance}/bulkdata/{path}"],
-        "store": ["/studies", "/studies/{study}"]},
-        "mediaTypes": {"search": [replies.DICOM_JSON], "metadata": [replies.DICOM_JSON], "instances": ["application/dicom"],
-                       "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"],
-                       "rendered": ["image/jpeg", "image/png"]}}
+MEDIA = {
+    "search": [replies.DICOM_JSON], "metadata": [replies.DICOM_JSON], "instances": ["application/dicom"], "bulkdata": [OCTETS],
+    "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"], "rendered": ["image/jpeg", "image/png"],
+    "store": ['multipart/related; type="application/dicom"', 'multipart/related; type="application/dicom+json"'],
+}

@@ -17,7 +17,7 @@ from dicom_gateway.web.overlay import overlaid
 from dicom_gateway.web.recent import Recent
 from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
-from hub.flow import studies
+from hub.flow import retention, studies
 from hub.flow.repairs import Overlays
 from hub.model.access import Actor
 
@@ -85,6 +85,8 @@ class Shelf:
             contents = self._load(key, row.id)
             if row.state == "ready":
                 self._contents.put(key, contents)
+        if row.removed_at is not None:
+            retention.require_there(self.hub, row.id)
         if not contents.instances:
             raise NotFound("not_found", "该检查没有 DICOM 对象。", "this study holds no DICOM objects.")
         self._note_look(actor, row)

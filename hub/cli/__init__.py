@@ -25,6 +25,7 @@ COMMANDS = {          # name: (where the command lives, one line of help)
     "status": ("hub.cli.upkeep:status", "show what runs and what waits"),
     "backup": ("hub.cli.upkeep:backup", "write everything into one archive"),
     "restore": ("hub.cli.upkeep:restore", "bring an archive back into an empty hub"),
+    "archive": ("hub.cli.upkeep:archive_originals", "pack the originals of studies read long ago, without loss"),
     "fixity": ("hub.cli.upkeep:fixity", "hash every stored file again and name damaged ones"),
     "user": ("hub.cli.people:user", "accounts: add, list, password, lock, unlock"),
     "site": ("hub.cli.people:site", "institutions: add, list, destination"),

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from hub.cli import NO, opened, settings_of
 from hub.context import open_hub
-from hub.flow import administration, intake
+from hub.flow import administration, archiving, intake
 from hub.flow.fixity import check_everything, damaged
 from hub.model.access import SYSTEM
 from hub.queue import redis
@@ -65,6 +65,23 @@ def restore(context, file: Path) -> None:
         total = archive.read(hub.engine, hub.settings.folder, file,
                              lambda done, of: progress.update(task, completed=done, total=of))
     click.echo(f"{total} files <- {file}")
+
+
+@click.command("archive")
+@click.pass_context
+def archive_originals(context) -> None:
+    """Pack the originals of all studies whose final report is older than archive_after_days, now. Each is proved to give its own bytes back."""
+    with opened(context) as hub:
+        left_over: set[int] = set()
+        with Progress() as progress:
+            task = progress.add_task("压缩归档 archive", total=None)
+            while rows := [row for row in archiving.due(hub) if row.id not in left_over]:
+                for row in rows:
+                    left_over.add(row.id)
+                    archiving.archive_study(hub, row.id, lambda files: progress.advance(task, files))
+        sums = archiving.sums(hub, SYSTEM)
+    click.echo(f"{sums.files} files packed, {sums.size / 1e6:.0f} MB in {sums.packed_size / 1e6:.0f} MB{f' ({sums.ratio:.2f}:1)' if sums.ratio else ''}, "
+               f"{sums.left} left as they came")
 
 
 @click.command()

@@ -16,8 +16,9 @@ from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken, fa
 from hub.model.identity import differences
 from hub.model.lifecycle import HELD, STUDY
 from hub.storage import audit
+from hub.storage.fitting import fitted
 from hub.storage.states import advance
-from hub.storage.tables import artifact, decision, device, fitted, held, instance, patient, reading, site, study
+from hub.storage.tables import artifact, decision, device, held, instance, patient, reading, site, study
 
 LASTING = ("separate", "supply", "release")     # what entered a study stays there; a wrong value is corrected in the ledger
 SETTLED = 0                                      # the place in a document's list of an instance that must be read again

@@ -13,7 +13,8 @@ from hub.model import device_rules
 from hub.model.access import DEVICE_ROLE, SERVED, SYSTEM, Actor
 from hub.model.device_rules import DeviceRules, address_fits
 from hub.storage import audit
-from hub.storage.tables import destination, device, device_site, fitted, site, unknown_caller
+from hub.storage.fitting import fitted
+from hub.storage.tables import destination, device, device_site, site, unknown_caller
 
 TOUCH_AFTER_S = 60
 SENDING, ORDERING = "ecg", "his"      # kinds that come with a token: to send recordings, to place orders

@@ -18,7 +18,8 @@ from hub.errors import Retryable
 from hub.flow.devices import Device
 from hub.model.access import Actor
 from hub.model.device_rules import REFUSALS
-from hub.storage.tables import device, device_visit, door_count, fitted, instance
+from hub.storage.fitting import fitted
+from hub.storage.tables import device, device_visit, door_count, instance
 
 WRITE_EVERY_S = 2.0
 TOLD_SINGLY = 10

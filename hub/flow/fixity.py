@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Connection, cast, func, insert, null, select, update
+from sqlalchemy import BigInteger, Connection, cast, exists, func, insert, null, select, update
 
 from hub.context import Hub
 from hub.model.access import SYSTEM, Actor
 from hub.storage import audit
-from hub.storage.tables import artifact, damage, decision, device, fixity_round, held, instance, patient, report, site, study
+from hub.storage.tables import artifact, damage, decision, device, fixity_round, held, instance, patient, removal, report, site, study
 
 AT_ONCE = 200          # rows looked up in one go
 LOOKED_AGAIN = 50      # known damages hashed again in one go
@@ -149,7 +149,7 @@ def _rows(hub: Hub, source: str, after_id: int) -> Iterator:
     while True:
         with hub.reading() as connection:
             rows = list(connection.execute(select(table.c.id, of_study.label("study_id"), files.label("files")).where(
-                table.c.id > after_id).order_by(table.c.id).limit(AT_ONCE)))
+                table.c.id > after_id, of_study.is_(None) | ~exists().where(removal.c.study_id == of_study)).order_by(table.c.id).limit(AT_ONCE)))
         yield from rows
         if len(rows) < AT_ONCE:
             return
@@ -164,6 +164,8 @@ def _after(source: str) -> tuple[str, int]:
 
 def _note(hub: Hub, connection: Connection, one: _Found) -> bool:
     """Enters a damage, or opens it again; False where it is known."""
+    if one.study_id is not None and connection.scalar(select(removal.c.id).where(removal.c.study_id == one.study_id)) is not None:
+        return False                                  # removed by rule: it is meant to be gone
     known = connection.execute(select(damage.c.id, damage.c.mended_at).where(damage.c.sha256 == one.sha256)).one_or_none()
     if known is not None and known.mended_at is None:
         return False

@@ -18,9 +18,10 @@ from hub.model.lifecycle import PAIR
 from hub.model.matching import ASK, SAME, Known, Match
 from hub.queue import outbox
 from hub.storage import audit
+from hub.storage.fitting import fitted
 from hub.storage.states import advance
 from hub.storage.tables import (
-    fitted, instance, patient, patient_identifier, patient_index, patient_pair, patient_warning, person, person_link, study, study_assignment,
+    instance, patient, patient_identifier, patient_index, patient_pair, patient_warning, person, person_link, study, study_assignment,
 )
 
 CHUNK = 500

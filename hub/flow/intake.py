@@ -24,9 +24,10 @@ from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
 from hub.storage import audit, patients, shelving, together
+from hub.storage.fitting import fitted
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
-from hub.storage.tables import decision, fitted, held, instance, patient, reading, repair, series, study, study_assignment
+from hub.storage.tables import decision, held, instance, patient, reading, removal, repair, series, study, study_assignment
 
 LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are read all the same
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
@@ -42,6 +43,8 @@ REASONS = {
     "same_uid_other_bytes": ("同一 SOP Instance UID 收到内容不同的第二个版本，两个版本均已保留。",
                              "a second version arrived under the same SOP Instance UID; both are kept."),
     "unregistered_device": ("来自未登记的设备，原始数据已保留，未收入任何检查。", "sent by a device that is not registered; kept and not entered."),
+    "removed_before": ("该检查的影像已按保存期限规定移除，再次收到的原始数据已单独保留，未并入该检查。",
+                       "the images of this study were removed by the retention rules; what came again is kept aside."),
     "other_patient": ("同一检查内出现不同的患者信息，已单独保留，未并入该检查。",
                       "the same study names another patient; kept aside and not joined to it."),
 }
@@ -188,6 +191,10 @@ def instance_row(device: Device, files, facts: InstanceFacts, study_id: int, ser
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
     now, door = hub.now(), _door(facts)
     first = connection.execute(select(instance).where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
+    home = connection.execute(select(study).where(study.c.id == first.study_id if first is not None else study.c.study_uid == facts.study_uid)).one_or_none()
+    if home is not None and connection.scalar(select(removal.c.id).where(removal.c.study_id == home.id)) is not None:
+        taken = _hold(hub, connection, device, door, files, "removed_before", "", "", _facts_json(facts), None)
+        return Taken("conflict", home.id, None, taken.held_id, taken.reason)
     if first is not None:
         if [f["sha256"] for f in first.files] == [f.sha256 for f in files] or _set_aside(connection, first.id, files):
             return Taken("duplicate", first.study_id, first.id)
@@ -196,7 +203,6 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
             return Taken("duplicate", first.study_id, first.id)
         taken = _hold(hub, connection, device, door, files, "same_uid_other_bytes", "", "", _facts_json(facts), first.id)
         return Taken("conflict", first.study_id, first.id, taken.held_id, taken.reason)
-    home = connection.execute(select(study).where(study.c.study_uid == facts.study_uid)).one_or_none()
     if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
         if connection.scalar(select(study.c.id).where(study.c.study_uid == separated_uid(facts, device.site_id))) is not None:
             return enter_under(hub, connection, device, files, facts, separated_study(facts, device.site_id), SYSTEM, "同一患者的影像此前已分为单独检查")

@@ -26,6 +26,8 @@ JOBS = {
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
     "announce": "hub.flow.availability:announce",
+    "archive": "hub.flow.archiving:archive_study",
+    "remove_bytes": "hub.flow.retention:remove_bytes",
 }
 
 GIVEN_UP = {       # a study that cannot be prepared reaches its reader all the same, and says so

@@ -20,8 +20,9 @@ from hub.model.lifecycle import ORDER, STEP
 from hub.model.order_match import Party, weigh
 from hub.model.procedure_step import EVENTS, StepFacts
 from hub.storage import audit
+from hub.storage.fitting import fitted
 from hub.storage.states import advance
-from hub.storage.tables import exam_order, fitted, procedure_step
+from hub.storage.tables import exam_order, procedure_step
 
 
 def begin(hub: Hub, device: Device, actor: Actor, facts: StepFacts) -> None:
@@ -59,6 +60,17 @@ def proceed(hub: Hub, device: Device, actor: Actor, sop_uid: str, merged: Callab
         if facts.state != "in_progress" and row.order_id is not None:
             _end_order(connection, row.order_id, now, facts)
         completion.prove_again(hub, connection, facts.study_uid, device.site_id)
+
+
+def told(hub: Hub, device: Device, actor: Actor, sop_uid: str) -> dict:
+    """N-GET: a step as it stands, DICOM JSON; the look is recorded. NotFound for one that the device's site does not have."""
+    with hub.writing() as connection:
+        row = connection.execute(select(procedure_step).where(
+            procedure_step.c.sop_uid == sop_uid, procedure_step.c.site_id == device.site_id)).one_or_none()
+        if row is None:
+            raise NotFound("not_found", "没有这个检查步骤。", "no such procedure step.")
+        audit.append(connection, hub.now(), actor, "order.step_read", "procedure_step", row.id, device.site_id)
+        return row.content
 
 
 def _end_order(connection: Connection, order_id: int, now: datetime, facts: StepFacts) -> None:

@@ -16,7 +16,8 @@ from hub.model.identity import identity_key
 from hub.model.person_name import name_shown
 from hub.model.repair import Attribute, RepairRules, newest
 from hub.storage import patients
-from hub.storage.tables import fitted, patient, reading, repair, series, study
+from hub.storage.fitting import fitted
+from hub.storage.tables import patient, reading, repair, series, study
 
 OF_PATIENT = ("PatientName", "PatientID", "PatientSex", "PatientBirthDate", "PatientAge")
 _OF_STUDY = {"AccessionNumber": "accession_number", "StudyDescription": "description", "Modality": "modality", "BodyPartExamined": "body_part"}

@@ -8,13 +8,14 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import availability, completion, critical, dispatch, fixity, identity, preparation, worklist
+from hub.flow import archiving, availability, completion, critical, dispatch, fixity, identity, preparation, worklist
 from hub.queue.runner import Dispatcher
 from hub.storage.database import refresh_statistics
 
 log = logging.getLogger("hub.scheduler")
 ABANDONED_S = 24 * 3600
 FIXITY_PACE_S = 5
+UNPACKED_S = 3600        # an unpacked copy of an archived file stays so long after it was asked for
 
 
 def sweeps(hub: Hub) -> list:
@@ -36,6 +37,8 @@ def sweeps(hub: Hub) -> list:
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),
         (60, "mark overdue notices", lambda: availability.NOTICES.mark_overdue(hub)),
+        (10, "pack read studies", lambda: archiving.order_nightly(hub)),
+        (3600, "remove unpacked copies", lambda: hub.blobs.sweep_unpacked(hub.now().timestamp() - UNPACKED_S)),
         (3600, "refresh statistics", lambda: refresh_statistics(hub.engine)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),
     ]

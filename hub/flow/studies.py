@@ -16,7 +16,7 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
 from hub.storage.search import Match, conditions, rarest
-from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, repair, series, site, study
+from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
 
 BATCH = 500     # ids in one statement
 NOWHERE = 0     # the site of whoever belongs to none: None would mean all of them
@@ -245,9 +245,10 @@ def _pattern(value: str) -> str:
 def _columns():
     return (select(study, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.name_unsure, patient.c.patient_id.label("patient_number"),
                    patient.c.sex, patient.c.birth_date, patient.c.age, site.c.name.label("site_name"), site.c.code.label("site_code"),
-                   device.c.name.label("device_name"), reading.c.id.label("reading_id"), reading.c.state.label("reading_state"))
+                   device.c.name.label("device_name"), reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), removal.c.at.label("removed_at"))
             .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
-            .outerjoin(device, device.c.id == study.c.device_id).outerjoin(reading, reading.c.study_id == study.c.id))
+            .outerjoin(device, device.c.id == study.c.device_id).outerjoin(reading, reading.c.study_id == study.c.id)
+            .outerjoin(removal, removal.c.study_id == study.c.id))
 
 
 # Statements that every look needs, built once.

@@ -43,6 +43,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {name: frozenset(roles.split()) for nam
     "held.view":         "administrator",
     "held.resolve":      "administrator",
     "operations.view":   "administrator",
+    "retention.manage":  "administrator",
     "job.redo":          "administrator",
     "identity.view":     "reader reviewer administrator",
     "identity.manage":   "reviewer administrator",

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Engine, func, insert, select, text
 
 from hub.errors import Invalid
-from hub.storage import database, migration
+from hub.storage import database, migration, packing
 from hub.storage.blobs import Blobs, kept_below, sync_folder
 from hub.storage.tables import Moment, audit_head, metadata
 
@@ -46,6 +46,8 @@ def write(engine: Engine, folder: Path, file: Path, progress: Progress) -> int:
             if (folder / name).exists():
                 tar.add(folder / name, f"files/{name}")
         for done, path in enumerate(blobs, 1):
+            if not path.exists():                              # packed since it was listed
+                path = path.with_name(f"{path.name}{packing.SUFFIX}")
             tar.add(path, f"blobs/{path.name}")
             progress(done, len(blobs))
     with part.open("rb") as whole:
@@ -102,13 +104,25 @@ def _restore(engine: Engine, folder: Path, tar: tarfile.TarFile, progress: Progr
 def _restore_blobs(blobs: Blobs, tar: tarfile.TarFile, members: list[tarfile.TarInfo], progress: Progress) -> None:
     for done, member in enumerate(members, 1):
         name = member.name.removeprefix("blobs/")
-        with tar.extractfile(member) as content, blobs.writer() as writer:
-            while chunk := content.read(1 << 20):
-                writer.write(chunk)
-            if writer.sha256 != name:
-                raise Invalid("bad_archive", f"备份中的文件 {name[:12]} 与其校验值不符，未恢复。", f"the file {name[:12]} does not match its hash; nothing was restored.")
-            writer.keep()
+        with tar.extractfile(member) as content:
+            if name.endswith(packing.SUFFIX):
+                is_whole = packing.place(blobs, name.removesuffix(packing.SUFFIX), content)
+            else:
+                is_whole = _restore_blob(blobs, name, content)
+        if not is_whole:
+            raise Invalid("bad_archive", f"备份中的文件 {name[:12]} 与其校验值不符，未恢复。", f"the file {name[:12]} does not match its hash; nothing was restored.")
         progress(done, len(members))
+
+
+def _restore_blob(blobs: Blobs, name: str, content) -> bool:
+    """Keeps one file, unless it does not match its hash."""
+    with blobs.writer() as writer:
+        while chunk := content.read(1 << 20):
+            writer.write(chunk)
+        if writer.sha256 != name:
+            return False
+        writer.keep()
+    return True
 
 
 def _may_be_put(name: str) -> bool:

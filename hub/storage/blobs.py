@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from hub.errors import NotFound, OutOfSpace
 from hub.model.arrival import StoredFile
+from hub.storage import packing
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20
@@ -46,9 +47,11 @@ class Blobs:
     def __init__(self, folder: Path, floor_mb: int = 0):
         self.folder = Path(folder)
         self.incoming = self.folder / "incoming"
+        self.unpacked = self.folder / "unpacked"
         self.floor = floor_mb * 1_000_000
         for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
             sync_folder(folder)
+        self.unpacked.mkdir(exist_ok=True)
         self._shelving, self._is_shelved = Lock(), False      # the 256 folders are there and on disk
         self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
 
@@ -61,6 +64,10 @@ class Blobs:
         """Raises OutOfSpace when the disk has less free than the floor."""
         if self.floor and shutil.disk_usage(self.folder).free < self.floor:
             raise out_of_space()
+
+    def is_tight(self) -> bool:
+        """Whether the disk has less free than twice the floor."""
+        return bool(self.floor) and shutil.disk_usage(self.folder).free < 2 * self.floor
 
     def keep(self, content: bytes, name: str = "") -> StoredFile:
         """Stores ``content`` and returns its name, hash and size; the same bytes are kept once."""
@@ -84,18 +91,27 @@ class Blobs:
         return kept
 
     def path(self, sha256: str) -> Path:
-        """Where a blob lies, whether it exists or not."""
+        """Where a blob lies, whether it exists or not; one that is packed is unpacked first, its bytes checked by their hash."""
+        if (original := self.original(sha256)) is not None:
+            return original
+        if packing.packed_place(self.folder, sha256).exists():
+            return packing.unpacked(self, sha256)
+        return self.folder / sha256[:2] / sha256
+
+    def original(self, sha256: str) -> Path | None:
+        """The file that came, None where there is none (any more)."""
         if not _HASH.fullmatch(sha256):
             raise NotFound("no_blob", "没有这个文件。", "no such file.")
-        place = self.folder / sha256[:2] / sha256
-        if not place.exists() and (older := self.folder / sha256[:2] / sha256[2:4] / sha256).exists():
-            return older      # of stores made before there was one level of folders only
-        return place
+        places = self.folder / sha256[:2] / sha256, self.folder / sha256[:2] / sha256[2:4] / sha256
+        return next((place for place in places if place.exists()), None)      # the second: of stores made before there was one level of folders only
 
     def open(self, sha256: str) -> BinaryIO:
         """The blob, open for reading. NotFound if it is missing."""
         try:
-            return self.path(sha256).open("rb")
+            try:
+                return self.path(sha256).open("rb")
+            except FileNotFoundError:
+                return self.path(sha256).open("rb")      # it may have been packed between the two
         except FileNotFoundError:
             raise NotFound("no_blob", "原始文件缺失，请联系管理员。", f"the file {sha256[:12]} is missing; tell the administrator.") from None
 
@@ -107,18 +123,39 @@ class Blobs:
         """Hashes a blob again: ("intact", "changed" or "missing", bytes that were read). A file that the disk cannot
         give back is "changed"."""
         counted, size = hashlib.sha256(), 0
+        packed = packing.packed_place(self.folder, sha256)
+        original = self.original(sha256)
+        if original is None and packed.exists():
+            return "intact" if packing.hash_of(packed) == sha256 else "changed", packed.stat().st_size
         try:
-            with self.path(sha256).open("rb", buffering=0) as file:
+            with (original or packed).open("rb", buffering=0) as file:
                 while piece := file.read(PIECE):
                     counted.update(piece)
                     size += len(piece)
         except FileNotFoundError:
-            return "missing", 0
+            return self.fixity(sha256) if original is not None else ("missing", 0)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
             return "changed", size
         return "intact" if counted.hexdigest() == sha256 else "changed", size
+
+    def remove(self, sha256: str, older_than: float) -> bool:
+        """Removes a blob, packed or not. False, and it stays, where its bytes were written after ``older_than`` (seconds
+        since 1970): whoever is storing them again may have been told "yes". Safe to repeat; a kill leaves it to the next."""
+        original = self.original(sha256) or self.folder / sha256[:2] / sha256
+        going = self.folder / sha256[:2] / f"{sha256}.going"      # out of the way first, so that what is looked at is what goes
+        if original.exists():
+            os.rename(original, going)
+        if going.exists():
+            if going.stat().st_mtime >= older_than:
+                os.rename(going, original)
+                return False
+            going.unlink()
+        packing.packed_place(self.folder, sha256).unlink(missing_ok=True)
+        (self.unpacked / sha256).unlink(missing_ok=True)
+        sync_folder(original.parent)
+        return True
 
     def new_name(self) -> str:
         """A path beside the blobs that nobody else writes to."""
@@ -137,8 +174,15 @@ class Blobs:
 
     def sweep_incoming(self, older_than: float) -> int:
         """Removes half-written files last touched before ``older_than`` (seconds since 1970), returns how many."""
+        return self._sweep(self.incoming, older_than)
+
+    def sweep_unpacked(self, older_than: float) -> int:
+        """Removes unpacked copies that nobody asked for since ``older_than``; their packed files stay."""
+        return self._sweep(self.unpacked, older_than)
+
+    def _sweep(self, folder: Path, older_than: float) -> int:
         removed = 0
-        for path in self.incoming.iterdir():
+        for path in folder.iterdir():
             try:
                 if path.stat().st_mtime < older_than:
                     path.unlink()
@@ -146,6 +190,11 @@ class Blobs:
             except FileNotFoundError:
                 continue
         return removed
+
+
+    def translated(self, error: OSError) -> Exception:
+        """OutOfSpace for a full disk, else the fault itself."""
+        return _translated(error)
 
 
 class BlobWriter:
@@ -287,8 +336,9 @@ class BlobWriter:
 
 
 def kept_below(folder: Path) -> list[Path]:
-    """Every blob of the store in ``folder``, each hash once."""
-    found = {path.name: path for pattern in ("??/??/*", "??/*") for path in folder.glob(pattern) if _HASH.fullmatch(path.name)}
+    """Every blob of the store in ``folder``, each hash once: the original where it is there, else its packed form."""
+    found = {path.name.removesuffix(packing.SUFFIX): path for pattern in (f"??/*{packing.SUFFIX}", "??/??/*", "??/*") for path in folder.glob(pattern)
+             if _HASH.fullmatch(path.name.removesuffix(packing.SUFFIX)) and path.is_file()}
     return list(found.values())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert
 
 from hub.storage import names
-from hub.storage.tables import fitted, patient
+from hub.storage.fitting import fitted
+from hub.storage.tables import patient
 
 
 def enter(connection: Connection, **values) -> int:

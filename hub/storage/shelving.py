@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from hub.errors import Conflict
-from hub.storage.tables import fitted, instance
+from hub.storage.fitting import fitted
+from hub.storage.tables import instance
 
 _COLUMNS = tuple(column.name for column in instance.columns if column.name not in ("id", "copies"))
 _JSON = frozenset(("files", "declared", "notes"))

@@ -5,7 +5,6 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import isfinite
 
 from sqlalchemy import (
     JSON, BigInteger, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
@@ -193,7 +192,7 @@ artifact = Table(
     _ref("instance_id", "instance", index=True), _text("kind", 32), Column("place", Integer, nullable=False, default=0),
     _text("sha256", 64), Column("size", BigInteger, nullable=False), _text("media_type", 64),
     Column("about", JSON, nullable=False), _when("made_at"),
-    Index("ix_artifact_study_id_kind", "study_id", "kind"))
+    Index("ix_artifact_study_id_kind", "study_id", "kind"), Index("ix_artifact_sha256", "sha256"))
 
 reading = Table(
     "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),
@@ -352,6 +351,27 @@ study_assignment = Table(
 Index("uq_study_assignment_standing", study_assignment.c.study_id, unique=True,
       sqlite_where=study_assignment.c.undone_at.is_(None), postgresql_where=study_assignment.c.undone_at.is_(None))
 
+archived = Table(         # an original that was packed, or why it is left as it came; dropped_at: since when only its packed form is kept
+    "archived", metadata, _id(), _text("sha256", 64, unique=True), _ref("study_id", "study", nullable=False, index=True), _text("outcome", 16),
+    Column("size", BigInteger, nullable=False), Column("packed_size", BigInteger, nullable=False), _when("at"), _when("dropped_at", nullable=True))
+
+archived_study = Table(   # a study whose originals have all been through it, in the generation that it then had
+    "archived_study", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), Column("generation", Integer, nullable=False), Column("files", Integer, nullable=False),
+    Column("left", Integer, nullable=False), Column("size", BigInteger, nullable=False), Column("packed_size", BigInteger, nullable=False), _when("at"))
+
+legal_hold = Table(       # nothing of the study is removed while one stands
+    "legal_hold", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("why", 512), _ref("account_id", "account"),
+    _text("who", 64), _when("at"), _when("ended_at", nullable=True), _text("ended_by", 64), _text("ended_why", 512))
+
+removal = Table(          # a study whose images were removed by rule; ended_at: when their bytes were gone
+    "removal", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True), _text("study_uid", 128, index=True), _text("rule", 32),
+    _text("rules_version", 32), _text("kept_until", 10), Column("instances", Integer, nullable=False), Column("size", BigInteger, nullable=False),
+    Column("files", JSON, nullable=False), _ref("account_id", "account"), _text("who", 64), _when("at"), _when("ended_at", nullable=True))
+
+tombstone = Table(        # one removed instance
+    "tombstone", metadata, _id(), _ref("removal_id", "removal", nullable=False, index=True), _text("series_uid", 128), _text("sop_uid", 128, unique=True),
+    _text("sop_class", 128), _text("sha256", 64, index=True), Column("files", JSON, nullable=False))
+
 audit = Table(
     "audit", metadata, Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     _when("at"), Column("account_id", BigInteger), _text("actor", 64), _text("role", 16), _text("address", 64),
@@ -362,27 +382,3 @@ audit = Table(
 audit_head = Table(
     "audit_head", metadata, Column("id", Integer, primary_key=True), Column("seq", BigInteger, nullable=False),
     _text("seal", 64))
-
-
-LARGEST_INTEGER = 2**31 - 1
-
-
-def fitted(table: Table, values: dict) -> dict:
-    """``values`` from outside as the columns of ``table`` can hold them on every database: a text is cut to its
-    column's length and loses NULs, a number that no column holds becomes None (or, where one is required, the
-    nearest that fits). Originals are kept as bytes, so nothing is lost by it."""
-    columns = table.c
-    return {name: value if value is None else _fitted(columns[name], value) for name, value in values.items()}
-
-
-def _fitted(column: Column, value):
-    kind = column.type
-    if isinstance(value, str):
-        if isinstance(kind, String) and ("\0" in value or kind.length is not None and len(value) > kind.length):
-            return value.replace("\0", "")[:kind.length]
-    elif type(value) is int:
-        if type(kind) is Integer and abs(value) > LARGEST_INTEGER:
-            return None if column.nullable else max(-LARGEST_INTEGER, min(value, LARGEST_INTEGER))
-    elif isinstance(value, float) and isinstance(kind, Float) and not isfinite(value):
-        return None
-    return value

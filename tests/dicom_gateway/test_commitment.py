@@ -1,5 +1,6 @@
 """Storage commitment: only what is safe is committed, and the answer reaches the device that asked."""
 import queue
+import ssl
 from io import BytesIO
 
 import pytest
@@ -12,10 +13,11 @@ from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from sqlalchemy import select
 
 from dicom_gateway.requesting import REQUESTING
-from hub.flow import administration, devices
+from hub.flow import administration, certificates, devices
 from hub.model.access import SYSTEM
 from hub.storage import tables
-from tests.dicom_gateway.running import SENDER, slice_of_ct
+from tests.dicom_gateway.running import SENDER, running, slice_of_ct
+from tests.dicom_gateway.test_tls import free_port
 
 WAIT_S = 15
 
@@ -192,15 +194,42 @@ def _encoded(dataset: Dataset) -> BytesIO:
 class _node:
     """The device's own listener, registered as a destination of its site."""
 
-    def __init__(self, gateway, modality: Modality):
+    def __init__(self, gateway, modality: Modality, tls: ssl.SSLContext | None = None):
         entity = AE(ae_title=SENDER)
         entity.add_supported_context(PUSH, scu_role=True, scp_role=True)
-        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=modality.handlers)
+        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=modality.handlers, ssl_context=tls)
         administration.add_destination(gateway.hub, SYSTEM, 1, "dicom",
-                                       {"ae_title": SENDER, "host": "127.0.0.1", "port": self.server.server_address[1]})
+                                       {"ae_title": SENDER, "host": "127.0.0.1", "port": self.server.server_address[1]} | ({"tls": "yes"} if tls else {}))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.server.shutdown()
+
+
+def test_a_device_that_left_is_called_back_over_tls_and_shown_the_hubs_certificate(tmp_path):
+    with running(tmp_path / "data", dicom_tls_port=free_port()) as gateway:
+        (uid,) = stored(gateway)
+        device_id, _ = devices.register(gateway.hub, SYSTEM, site_id=1, kind="dicom", name="节点", ae_title="NODE")
+        (tmp_path / "node.pem").write_bytes(certificates.issue(gateway.hub, SYSTEM, device_id))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "node.pem")
+        context.load_verify_locations(certificates.network_keys(gateway.hub).root)
+        context.verify_mode = ssl.CERT_REQUIRED
+        called, modality = Modality(), Modality()
+        with _node(gateway, called, context):
+            association = modality.associate(gateway)
+            association._reactor_checkpoint.clear()          # it hears nothing that comes in
+            while not association._is_paused:
+                pass
+            request = N_ACTION()
+            request.MessageID, request.RequestedSOPClassUID, request.RequestedSOPInstanceUID, request.ActionTypeID = 1, PUSH, INSTANCE, 1
+            transaction = action((CTImageStorage, uid))
+            request.ActionInformation = _encoded(transaction)
+            association.dimse.send_msg(request, 1)
+            association.dimse.get_msg(block=True)
+            association._reactor_checkpoint.set()
+            association.abort()
+            kind, report = called.reports.get(timeout=WAIT_S)
+    assert kind == 1 and report.TransactionUID == transaction.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]

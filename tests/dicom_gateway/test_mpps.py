@@ -3,6 +3,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom.sop_class import ModalityPerformedProcedureStep as MPPS
+from pynetdicom.sop_class import ModalityPerformedProcedureStepRetrieve as MPPS_GET
 from sqlalchemy import select
 
 from hub.flow import administration, completion, devices, ordering, preparation
@@ -330,3 +331,39 @@ def test_a_report_with_uids_that_are_none_is_refused(gateway, spoil):
     told = modality.ended()
     spoil(told)
     assert modality.tell("set", told).Status == 0x0106 and modality.row().state == "in_progress"
+
+
+def got(modality: Modality, wanted=(), calling: str = "", uid: str = ""):
+    association = modality.gateway.associate((MPPS_GET, ExplicitVRLittleEndian), calling=calling or modality.calling)
+    assert association.is_established
+    try:
+        return association.send_n_get(list(wanted), MPPS_GET, uid or modality.uid)
+    finally:
+        association.release()
+
+
+def test_a_step_is_read_back_as_it_stands(gateway):
+    modality = Modality(gateway)
+    assert modality.tell("create", modality.created()).Status == 0
+    status, told = got(modality)
+    assert status.Status == 0 and told.PerformedProcedureStepStatus == "IN PROGRESS" and str(told.PatientName) == "测试甲"
+    assert modality.tell("set", modality.ended()).Status == 0
+    status, told = got(modality)
+    made = [item.ReferencedSOPInstanceUID for item in told.PerformedSeriesSequence[0].ReferencedImageSequence]
+    assert told.PerformedProcedureStepStatus == "COMPLETED" and made == [one.SOPInstanceUID for one in modality.slices]
+
+
+def test_only_what_is_asked_for_is_told_and_what_is_not_known_is_a_warning(gateway):
+    modality = Modality(gateway)
+    modality.tell("create", modality.created())
+    status, told = got(modality, (0x00400252, 0x00080060))
+    assert status.Status == 0 and set(told.keys()) == {0x00080005, 0x00080060, 0x00400252}
+    status, told = got(modality, (0x00400252, 0x00181030))
+    assert status.Status == 0x0001 and "PerformedProcedureStepStatus" in told
+
+
+def test_a_step_of_a_neighbour_or_of_nobody_is_not_told(gateway):
+    modality = Modality(gateway)
+    modality.tell("create", modality.created())
+    assert got(modality, calling=NEIGHBOUR)[0].Status == 0x0112
+    assert got(modality, uid="1.2.3.4")[0].Status == 0x0112

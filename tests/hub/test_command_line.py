@@ -1,6 +1,7 @@
 """The command line as it is typed: what it prints, what it changes, and how it ends."""
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
@@ -9,6 +10,7 @@ from hub import cli
 from hub.context import open_hub
 from hub.flow import dispatch, intake
 from hub.flow.administration import verify_audit
+from hub.flow.archiving import Sums
 from hub.settings import load
 from hub.storage.tables import account, device, site
 from tests.conftest import PASSWORD
@@ -166,3 +168,13 @@ def test_a_device_is_checked_moved_and_given_a_certificate_from_the_command_line
     assert hub_command("device", "certificate", number.strip(), str(file))[0] == 2 and file.read_bytes() == first
     token = hub_command("device", "add", "--site", "QS", "--kind", "ecg", "--name", "心电图机")[1]
     assert token and "还没有收到该心电图机的记录" in hub_command("device", "check", "2")[1]
+
+
+def test_archive_packs_what_is_due_and_prints_how_small_it_became(hub_command, opened, tmp_path, monkeypatch):
+    code, out, _ = hub_command("archive")
+    assert code == 0 and "0 files packed" in out
+    monkeypatch.setattr("hub.flow.archiving.due", lambda hub, most=50: [SimpleNamespace(id=1)])
+    monkeypatch.setattr("hub.flow.archiving.archive_study", lambda hub, study_id, told: told(3))
+    monkeypatch.setattr("hub.flow.archiving.sums", lambda hub, actor: Sums(3, 3_000_000, 1_000_000, 2))
+    code, out, _ = hub_command("archive")
+    assert code == 0 and "3 files packed, 3 MB in 1 MB (3.00:1), 2 left as they came" in out

@@ -16,7 +16,7 @@ MAY = {
                  "report.sign", "report.sign_alone", "report.view", "critical.close", "order.view", "order.match", "identity.view",
                  "identity.manage", "study.repair"},
     "administrator": {"delivery.view", "delivery.resend", "site.manage", "device.manage", "account.manage", "held.view",
-                      "held.resolve", "operations.view", "job.redo", "order.view", "identity.view", "identity.manage", "study.repair"},
+                      "held.resolve", "operations.view", "retention.manage", "job.redo", "order.view", "identity.view", "identity.manage", "study.repair"},
     "auditor": {"audit.view"},
     DEVICE_ROLE: {"study.view", "study.images", "order.view"},
     SENDER_ROLE: {"order.place"},

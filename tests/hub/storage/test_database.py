@@ -7,7 +7,8 @@ from sqlalchemy.exc import OperationalError
 
 from hub.errors import OutOfSpace, Retryable
 from hub.storage import database
-from hub.storage.tables import fitted, instance, patient, site
+from hub.storage.fitting import fitted
+from hub.storage.tables import instance, patient, site
 
 
 def add_site(connection, hub, code: str) -> None:
