@@ -62,7 +62,8 @@ def main() -> None:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-    lines = [f"Medians of {chosen.rounds} rounds; a study closes {settings.evident_quiet_s:g} s after its sender released where its numbers run on (included).", "",
+    lines = [f"Medians of {chosen.rounds} rounds; a study closes {settings.evident_quiet_s:g} s after its sender released where its numbers run on (included).",
+             f"Load of the machine before the run: {busy:.0f}.", "",
              "| what | seconds |", "|---|---|",
              f"| {chosen.slices} CT slices of 512 x 512 by C-STORE: first byte to last answer | {median(sent):.2f} |",
              f"| last answer to ready in the queue (evidence, decoding, lossless HTJ2K, check) | {median(ready):.2f} |",

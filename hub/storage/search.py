@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 
-from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, String, bindparam, exists, func, or_, select, union
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 

@@ -3,7 +3,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from hub.errors import Conflict, Gone, Invalid, Refused, Retryable
-from hub.flow import fixity, intake, reporting, repairs, retention, studies
+from hub.flow import fixity, reporting, repairs, retention, studies
 from hub.flow.jobs import perform
 from hub.model.access import SYSTEM
 from hub.model.arrival import PatientFacts
