@@ -114,8 +114,8 @@ def _against(rows: np.ndarray, pattern: np.ndarray) -> tuple[np.ndarray, np.ndar
     places = rows.shape[1] - width + 1
     level = pattern - pattern.mean(axis=1, keepdims=True)
     product = sum(level[:, at] @ rows[:, at:at + places] for at in range(width))
-    total = np.pad(np.cumsum(rows, axis=1), ((0, 0), (1, 0)))
-    square = np.r_[0.0, np.cumsum(np.sum(rows ** 2, axis=0))]
+    total = np.pad(np.cumsum(rows, axis=1, dtype=float), ((0, 0), (1, 0)))
+    square = np.r_[0.0, np.cumsum(np.sum(rows ** 2, axis=0), dtype=float)]
     mean = total[:, width:] - total[:, :-width]
     return product, np.maximum(square[width:] - square[:-width] - np.sum(mean ** 2, axis=0) / width, 0.0)
 

@@ -24,6 +24,7 @@ def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | Non
     rows = [row for row, name in enumerate(recording.leads) if name not in analysis.quality.leads_off]
     last = min(recording.samples_uv.shape[1], beats[-1].r + int(rate))
     filled, _ = fill_gaps(recording.samples_uv[rows, :last])
+    filled = filled.astype(np.float32)
     half = max(int(round(HALF_S * rate)), 2)
     sharp = np.zeros_like(filled)
     sharp[:, half:-half] = filled[:, half:-half] - 0.5 * (filled[:, :-2 * half] + filled[:, 2 * half:])

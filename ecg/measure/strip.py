@@ -22,7 +22,7 @@ USUAL_ON_S, USUAL_OFF_S = 0.045, 0.055
 
 @dataclass(frozen=True)
 class Strip:
-    """``samples``: (leads, n) microvolts at 250 Hz, baseline and everything above 40 Hz removed;
+    """``samples``: (leads, n) microvolts at 250 Hz, float32, baseline and everything above 40 Hz removed;
     ``r``, ``on``, ``off``: samples of each beat's R, QRS onset and end; ``shape``: its shape number."""
 
     leads: tuple[str, ...]
@@ -47,7 +47,7 @@ def strip_of(recording: Recording, analysis: Analysis) -> Strip | None:
         return None
     filled, _ = fill_gaps(recording.samples_uv[rows, :length])
     samples = _at_strip_rate(filled, recording.rate_hz)
-    samples = low_pass(samples - baseline(samples, STRIP_RATE_HZ), STRIP_RATE_HZ, 40.0)
+    samples = low_pass((samples - baseline(samples, STRIP_RATE_HZ)).astype(np.float32), STRIP_RATE_HZ, 40.0).astype(np.float32)
     scale = STRIP_RATE_HZ / recording.rate_hz
     beats = [beat for beat in analysis.beats if beat.r < length]
     place = [(beat.r * scale,
