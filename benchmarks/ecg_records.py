@@ -116,10 +116,16 @@ def wilson(good: int, total: int) -> str:
     """A rate in percent with its 95 % Wilson interval, as text."""
     if total == 0:
         return "-"
+    low, high = wilson_limits(good, total)
+    return f"{100 * good / total:.2f} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def wilson_limits(good: int, total: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a rate, 0..1; ``total`` at least 1."""
     z, share = 1.96, good / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return f"{100 * share:.2f} [{100 * max(centre - half, 0.0):.2f}, {100 * (centre + half):.2f}]"
+    return max(centre - half, 0.0), centre + half
 
 
 def trimmed(errors: np.ndarray, share: float = 0.04) -> np.ndarray:

@@ -5,6 +5,8 @@ from ..findings import Analysis
 
 BEYOND_ST_UV = 70.0            # a last deflection counts when it stands out of the level at J by this much
 TALL_UV = 450.0                # and a tall one always
+SOON_UV, SOON_REST = 100.0, 0.35    # a level after J that is gone within 40 ms to this rest is the QRS and no ST segment
+GONE_IN_LEADS = 4
 ABSENT = {"no_such_wave", "no_p_wave", "no_t_wave"}
 
 
@@ -18,6 +20,8 @@ class LeadValues:
         for lead in self._leads.values():
             lead["r2_seen"] = lead.get("r2_amplitude")
             _drop_what_is_st(lead)
+        self.qrs_goes_on = sum(_gone_soon(lead) for lead in self._leads.values()) >= GONE_IN_LEADS
+        self._st = "st_j60" if self.qrs_goes_on else "st_j20"
 
     def value(self, lead: str, name: str) -> float | None:
         """A measurement; 0.0 where the wave is absent, None where the lead is missing or off."""
@@ -48,9 +52,9 @@ class LeadValues:
         """A QRS without any R."""
         return self.q(lead) > 100.0 and self.r(lead) < 50.0
 
-    def st(self, lead: str, name: str = "st_j20") -> float:
-        """The ST level, microvolts; 0 where it cannot be measured."""
-        return self.value(lead, name) or 0.0
+    def st(self, lead: str, name: str | None = None) -> float:
+        """The ST level, microvolts, 20 ms after J, or 60 ms where the QRS goes on beyond J; 0 where it cannot be measured."""
+        return self.value(lead, name or self._st) or 0.0
 
     def t(self, lead: str) -> float:
         """The T amplitude from the level at QRS onset, microvolts."""
@@ -70,3 +74,9 @@ def _drop_what_is_st(lead: dict[str, float | None]) -> None:
                 lead[last + part] = 0.0
         if last == "r":
             lead["r_peak_time"] = 0.0
+
+
+def _gone_soon(lead: dict[str, float | None]) -> bool:
+    """Whether what stands 20 ms after J has fallen to the baseline 60 ms after it: the last part of a late QRS."""
+    early, late = lead.get("st_j20"), lead.get("st_j60")
+    return early is not None and late is not None and abs(early) >= SOON_UV and abs(late) <= SOON_REST * abs(early)

@@ -10,6 +10,7 @@ LIMB = STANDARD_LEADS[:6]
 
 def shape_facts(leads: LeadValues, values: dict) -> None:
     """Adds the shape facts to ``values``."""
+    values["qrs_goes_on"] = float(leads.qrs_goes_on)
     _bundles(leads, values)
     _voltages(leads, values)
     _atria(leads, values)
@@ -25,15 +26,19 @@ def _bundles(leads: LeadValues, values: dict) -> None:
         seen, level = leads.value("V1", "r2_seen") or 0.0, max(leads.value("V1", "st_j") or 0.0, 0.0)
         values["rsr_v1"] = float(late_r or (seen >= 100 and seen >= level + 35))
         width = {lead: leads.value(lead, "s_duration") or 0.0 for lead in ("I", "V6")}
-        values["rbbb_s"] = float(any(width[lead] >= 38 and leads.s(lead) >= 50 for lead in width))
+        values["rbbb_s"] = float(any((width[lead] >= 38 and leads.s(lead) >= 50)
+                                     or (leads.qrs_goes_on and (leads.value(lead, "st_j") or 0.0) <= -100) for lead in width))
         values["lbbb_v1"] = float(leads.s("V1") >= 3 * leads.r("V1") and leads.s("V1") >= 300 and r2 < 60)
         values["lbbb_lateral"] = float(any(leads.r(lead) >= 300 and leads.q(lead) < 40 and leads.s(lead) < 0.5 * leads.r(lead)
                                            and (leads.value(lead, "r_peak_time") or 0) >= 50 for lead in ("I", "V5", "V6", "aVL")))
     if not leads.all_there("I", "II", "III", "aVL", "aVF"):
-        values.update(dict.fromkeys(("lafb_shape", "lpfb_shape"), None))
+        values.update(dict.fromkeys(("lafb_shape", "lafb_qr", "lpfb_shape"), None))
         return
     values["lafb_shape"] = float(leads.r("aVL") >= 1.0 * leads.s("aVL") and leads.s("III") > leads.s("II")
                                  and leads.s("II") > leads.r("II") and leads.r("III") >= 20)
+    low = ("II", "III", "aVF")
+    values["lafb_qr"] = float(leads.q("aVL") >= 20 and leads.r("aVL") > leads.s("aVL") and (leads.value("aVL", "r_peak_time") or 0) >= 45
+                              and leads.r("III") >= 20 and all(leads.s(lead) > leads.r(lead) and leads.q(lead) < 20 for lead in low))
     values["lpfb_shape"] = float(leads.s("I") > leads.r("I") >= 20 and leads.q("III") >= 20 and leads.r("III") > leads.r("II")
                                  and leads.r("III") >= 500)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.spectrum import low_pass
+from ..dsp.spectrum import fast_length, low_pass
 from .strip import STRIP_RATE_HZ, Strip
 
 P_BEFORE_S, P_GAP_S = 0.24, 0.016
@@ -19,6 +19,7 @@ LARGE = 0.5
 ALIKE = 0.6
 FIBRILLATORY_HZ = (4.0, 9.5)
 FLUTTER_HZ = (3.7, 5.8)
+MARCH_HZ = 15.0                 # what is faster is no P wave
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,7 @@ def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, i
     """How often the P wave of the median beat is found without a QRS within its PR interval, and how often at all."""
     whole, stretch = stretch.shape[1], stretch[:, ::STEP]
     thinned = low_pass(rest, STRIP_RATE_HZ, 20.0)[:, ::STEP]
-    views = np.lib.stride_tricks.sliding_window_view(thinned, stretch.shape[1], axis=1)
-    views = views - views.mean(axis=2, keepdims=True)
-    power = np.sum(views ** 2, axis=(0, 2))
-    product = np.einsum("ltw,lw->t", views, stretch, optimize=True)
+    product, power = _against(thinned, stretch)
     fit = product / np.maximum(np.sqrt(power * np.sum(stretch ** 2)), 1e-9)
     size = product / np.maximum(np.sum(stretch ** 2), 1e-9)
     good = (fit > MATCH) & (size > LARGE) & (size < 2.0)
@@ -110,16 +108,28 @@ def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, i
     return free, len(ends)
 
 
+def _against(rows: np.ndarray, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At each place: the product of the rows there, less their mean, with the pattern, and their power less the mean's."""
+    width = pattern.shape[1]
+    places = rows.shape[1] - width + 1
+    level = pattern - pattern.mean(axis=1, keepdims=True)
+    product = sum(level[:, at] @ rows[:, at:at + places] for at in range(width))
+    total = np.pad(np.cumsum(rows, axis=1, dtype=float), ((0, 0), (1, 0)))
+    square = np.r_[0.0, np.cumsum(np.sum(rows ** 2, axis=0), dtype=float)]
+    mean = total[:, width:] - total[:, :-width]
+    return product, np.maximum(square[width:] - square[:-width] - np.sum(mean ** 2, axis=0) / width, 0.0)
+
+
 def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     """Rate and regularity of waves left when the ventricles are taken out: autocorrelation between 40 and 180 a minute."""
     if rest.shape[1] < 5 * STRIP_RATE_HZ or len(strip.r) < 3:
         return None, None
-    waves = low_pass(rest, STRIP_RATE_HZ, 15.0)
-    waves = waves - waves.mean(axis=1, keepdims=True)
-    size = 2 * waves.shape[1]
-    power = np.abs(np.fft.rfft(waves, size, axis=1)) ** 2
-    together = np.fft.irfft(power.sum(axis=0), size)[:waves.shape[1]]
-    together = together / max(together[0], 1e-9) * waves.shape[1] / np.arange(waves.shape[1], 0, -1)
+    length = rest.shape[1]
+    size = fast_length(2 * length)
+    power = _power(rest - rest.mean(axis=1, keepdims=True), size).sum(axis=0)
+    power /= (1.0 + (np.fft.rfftfreq(size, 1.0 / STRIP_RATE_HZ) / MARCH_HZ) ** 4) ** 2
+    together = np.fft.irfft(power, size)[:length]
+    together = together / max(together[0], 1e-9) * length / np.arange(length, 0, -1)
     low, high = int(STRIP_RATE_HZ * 60 / 180), int(STRIP_RATE_HZ * 60 / 40)
     part = together[low:high + 1]
     top = np.flatnonzero((part[1:-1] >= part[:-2]) & (part[1:-1] > part[2:])) + 1
@@ -133,13 +143,19 @@ def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     return float(60.0 * STRIP_RATE_HZ / (low + first)), float(part[best])
 
 
+def _power(rows: np.ndarray, size: int) -> np.ndarray:
+    """The power of each row over frequency, its transform being of ``size``."""
+    spectrum = np.fft.rfft(rows, size, axis=1)
+    return spectrum.real ** 2 + spectrum.imag ** 2
+
+
 def _flutter(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     """Share of the power between 3 and 15 Hz that lies in one line of flutter and its overtone; best of II, III, aVF, V1."""
     rows = [row for row, name in enumerate(strip.leads) if name in ("II", "III", "aVF", "V1")]
     if not rows or rest.shape[1] < 5 * STRIP_RATE_HZ:
         return None, None
     waves = rest[rows] * np.hanning(rest.shape[1])
-    power = np.abs(np.fft.rfft(waves, axis=1)) ** 2
+    power = _power(waves, rest.shape[1])
     frequency = np.fft.rfftfreq(rest.shape[1], 1.0 / STRIP_RATE_HZ)
     total = power[:, (frequency > 2.5) & (frequency < 15.0)].sum(axis=1)
     inside = np.flatnonzero((frequency >= FLUTTER_HZ[0]) & (frequency <= FLUTTER_HZ[1]))

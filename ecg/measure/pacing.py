@@ -24,16 +24,26 @@ def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | Non
     rows = [row for row, name in enumerate(recording.leads) if name not in analysis.quality.leads_off]
     last = min(recording.samples_uv.shape[1], beats[-1].r + int(rate))
     filled, _ = fill_gaps(recording.samples_uv[rows, :last])
+    filled = filled.astype(np.float32)
     half = max(int(round(HALF_S * rate)), 2)
     sharp = np.zeros_like(filled)
     sharp[:, half:-half] = filled[:, half:-half] - 0.5 * (filled[:, :-2 * half] + filled[:, 2 * half:])
     aside = np.abs(filled[:, 2 * half:] - filled[:, :-2 * half])
     sharp = np.abs(sharp)
     sharp[:, half:-half] -= 0.8 * aside                             # a QRS edge climbs; a spike comes back
-    top = np.partition(sharp, -2, axis=0)[-2] if len(rows) >= 3 else sharp.max(axis=0)
+    top = _second(sharp) if len(rows) >= 3 else sharp.max(axis=0)
     ground = np.percentile(top, 90)
     is_spike = top > max(SPIKE_UV, 6.0 * ground)
     return (_share(is_spike, beats, rate, 0.050, -0.020), _share(is_spike, beats, rate, 0.280, 0.090))
+
+
+def _second(rows: np.ndarray) -> np.ndarray:
+    """The second largest over rows, at each sample."""
+    first, second = np.maximum(rows[0], rows[1]), np.minimum(rows[0], rows[1])
+    for row in rows[2:]:
+        second = np.maximum(second, np.minimum(first, row))
+        first = np.maximum(first, row)
+    return second
 
 
 def _share(is_spike: np.ndarray, beats, rate: float, before_s: float, until_s: float) -> float:

@@ -1,8 +1,11 @@
 """Common statements on built signals, and what is withheld where leads or electrodes do not allow it."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecg.analysis import analyse
+from ecg.interpret.lead_values import LeadValues
 from ecg.recording import STANDARD_LEADS
 from tests.ecg.built_signals import built, recording
 from tests.ecg.interpret import constructed as make
@@ -126,3 +129,34 @@ def test_an_elevation_that_a_deep_s_explains_is_not_called_an_infarction():
         deep.samples_uv[STANDARD_LEADS.index("V5")] += 1500 * make.spike(make.time_axis(10.0) - r, -0.03, 0.03)
     assert not {"INJAS", "STE_"} & codes(deep)
     assert "INJAS" in codes(make.with_st({"V1": 180.0, "V2": 400.0, "V3": 450.0, "V4": 300.0, "III": -90.0, "aVF": -80.0}))
+
+
+def test_an_st_depression_beside_the_voltages_of_hypertrophy_is_said_as_possibly_secondary():
+    found = make.with_st({"V5": -110.0, "V6": -110.0, "I": -80.0}, t_uv={"V5": -250.0, "V6": -300.0, "I": -250.0})
+    for r in np.arange(0.6, 9.5, 0.8):
+        found.samples_uv[STANDARD_LEADS.index("V1")] -= 2500 * make.spike(make.time_axis(10.0) - r, -0.02, 0.04)
+        found.samples_uv[STANDARD_LEADS.index("V5")] += 2600 * make.spike(make.time_axis(10.0) - r, -0.03, 0.03)
+    said = {statement.code: statement for statement in analyse(found).statements}
+    assert {"LVH", "STD_"} <= set(said) and "继发" in said["STD_"].zh and not said["STD_"].critical
+
+
+def levels(after_20_uv, after_60_uv, leads):
+    """Lead values of a beat with these levels after J in these leads, V1 with a second R."""
+    found = analyse(built(bpm=70))
+    per_lead = {name: dict(values) for name, values in found.lead_measurements.items()}
+    for lead in leads:
+        for name, value in (("st_j", after_20_uv), ("st_j20", after_20_uv), ("st_j60", after_60_uv)):
+            per_lead[lead][name] = replace(per_lead[lead][name], value=value, reason="")
+    return LeadValues(replace(found, lead_measurements=per_lead))
+
+
+def test_a_level_after_j_that_is_gone_forty_milliseconds_later_in_many_leads_is_the_qrs_going_on():
+    late = levels(-250.0, -10.0, ("I", "V3", "V4", "V5", "V6"))
+    assert late.qrs_goes_on and late.st("V4") == -10.0
+    assert not levels(-250.0, -10.0, ("V4", "V5")).qrs_goes_on
+
+
+def test_an_elevation_that_stays_is_never_taken_for_qrs():
+    stays = levels(250.0, 230.0, ("I", "V2", "V3", "V4", "V5", "V6"))
+    assert not stays.qrs_goes_on and stays.st("V4") == 250.0
+    assert not levels(-250.0, -120.0, ("I", "V3", "V4", "V5", "V6")).qrs_goes_on
