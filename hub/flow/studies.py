@@ -254,9 +254,11 @@ def _columns():
 
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
-STANDING = (study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at)
+STANDING = (study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
+            removal.c.at.label("removed_at"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
-_STANDING = select(*STANDING, func.coalesce(_REVISION, 0).label("revision")).where(study.c.study_uid == bindparam("uid"))
+_STANDING = select(*STANDING, func.coalesce(_REVISION, 0).label("revision")).outerjoin_from(
+    study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid"))
 _ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
 _WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
