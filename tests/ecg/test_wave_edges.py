@@ -49,7 +49,7 @@ def test_the_end_of_a_t_wave_is_no_early_p_wave(bpm):
     assert analyse(built(p=False, bpm=bpm, t_uv=600.0, noise_uv=6)).measurements["p"].value is None
 
 
-@pytest.mark.parametrize("rest_ms", [10, 25, 40])
+@pytest.mark.parametrize("rest_ms", [10, 30, 45, 50])
 def test_the_last_part_of_a_qrs_belongs_to_it_after_a_rest(rest_ms):
     """A late R' in right bundle branch block: up with the S wave, a plateau, and down within 20 ms."""
     rec = built(t_uv=150.0)
