@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -73,6 +73,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sizes", default="10000,100000,480000")
     options.add_argument("--postgresql", type=int, default=0)
+    options.add_argument("--at", help="URL of a PostgreSQL server with filled databases big and small, instead of one that is started")
     options.add_argument("--times", type=int, default=150)
     options.add_argument("--write", type=Path)
     options.add_argument("--graph", type=Path)
@@ -89,7 +90,7 @@ def main() -> None:
                 taken[label] = take_in(empty, hub)
             print(label, told[label], taken[label], flush=True)
         if chosen.postgresql:
-            with server(Path(place)) as url, filled(Path(place) / "pg", f"{url}/big", chosen.postgresql) as hub, filled(Path(place) / "pgempty", f"{url}/small", 0) as empty:
+            with nullcontext(chosen.at) if chosen.at else server(Path(place)) as url, filled(Path(place) / "pg", f"{url}/big", chosen.postgresql) as hub, filled(Path(place) / "pgempty", f"{url}/small", 0) as empty:
                 label = f"{chosen.postgresql:,} PostgreSQL"
                 told[label] = {name: quantiles(values) for name, values in measured(hub, chosen.times, random.Random(chosen.postgresql)).items()}
                 taken[label] = take_in(empty, hub)

@@ -15,6 +15,7 @@ from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit
+from hub.storage.names import some
 from hub.storage.search import Match, conditions, rarest
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
 
@@ -117,7 +118,7 @@ def _chosen(level: str, conditions: list) -> Select:
     """What fits these conditions, newest study first: of patients and studies the study's id, of what is below all columns."""
     if level in ("series", "instance"):
         return _below(level, conditions)
-    holds_images = (study.c.kind == "image") | exists().where(instance.c.study_id == study.c.id, instance.c.format == "dicom")
+    holds_images = (study.c.kind == "image") | some(study.c.id, instance.c.study_id == study.c.id, instance.c.format == "dicom")
     found = select(study.c.id).where(*conditions, holds_images)      # last: asked of the few that fit
     if level == "patient":
         fitting = found.add_columns(study.c.patient_id).subquery()

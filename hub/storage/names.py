@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, false, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, false, insert, literal_column, or_, select
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -60,7 +60,7 @@ class Looks:
     def _has(ways: list[ColumnElement], owner: ColumnElement) -> ColumnElement:
         # Another name for the table, for a look into the same index beside it.
         other = patient_name.alias()
-        return exists().where(other.c.patient_id == owner, ClauseAdapter(other).traverse(or_(*ways))).correlate(owner.table)
+        return some(owner, other.c.patient_id == owner, ClauseAdapter(other).traverse(or_(*ways)))
 
 
 def like_one_of(values: tuple[str, ...], site_id: int | None, likeness: str) -> Looks:
@@ -72,6 +72,11 @@ def beginning(text: str, site_id: int | None) -> Looks:
     """Names that begin so, from any of their characters, syllables or words on, written, sounded or in initials."""
     groups = [_begun(plain) for group in name_search.groups(text) if (plain := group.replace("*", "").replace("?", ""))]
     return Looks([groups or [[false()]]], site_id)
+
+
+def some(owner: ColumnElement, *asked: ColumnElement) -> ColumnElement:
+    """That a row is there for the owner's row: looked for row by row. The offset keeps PostgreSQL from gathering all such rows first."""
+    return exists(select(literal_column("1")).where(*asked).offset(0).correlate(owner.table))
 
 
 def _all(looks: list[Select]) -> GenerativeSelect:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 
-from sqlalchemy import ColumnElement, Connection, String, bindparam, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, String, bindparam, func, or_, select, union
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -105,7 +105,7 @@ def beginning(connection: Connection, text: str, study_id: ColumnElement, patien
     if numbered is None:
         of_one, of_patient = study.alias(), patient.alias()
         own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
-        also = exists().where(of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number).correlate(study_id.table)
+        also = names.some(study_id, of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number)
         return Found(or_(whose.fits(patient_id), also), False)
     is_gathered = _are_gathered(connection, whose)
     fits = patient_id.in_(whose.patients()) if is_gathered else whose.fits(patient_id)
@@ -164,7 +164,7 @@ def _condition(level: str, match: Match, site_id: int | None) -> ColumnElement:
 
 def _some(table, inner, fits: ColumnElement, reference: str, owner) -> ColumnElement:
     """That one of the owner's rows below fits."""
-    return exists().where(inner.c[reference] == owner, ClauseAdapter(inner).traverse(fits)).correlate(owner.table)
+    return names.some(owner, inner.c[reference] == owner, ClauseAdapter(inner).traverse(fits))
 
 
 def _fits(match: Match, site_id: int | None):
