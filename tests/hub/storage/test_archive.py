@@ -60,7 +60,7 @@ def second(request, tmp_path, databases):
 
 def everything(hub) -> dict:
     with hub.reading() as connection:
-        return {table.name: [tuple(row) for row in connection.execute(select(table).order_by(table.primary_key.columns[0]))]
+        return {table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
                 for table in metadata.sorted_tables}
 
 
