@@ -176,9 +176,10 @@ def _across(hub: Hub, manifest: dict, ids: dict[str, int], known: _Known) -> lis
     made = []
     for number, one in enumerate(manifest["series"]):
         members = [ids[each["sop_instance_uid"]] for each in one["instances"]]
-        zh, en = planes.why_not(one) or ("", "")
+        why_not = planes.why_not(one)
+        zh, en = why_not or ("", "")
         one["across"], one["no_pictures"] = [], {"zh": zh, "en": en}
-        if planes.why_not(one) is not None or any(each not in known.profiles for each in members):
+        if why_not is not None or any(each not in known.profiles for each in members):
             continue
         key = known.abouts[members[one["key_index"]]]
         pictures = planes.across(one, [known.profiles[each] for each in members], key["windows"], key["inverted"])

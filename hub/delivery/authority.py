@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from hub.errors import Invalid, Permanent
+from hub.storage.disk import sync_folder
 
 VALID_FOR = timedelta(days=30 * 365 + 7)
 BACKDATED = timedelta(minutes=5)
@@ -108,13 +109,13 @@ def _make(folder: Path, institution: str, now: datetime) -> None:
         _write(beside / "root_key.pem", _key_pem(root_key), 0o600)
         _write(beside / "signing.pem", signing.public_bytes(serialization.Encoding.PEM), 0o644)
         _write(beside / "signing_key.pem", _key_pem(signing_key), 0o600)
-        _sync(beside)
+        sync_folder(beside)
         try:
             beside.rename(folder)
         except OSError:
             if not folder.is_dir() or not any(folder.iterdir()):
                 raise
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -155,14 +156,6 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _damaged(folder: Path, detail: str) -> Permanent:

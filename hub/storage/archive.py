@@ -17,7 +17,8 @@ from sqlalchemy import Engine, func, insert, select, text
 
 from hub.errors import Invalid
 from hub.storage import database, migration, packing
-from hub.storage.blobs import Blobs, kept_below, sync_folder
+from hub.storage.blobs import Blobs, kept_below
+from hub.storage.disk import sync_folder
 from hub.storage.tables import Moment, audit_head, metadata
 
 FORMAT = 1

@@ -21,24 +21,19 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from hub.errors import NotFound, OutOfSpace
+from hub.errors import NotFound
 from hub.model.arrival import StoredFile
 from hub.storage import packing
+from hub.storage.disk import out_of_space, sync_folder, translated
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
 
 MOST_AT_ONCE = 64      # files that are open while they wait for one commit of the journal
 HEAD_BYTES = 65536             # of a blob are kept at hand while it is written
 BUFFER_BYTES = 640 * 1024      # a CT slice and its header in one piece; what is bigger goes to disk piece by piece
 _spare: deque[bytearray] = deque(maxlen=32)
-
-
-def out_of_space() -> OutOfSpace:
-    return OutOfSpace("out_of_space", "磁盘空间不足，未接收任何内容。请联系管理员清理磁盘后重新发送。",
-                      "no disk space: nothing was taken in. Ask the administrator to free space, then send again.")
 
 
 class Blobs:
@@ -192,11 +187,6 @@ class Blobs:
         return removed
 
 
-    def translated(self, error: OSError) -> Exception:
-        """OutOfSpace for a full disk, else the fault itself."""
-        return _translated(error)
-
-
 class BlobWriter:
     """A blob on its way in. ``keep`` makes it last; leaving the block without it leaves nothing behind.
 
@@ -275,7 +265,7 @@ class BlobWriter:
             self._shelf = self._blobs.shelf(self.sha256)
             self._is_placed = renamed(self._path, f"{self._shelf}/{self.sha256}")
         except OSError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def settle(self) -> StoredFile:
         """The third: file and folder to disk. Of several blobs, place all before the first is settled: one commit of
@@ -293,7 +283,7 @@ class BlobWriter:
             self._close()
             sync_folder(self._shelf)
         except OSError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return StoredFile(self._name, self.sha256, self._written)
 
     def _take_back(self, place: str) -> None:
@@ -321,7 +311,7 @@ class BlobWriter:
             while view:
                 view = view[os.write(self._handle, view):]
         except OSError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         self._written, self._filled = self._written + self._filled, 0
 
     def _close(self) -> None:
@@ -368,16 +358,3 @@ def renamed(source: str, target: str) -> bool:
     if number == errno.EEXIST or number in _NOT_HERE:
         return False
     raise OSError(number, os.strerror(number), source)
-
-
-def sync_folder(folder: str | Path) -> None:
-    """Brings a folder's entries to disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _translated(error: OSError) -> Exception:
-    return out_of_space() if error.errno in _NO_ROOM else error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hub.errors import HubError, Invalid, NotFound
+from hub.storage.disk import sync_folder, translated
 
 PACKERS = {"dicom": "dicom_gateway.packing"}       # format of an instance: module with pack and unpack (docs/decisions/0002)
 SUFFIX = ".packed"
@@ -65,9 +66,9 @@ def _placed(blobs, sha256: str, write: Callable[[BinaryIO], None]) -> bool:
             return False
         blobs.shelf(sha256)
         os.replace(made, place)
-        _sync(place.parent)
+        sync_folder(place.parent)
     except OSError as error:
-        raise blobs.translated(error) from error
+        raise translated(error) from error
     finally:
         made.unlink(missing_ok=True)
     return True
@@ -80,7 +81,7 @@ def drop_original(blobs, sha256: str) -> None:
         raise NotFound("no_packed", "归档文件缺失或损坏，原始文件已保留。", "the packed form is missing or damaged; the original stays.")
     if (original := blobs.original(sha256)) is not None:
         original.unlink()
-        _sync(original.parent)
+        sync_folder(original.parent)
 
 
 def packed_place(folder: Path, sha256: str) -> Path:
@@ -109,7 +110,7 @@ def unpacked(blobs, sha256: str) -> Path:
             raise NotFound("damaged_blob", "归档文件已损坏，请联系管理员。", f"the packed file {sha256[:12]} is damaged; tell the administrator.")
         os.replace(made, kept)
     except OSError as error:
-        raise blobs.translated(error) from error
+        raise translated(error) from error
     finally:
         made.unlink(missing_ok=True)
     return kept
@@ -134,11 +135,3 @@ def _pieces(place: Path) -> Iterator[bytes]:
             raise
         except Exception as error:                 # a codec on damaged bytes raises a dozen kinds
             raise NotFound("damaged_blob", "归档文件已损坏，请联系管理员。", f"a packed file cannot be unpacked ({type(error).__name__}); tell the administrator.") from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -53,6 +53,22 @@ class Modality:
         assert report.TransactionUID == transaction.TransactionUID
         return kind, report
 
+    def asks_and_leaves(self, gateway, uid: str) -> Dataset:
+        """Asks, and aborts as soon as the request was answered; returns what it asked."""
+        association = self.associate(gateway)
+        association._reactor_checkpoint.clear()          # it hears nothing that comes in
+        while not association._is_paused:
+            pass
+        request = N_ACTION()
+        request.MessageID, request.RequestedSOPClassUID, request.RequestedSOPInstanceUID, request.ActionTypeID = 1, PUSH, INSTANCE, 1
+        transaction = action((CTImageStorage, uid))
+        request.ActionInformation = _encoded(transaction)
+        association.dimse.send_msg(request, 1)
+        association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
+        association.abort()
+        return transaction
+
 
 def action(*references) -> Dataset:
     told = Dataset()
@@ -136,18 +152,7 @@ def test_a_device_that_left_at_once_is_called_back_at_its_registered_node(own_ga
     (uid,) = stored(own_gateway)
     called, modality = Modality(), Modality()
     with _node(own_gateway, called):
-        association = modality.associate(own_gateway)
-        association._reactor_checkpoint.clear()          # it hears nothing that comes in
-        while not association._is_paused:
-            pass
-        request = N_ACTION()
-        request.MessageID, request.RequestedSOPClassUID, request.RequestedSOPInstanceUID, request.ActionTypeID = 1, PUSH, INSTANCE, 1
-        transaction = action((CTImageStorage, uid))
-        request.ActionInformation = _encoded(transaction)
-        association.dimse.send_msg(request, 1)
-        association.dimse.get_msg(block=True)
-        association._reactor_checkpoint.set()
-        association.abort()
+        transaction = modality.asks_and_leaves(own_gateway, uid)
         kind, report = called.reports.get(timeout=WAIT_S)
     assert kind == 1 and report.TransactionUID == transaction.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]
 
@@ -219,17 +224,6 @@ def test_a_device_that_left_is_called_back_over_tls_and_shown_the_hubs_certifica
         context.verify_mode = ssl.CERT_REQUIRED
         called, modality = Modality(), Modality()
         with _node(gateway, called, context):
-            association = modality.associate(gateway)
-            association._reactor_checkpoint.clear()          # it hears nothing that comes in
-            while not association._is_paused:
-                pass
-            request = N_ACTION()
-            request.MessageID, request.RequestedSOPClassUID, request.RequestedSOPInstanceUID, request.ActionTypeID = 1, PUSH, INSTANCE, 1
-            transaction = action((CTImageStorage, uid))
-            request.ActionInformation = _encoded(transaction)
-            association.dimse.send_msg(request, 1)
-            association.dimse.get_msg(block=True)
-            association._reactor_checkpoint.set()
-            association.abort()
+            transaction = modality.asks_and_leaves(gateway, uid)
             kind, report = called.reports.get(timeout=WAIT_S)
     assert kind == 1 and report.TransactionUID == transaction.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]
