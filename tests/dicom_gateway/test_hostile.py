@@ -119,7 +119,8 @@ def test_admitted_associations_make_room_for_nobody(tiny):
 
 
 def test_a_flood_of_every_kind_leaves_a_sender_served_and_memory_and_threads_bounded(small):
-    """Six hundred hostile connections while one device goes on sending."""
+    """Six hundred hostile connections while one device goes on sending; half of them stay open, a thousand threads if each had its own."""
+    before = threading.active_count()
     dice, stop, failures, sent = random.Random(4), threading.Event(), [], []
 
     def device() -> None:
@@ -147,7 +148,7 @@ def test_a_flood_of_every_kind_leaves_a_sender_served_and_memory_and_threads_bou
             except OSError:
                 pass                              # turned away while it spoke
             most = max(most, threading.active_count())
-            if len(mine) > 20:
+            if len(mine) > 300:
                 mine.pop(0).close()
     finally:
         stop.set()
@@ -158,7 +159,7 @@ def test_a_flood_of_every_kind_leaves_a_sender_served_and_memory_and_threads_bou
             one.close()
     assert not sender.is_alive() and len(sent) >= 1
     assert len([one for one in failures if one == "refused"]) == 0
-    assert most < 150 and peak < 100_000_000
+    assert most < before + 300 and peak < 100_000_000
     wait_until(lambda: small.associate(ECHO).is_established)
     with Wire(small.port, timeout_s=60) as wire:          # in the flood, every stranger may have made room before it was read
         assert wire.associate("STRANGER") == 3

@@ -20,15 +20,6 @@ class SlowPause(Pause):
         time.sleep(0.02)
 
 
-class SlowEvent(threading.Event):
-    """What pynetdicom has by itself, held up in the same way."""
-
-    def wait(self, timeout=None):
-        answer = super().wait(timeout)
-        time.sleep(0.02)
-        return answer
-
-
 def answered(gateway, times: int) -> int:
     association = gateway.associate(ECHO, calling=SENDER)
     assert association.is_established
@@ -42,11 +33,6 @@ def answered(gateway, times: int) -> int:
 def test_every_answer_reaches_its_request_however_the_threads_are_held_up(gateway, monkeypatch):
     monkeypatch.setattr(requesting, "Pause", SlowPause)
     assert answered(gateway, 25) == 25
-
-
-def test_without_the_pause_that_holds_answers_are_lost(gateway, monkeypatch):
-    monkeypatch.setattr(requesting, "Pause", SlowEvent)
-    assert not all(answered(gateway, 8) == 8 for _ in range(5)), "pynetdicom pauses safely by itself now: Pause is no longer needed"
 
 
 def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
