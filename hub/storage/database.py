@@ -72,11 +72,24 @@ def _loads(text: str) -> object:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: all of it is on disk when the block ends, or nothing is."""
+    with writer(engine) as connection, writing_on(connection):
+        yield connection
+
+
+def writer(engine: Engine) -> Connection:
+    """A connection for transactions that write."""
     try:
-        with engine.connect() as connection:
-            connection = connection.execution_options(hub_writes=True)
-            with connection.begin():
-                yield connection
+        return engine.connect().execution_options(hub_writes=True)
+    except OperationalError as error:
+        raise _named(error) from error
+
+
+@contextmanager
+def writing_on(connection: Connection) -> Iterator[Connection]:
+    """As ``writing``, on a connection of ``writer`` that is kept."""
+    try:
+        with connection.begin():
+            yield connection
     except (OperationalError, DataError) as error:
         raise _named(error) from error
 

@@ -96,3 +96,20 @@ def test_a_failed_commit_is_told_to_everybody_and_nothing_stands(engine, monkeyp
     assert all(isinstance(one, OSError) for one in became.values()) and len(became) == 4
     assert _count(engine) == 0
     assert _run_all(engine, acts, range(4)) == {n: n for n in range(4)}
+
+
+def test_a_connection_that_broke_while_it_was_kept_is_nobodys_fault(engine):
+    def acts(connection, items):
+        connection.execute(insert(numbers), [{"n": n} for n in items])
+        return items
+
+    assert together.write(engine, acts, 1) == 1
+    together._rounds[engine]._kept.connection.dbapi_connection.close()
+    assert together.write(engine, acts, 2) == 2 and _count(engine) == 2
+
+
+def test_an_engine_that_is_disposed_of_leaves_no_connection_open(engine):
+    together.write(engine, lambda connection, items: items, 1)
+    assert engine.pool.checkedout() == 1
+    engine.dispose()
+    assert together._rounds[engine]._kept is None
