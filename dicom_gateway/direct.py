@@ -14,7 +14,6 @@ Sources: PS3.8 9.3.1 (PDU), 9.3.5 (P-DATA-TF), 9.3.8 (A-ABORT), E.2 (message con
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -25,6 +24,8 @@ from typing import Protocol
 from pynetdicom.association import Association
 
 from dicom_gateway.command import P_DATA_TF, StoreRequest, store_request, store_response
+from dicom_gateway.incoming import PATIENCE_S, Broken, Gone, Incoming
+from dicom_gateway.resting import Doorbell, Rest, RingingQueue
 
 log = logging.getLogger("hub.gateway")
 
@@ -34,8 +35,7 @@ LONGEST_OTHER = 1024              # release and abort have 4 bytes
 LONGEST_COMMAND = 1 << 16
 IS_COMMAND, IS_LAST = 0x01, 0x02  # PS3.8 E.2
 
-TICK_S = 0.25                     # how soon a wish of pynetdicom's own (abort, shut down) is noticed
-PATIENCE_S = 60.0                 # for the rest of a PDU, and for the next PDU of an object
+RESTING = ("Sta2", "Sta3", "Sta6", "Sta8")      # PS3.8 9.2: nothing is to be done before either side speaks
 INTRODUCTION_S = 15.0             # for the association request, once it has begun
 SLOWEST_BYTES_PER_S = 500         # of an object, beyond PATIENCE_S: slower is an attack or a broken line
 
@@ -60,14 +60,6 @@ class Arrival(Protocol):
 Begin = Callable[[Association, StoreRequest, str], Arrival]   # the last is the negotiated transfer syntax
 
 
-class _Broken(Exception):
-    """The peer broke the protocol or our patience; the message names how."""
-
-
-class _Gone(Exception):
-    """The connection ended, or pynetdicom wants to end it."""
-
-
 class _HandedOver(Exception):
     """An abort came in mid-object and was given to pynetdicom, which ends the association."""
 
@@ -75,50 +67,54 @@ class _HandedOver(Exception):
 class Line:
     """One connection, read in the thread of its upper layer. ``told`` hears why it was cut off, where it was."""
 
+    INCOMING = Incoming
+
     def __init__(self, association: Association, begin: Begin, longest_pdu: int, idle_s: float,
                  told: Callable[[Association, str], None] = lambda association, words: None):
         self._association, self._dul, self._begin, self._told = association, association.dul, begin, told
         self._longest, self._idle_s = longest_pdu, idle_s
         self._read_next = association.dul._is_transport_event
+        self._bell, self._quiet = Doorbell(), Rest()
         self._socket: socket.socket = association.dul.socket.socket
-        self._head, self._item = memoryview(bytearray(6)), memoryview(bytearray(6))
+        self._incoming = self.INCOMING(self._socket, self._bell, self._wanted_elsewhere)
         self._buffer = memoryview(b"")
         self._unanswered = Lock()                 # held while an object of this line is made to last
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._keep_time()
 
     def install(self) -> None:
         """Puts the direct path into an association that was just accepted (EVT_CONN_OPEN), before its first PDU."""
         self._dul._read_pdu_data = self.read
         self._dul._is_transport_event = self.wait_and_read
+        self._dul.to_provider_queue = RingingQueue(self._bell)
+        self._dul.run = self._run
+        self._association._reactor_checkpoint = self._quiet
 
-    def _keep_time(self) -> None:
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(TICK_S))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE_S))
+    def _run(self) -> None:
+        """The upper layer's thread, from beginning to end."""
+        try:
+            type(self._dul).run(self._dul)
+        finally:
+            self._bell.close()
+            self._quiet.ring()
 
     def wait_and_read(self) -> bool:
-        """In place of the upper layer's poll: until a caller has introduced itself there is nothing else to do
-        (PS3.8 9.2, Sta2), so wait for bytes instead of asking a thousand times a second."""
-        if self._dul.state_machine.current_state == "Sta2" and self._dul.event_queue.empty():
+        """In place of the upper layer's poll: where it would look again and again for a PDU of the peer or a word of this
+        side, it waits for either. What the last round brought is the association's thread's to do."""
+        dul = self._dul
+        self._quiet.ring()
+        if dul.state_machine.current_state in RESTING and dul.event_queue.empty() and not self._wanted_elsewhere():
             try:
-                self._has_bytes()
+                self._incoming.wait()
             except (OSError, ValueError):
                 pass                          # closed meanwhile: the upper layer finds out itself
+            if dul.to_provider_queue.queue:
+                dul._process_recv_primitive()
+                return False
+        if self._incoming.waits:
+            self.read()
+            return True
         return self._read_next()
-
-    def _has_bytes(self) -> bool:
-        """Waits a tick for bytes."""
-        waiting = select.poll()
-        waiting.register(self._socket, select.POLLIN)
-        return bool(waiting.poll(TICK_S * 1000))
-
-    def _receive(self, view: memoryview) -> int:
-        """How many bytes came, 0 where the peer has closed, -1 where none came for a tick."""
-        try:
-            return self._socket.recv_into(view, 0, socket.MSG_WAITALL)
-        except BlockingIOError:               # SO_RCVTIMEO
-            return -1
 
     def read(self) -> None:
         """Reads one PDU for pynetdicom, or serves C-STORE requests until something else is asked for."""
@@ -131,9 +127,9 @@ class Line:
                 self._hand_over(kind, self._rest(length, patience_s))
         except _HandedOver:
             pass
-        except _Broken as reason:
+        except Broken as reason:
             self._cut_off(str(reason))
-        except (_Gone, OSError):
+        except (Gone, OSError):
             self._closed()
 
     def _pynetdicom_holds_nothing(self) -> bool:
@@ -142,8 +138,7 @@ class Line:
 
     def _serve(self, length: int) -> None:
         """One object after another. pynetdicom's association thread rests meanwhile: it would only poll."""
-        resting = self._association._reactor_checkpoint
-        resting.clear()
+        self._quiet.shut()
         try:
             while self._message(length):
                 try:
@@ -156,7 +151,7 @@ class Line:
                     return
         finally:
             self._dul._idle_timer.restart()
-            resting.set()
+            self._quiet.set()
 
     def _message(self, length: int) -> bool:
         """Serves the message that begins in a P-DATA-TF of ``length``; False when it is handed to pynetdicom."""
@@ -166,10 +161,10 @@ class Line:
             items = _items(rest)
             for context_id, flags, part in items:
                 if not flags & IS_COMMAND:
-                    raise _Broken("a data set without a command")
+                    raise Broken("a data set without a command")
                 command += part
                 if len(command) > LONGEST_COMMAND:
-                    raise _Broken("a command without end")
+                    raise Broken("a command without end")
                 if flags & IS_LAST:
                     request = _request(command)
                     if request is not None:
@@ -185,20 +180,20 @@ class Line:
         """Receives the data set of a C-STORE-RQ and answers. ``items``: what is left of the PDU that ended the command."""
         context = self._association._accepted_cx.get(context_id)
         if context is None:
-            raise _Broken(f"the presentation context {context_id} was not accepted")
+            raise Broken(f"the presentation context {context_id} was not accepted")
         arrival = self._begin(self._association, request, str(context.transfer_syntax[0]))
         began, size, whole = monotonic(), 0, not request.has_data_set
         try:
             for own_id, flags, part in items:
                 if whole:
-                    raise _Broken("a fragment that does not belong to the object")
+                    raise Broken("a fragment that does not belong to the object")
                 whole = self._is_last(own_id, flags, context_id)
                 arrival.room(len(part))[:] = part
                 arrival.filled(len(part))
                 size += len(part)
             while not whole:
                 if monotonic() - began > PATIENCE_S + size / SLOWEST_BYTES_PER_S:
-                    raise _Broken(f"an object slower than {SLOWEST_BYTES_PER_S} bytes a second")
+                    raise Broken(f"an object slower than {SLOWEST_BYTES_PER_S} bytes a second")
                 length = self._next_of_message()
                 whole = self._fragments(length, arrival, context_id)
                 size += length
@@ -232,18 +227,24 @@ class Line:
         Most hold one fragment, which lies where it belongs as soon as it is received; several move up over the
         headers between them."""
         if length < 6:
-            raise _Broken("a presentation data value cut off")
+            raise Broken("a presentation data value cut off")
+        until = monotonic() + PATIENCE_S
+        item = bytes(self._incoming.next(6, until))
+        item_length, own_id, flags = _ITEM.unpack(item)
         room = arrival.room(length - 6)
-        self._both(self._item, room, monotonic() + PATIENCE_S)
-        item_length, own_id, flags = _ITEM.unpack(self._item)
         if item_length == length - 4:
             whole = self._is_last(own_id, flags, context_id)
+            if whole:
+                self._incoming.fill(room, until)
+            else:
+                self._incoming.fill_and_more(room, 12, until)      # the heads of the next PDU and of its first value
             arrival.filled(length - 6)
             return whole
+        self._incoming.fill(room, until)
         whole, end = False, 0
-        for own_id, flags, part in _items(memoryview(bytes(self._item) + bytes(room))):
+        for own_id, flags, part in _items(memoryview(item + bytes(room))):
             if whole:
-                raise _Broken("a fragment that does not belong to the object")
+                raise Broken("a fragment that does not belong to the object")
             whole = self._is_last(own_id, flags, context_id)
             room[end:end + len(part)] = part
             end += len(part)
@@ -253,7 +254,7 @@ class Line:
     @staticmethod
     def _is_last(own_id: int, flags: int, context_id: int) -> bool:
         if flags & IS_COMMAND or own_id != context_id:
-            raise _Broken("a fragment that does not belong to the object")
+            raise Broken("a fragment that does not belong to the object")
         return bool(flags & IS_LAST)
 
     def _next_of_message(self) -> int:
@@ -265,19 +266,18 @@ class Line:
             log.warning("association with %s aborted in mid-object", self._who())
             self._hand_over(kind, self._rest(length, PATIENCE_S))
             raise _HandedOver
-        raise _Broken(f"a PDU of type {kind:02X}H in mid-object")
+        raise Broken(f"a PDU of type {kind:02X}H in mid-object")
 
     def _next_head(self, patience_s: float) -> tuple[int, int]:
         """Type and length of the next PDU (PS3.8 9.3.1), checked before a byte of it is read."""
         if QUICK_ACK is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
-        self._exactly(self._head, monotonic() + patience_s, heed=True)
-        kind, length = _HEAD.unpack(self._head)
+        kind, length = _HEAD.unpack(self._incoming.next(6, monotonic() + patience_s, heed=True))
         most = {P_DATA_TF: self._longest, A_ASSOCIATE_RQ: LONGEST_ASSOCIATE}.get(kind, LONGEST_OTHER)
         if not 1 <= kind <= 7:
-            raise _Broken(f"a PDU of unknown type {kind:02X}H")
+            raise Broken(f"a PDU of unknown type {kind:02X}H")
         if length > most:
-            raise _Broken(f"a PDU of type {kind:02X}H with {length} bytes, more than {most}")
+            raise Broken(f"a PDU of type {kind:02X}H with {length} bytes, more than {most}")
         return kind, length
 
     def _rest(self, length: int, patience_s: float) -> memoryview:
@@ -286,35 +286,8 @@ class Line:
             established = self._dul.state_machine.current_state == "Sta6"
             self._buffer = memoryview(bytearray(max(length, self._longest) if established else length))
         rest = self._buffer[:length]
-        self._exactly(rest, monotonic() + patience_s, heed=False)
+        self._incoming.fill(rest, monotonic() + patience_s)
         return rest
-
-    def _both(self, first: memoryview, second: memoryview, until: float) -> None:
-        """Fills ``first``, then ``second``, with one call where all has come."""
-        try:
-            got = self._socket.recvmsg_into((first, second), 0, socket.MSG_WAITALL)[0]
-        except BlockingIOError:                   # SO_RCVTIMEO
-            got = 0
-        else:
-            if got == 0:
-                raise _Gone
-        if got < len(first):
-            self._exactly(first[got:], until, heed=False)
-        if got < len(first) + len(second):
-            self._exactly(second[max(got - len(first), 0):], until, heed=False)
-
-    def _exactly(self, view: memoryview, until: float, heed: bool) -> None:
-        """Fills ``view``. ``heed``: nothing has begun, so a wish of pynetdicom's own may end the wait."""
-        got, most = 0, len(view)
-        while got < most:
-            if heed and got == 0 and self._wanted_elsewhere():
-                raise _Gone
-            count = self._receive(view[got:])
-            if count == 0:
-                raise _Gone
-            got += max(count, 0)
-            if got < most and monotonic() > until:
-                raise _Broken("silence" if got == 0 else "a PDU that never ends")
 
     def _wanted_elsewhere(self) -> bool:
         return bool(self._dul.to_provider_queue.queue) or self._dul._kill_thread
@@ -325,7 +298,7 @@ class Line:
         try:
             pdu, event = self._dul._decode_pdu(whole)
         except Exception as error:                # whatever a hostile PDU can do to a parser
-            raise _Broken(f"a PDU of type {kind:02X}H that cannot be read ({type(error).__name__})") from error
+            raise Broken(f"a PDU of type {kind:02X}H that cannot be read ({type(error).__name__})") from error
         self._dul._recv_pdu.put(pdu)
         self._dul.event_queue.put(event)
 
@@ -342,6 +315,7 @@ class Line:
         if self._wanted_elsewhere():
             return                                # pynetdicom ends it, and says so to the peer
         dul = self._dul
+        self._incoming.forget()
         unknown = dul.state_machine.current_state in ("Sta1", "Sta2")
         dul.socket.close()                        # Evt17 (PS3.8 9.2): transport connection closed
         if unknown:
@@ -357,10 +331,10 @@ def _items(rest: memoryview) -> Iterator[tuple[int, int, memoryview]]:
     place, end = 0, len(rest)
     while place < end:
         if end - place < 6:
-            raise _Broken("a presentation data value cut off")
+            raise Broken("a presentation data value cut off")
         length, context_id, flags = _ITEM.unpack_from(rest, place)
         if length < 2 or length > end - place - 4:
-            raise _Broken("a presentation data value longer than its PDU")
+            raise Broken("a presentation data value longer than its PDU")
         yield context_id, flags, rest[place + 6:place + 4 + length]
         place += 4 + length
 
@@ -369,8 +343,4 @@ def _request(command: bytes) -> StoreRequest | None:
     try:
         return store_request(command)
     except ValueError as error:
-        raise _Broken(str(error)) from error
-
-
-def _timeval(seconds: float) -> bytes:
-    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+        raise Broken(str(error)) from error

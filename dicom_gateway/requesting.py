@@ -8,37 +8,10 @@
 from __future__ import annotations
 
 import socket
-from threading import Condition, get_ident
 
 from pynetdicom import evt
 
-LONGEST_ROUND_S = 5.0       # of pynetdicom's loop, between two passes; it takes a millisecond
-
-
-class Pause:
-    """In place of ``Association._reactor_checkpoint`` (a threading.Event): ``clear`` returns when the thread that passes
-    ``wait`` again and again is there and not somewhere behind it."""
-
-    def __init__(self):
-        self._changed = Condition()
-        self._is_open, self._behind = True, 0       # the thread that passed and has not come back
-
-    def wait(self) -> None:
-        with self._changed:
-            self._behind = 0
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_open)
-            self._behind = get_ident()
-
-    def clear(self) -> None:
-        with self._changed:
-            self._is_open = False
-            self._changed.wait_for(lambda: self._behind in (0, get_ident()), LONGEST_ROUND_S)
-
-    def set(self) -> None:
-        with self._changed:
-            self._is_open = True
-            self._changed.notify_all()
+from dicom_gateway.resting import Pause
 
 
 def _opened(event: evt.Event) -> None:

@@ -6,7 +6,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.sop_class import Verification
 
 from dicom_gateway import requesting
-from dicom_gateway.requesting import Pause
+from dicom_gateway.resting import Pause
 from tests.dicom_gateway.running import SENDER
 
 ECHO = (Verification, ExplicitVRLittleEndian)
