@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   := build/demo
 
-.PHONY: run test viewer set-up set-up-dev clean
+.PHONY: run test viewer ohif set-up set-up-dev clean
 
 run: set-up build/.demo-made
 	@exec $(BIN)/hub up --demo $(DEMO)
@@ -15,6 +15,12 @@ test: set-up-dev
 viewer:
 	rm -f $(VENV)/.viewer
 	$(MAKE) $(VENV)/.viewer
+
+ohif: build/ohif/package/dist/index.html      # a peer for the tests
+
+build/ohif/package/dist/index.html: deploy/fetch_ohif.py | $(VENV)/.runtime
+	$(BIN)/python deploy/fetch_ohif.py
+	@touch $@
 
 set-up: $(VENV)/.runtime $(VENV)/.viewer $(VENV)/.words
 set-up-dev: set-up $(VENV)/.dev
