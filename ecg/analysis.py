@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from .dsp.fiducials import Fiducials, find_fiducials, rescaled
-from .dsp.filters import baseline, mains_level, remove_mains
+from .dsp.filters import Wander, hum_of, mains_level, wander_of
 from .dsp.qrs import detect_qrs
 from .dsp.resample import resample
-from .dsp.spectrum import fill_gaps
+from .dsp.spectrum import fill_gaps, row_blocks
 from .findings import Analysis, Beat, Measured, Quality
 from .measure.amplitudes import lead_measurements, nothing
 from .measure.axes import frontal_axes
@@ -45,14 +45,14 @@ def _measure(recording: Recording) -> Analysis:
     quality, usable = observed.quality, observed.usable
     if not usable.any():
         return _without_beats(quality, leads, "lead_off", "no_signal")
-    filled = observed.filled[usable]
+    filled, wander = (observed.filled, observed.wander) if usable.all() else (observed.filled[usable], observed.wander[usable])
     good = tuple(name for name, ok in zip(leads, usable) if ok)
     r = detect_qrs(filled, rate)
     if len(r) == 0:
         quality = replace(quality, verdict="repeat", findings=quality.findings + (no_beats(),))
         return _without_beats(quality, leads, "no_qrs", "no_qrs")
     scale = WORK_RATE_HZ / rate
-    clean = _clean(filled, rate, observed.wander[usable], observed.mains_hz)
+    clean = _clean(filled, rate, wander, observed.mains_hz)
     fiducials = _fiducials(clean, rate, r)
     measurements = rate_and_rr(fiducials.at, WORK_RATE_HZ)
     measurements.update(intervals(fiducials, WORK_RATE_HZ, measurements["rr"].value))
@@ -89,7 +89,7 @@ def delineate_leads(samples_uv: np.ndarray, rate_hz: float) -> Fiducials | None:
     if len(r) == 0:
         return None
     mains_hz, _ = mains_level(filled, rate_hz)
-    clean = _clean(filled, rate_hz, baseline(filled, rate_hz), mains_hz)
+    clean = _clean(filled, rate_hz, wander_of(filled, rate_hz), mains_hz)
     return rescaled(_fiducials(clean, rate_hz, r), rate_hz / WORK_RATE_HZ)
 
 
@@ -100,10 +100,14 @@ def _fiducials(clean: np.ndarray, rate_hz: float, r: np.ndarray) -> Fiducials:
     return find_fiducials(clean, WORK_RATE_HZ, np.minimum(at, clean.shape[1] - 1))
 
 
-def _clean(filled: np.ndarray, rate_hz: float, wander: np.ndarray, mains_hz: float | None) -> np.ndarray:
+def _clean(filled: np.ndarray, rate_hz: float, wander: Wander, mains_hz: float | None) -> np.ndarray:
     """Without wander, and without mains where it was found."""
-    rest = filled - wander
-    return rest if mains_hz is None else remove_mains(rest, rate_hz, mains_hz)
+    clean = np.empty_like(filled)
+    for rows in row_blocks(*filled.shape):
+        clean[rows] = filled[rows] - wander[rows].drawn()
+        if mains_hz is not None:
+            clean[rows] -= hum_of(clean[rows], rate_hz, mains_hz)
+    return clean
 
 
 def _beats(fiducials: Fiducials, scale: float, length: int) -> tuple[Beat, ...]:

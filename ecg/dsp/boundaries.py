@@ -68,7 +68,7 @@ def delineate(templates: np.ndarray, rate_hz: float, before: int, interval_s: np
     rest = bridge(templates, first_on, last_off).reshape(rows.shape)
     slow = low_pass(rest, rate_hz, min(PT_CORNER_HZ, 0.2 * rate_hz)).reshape(templates.shape)
     own[..., 6:9], weights[..., 6:9] = _t_wave(slow, rate_hz, before, first_on, last_off, interval_s[:, 1])
-    t_end = median(np.nan_to_num(own[..., 8], nan=before + 0.4 * rate_hz))
+    t_end = median(_known(own[..., 8], before + 0.4 * rate_hz))
     own[..., 0:3], weights[..., 0:3] = _p_wave(slow, rate_hz, before, first_on, t_end - interval_s[:, 0] * rate_hz)
     found = own.copy()
     for column, share in ((0, P_OWN_SHARE), (2, P_OWN_SHARE), (3, QRS_OWN_SHARE), (5, QRS_OWN_SHARE), (8, T_OWN_SHARE)):
@@ -199,9 +199,15 @@ def _area_after(rows: np.ndarray, count: int) -> np.ndarray:
 
 def _pick(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Where the last axis is largest between its limits; NaN where the limits leave nothing."""
-    place = np.arange(values.shape[-1])
+    low, high = np.broadcast_arrays(low, high)
+    known = ~(np.isnan(low) | np.isnan(high))
+    if not known.any():
+        return np.full(values.shape[:-1], np.nan)
+    first = max(int(low[known].min()), 0)                # outside of all limits nothing needs to be looked at
+    values = values[..., first:max(int(high[known].max()) + 1, first + 1)]
+    place = np.arange(first, first + values.shape[-1])
     allowed = (place >= low[..., None]) & (place <= high[..., None])
-    best = np.where(allowed, values, -np.inf).argmax(axis=-1).astype(float)
+    best = np.where(allowed, values, -np.inf).argmax(axis=-1) + float(first)
     best[~np.broadcast_to(allowed.any(axis=-1), best.shape)] = np.nan
     return best
 
@@ -216,7 +222,7 @@ def _summits(values: np.ndarray) -> np.ndarray:
 def _above_line(rows: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """The rows less the straight line between two points of each group: what rises from the level of rest."""
     width = rows.shape[-1]
-    first, last = (np.clip(np.nan_to_num(edge), 0, width - 1).astype(int)[:, None, None] for edge in (start, stop))
+    first, last = (np.clip(_known(edge), 0, width - 1).astype(int)[:, None, None] for edge in (start, stop))
     shape = rows.shape[:2] + (1,)
     head = np.take_along_axis(rows, np.broadcast_to(first, shape), axis=2)
     tail = np.take_along_axis(rows, np.broadcast_to(last, shape), axis=2)
@@ -225,8 +231,13 @@ def _above_line(rows: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.nda
 
 
 def _value(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
-    index = np.clip(np.nan_to_num(at), 0, rows.shape[-1] - 1).astype(int)[..., None]
+    index = np.clip(_known(at), 0, rows.shape[-1] - 1).astype(int)[..., None]
     return np.take_along_axis(rows, index, axis=-1)
+
+
+def _known(values: np.ndarray, instead: float = 0.0) -> np.ndarray:
+    """The values, with another in place of those that are not known."""
+    return np.where(np.isnan(values), instead, values)
 
 
 def _agree(own: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
@@ -236,7 +247,7 @@ def _agree(own: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
     """
     if own.shape[1] <= FEW_LEADS:
         return own
-    middle = np.sum(weight * np.nan_to_num(own), axis=1, keepdims=True) / np.maximum(
+    middle = np.sum(weight * _known(own), axis=1, keepdims=True) / np.maximum(
         np.sum(weight * np.isfinite(own), axis=1, keepdims=True), 1e-9)
     return middle + (own - middle) * share
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .boundaries import POINTS, delineate
 from .medians import Medians, best_fit, median_beats
+from .ranks import median
 from .spectrum import low_pass
 
 CHUNK = 240                    # beats grouped together; bounds memory in day-long recordings
@@ -29,6 +30,8 @@ WAVE_MARGIN_S = 0.02
 WAVE_FIT = 0.8
 EDGE_LEADS = 0.0               # share of leads that may reach beyond a global edge: none (IEC 60601-2-25)
 P_EDGE_LEADS = 0.06            # but P is small, and the leads where it is smallest scatter most
+RANKS = np.array([P_EDGE_LEADS if name == "p_on" else 1.0 - P_EDGE_LEADS if name == "p_off" else EDGE_LEADS if name.endswith("_on")
+                  else 1.0 - EDGE_LEADS if name.endswith("_off") else 0.5 for name in POINTS])      # which of the ordered leads
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,9 @@ def _moved(medians: Medians, rate_hz: float, overall: np.ndarray) -> np.ndarray:
 
 def _intervals(medians: Medians, intervals: np.ndarray) -> np.ndarray:
     """Usual time to the previous and the next beat for each group, seconds; one second where unknown."""
-    usual = float(np.median(intervals)) if len(intervals) else 1.0
+    usual = float(median(intervals)) if len(intervals) else 1.0
     previous, following = np.append(usual, intervals), np.append(intervals, usual)
-    return np.array([[np.median(previous[medians.member == k]), np.median(following[medians.member == k])]
+    return np.array([[median(previous[medians.member == k]), median(following[medians.member == k])]
                      for k in range(len(medians.templates))])
 
 
@@ -124,11 +127,12 @@ def _p_believed(medians: Medians, rate_hz: float, found: np.ndarray, intervals: 
     likeness, height = _before_qrs(medians, rate_hz, found)
     wanted = P_LIKENESS
     if len(intervals) >= 4:
-        change = np.abs(np.diff(intervals)) / np.median(intervals)
-        usual = float(np.median(change))
+        middle = median(intervals)
+        change = np.abs(np.diff(intervals)) / middle
+        usual = float(median(change))
         wanted = min(P_LIKENESS + P_LIKENESS_PER_CHANGE * usual, 0.95)
         jumping = np.mean(change > 0.1)
-        if jumping > JUMPING or (jumping > JUMPING_FAST and np.median(intervals) < FAST_S):
+        if jumping > JUMPING or (jumping > JUMPING_FAST and middle < FAST_S):
             wanted = max(wanted, P_LIKENESS_JUMPING)
     return likeness >= wanted and height >= P_SMALLEST_UV, likeness
 
@@ -137,7 +141,8 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
     """Of the stretch before the QRS of the dominant beats, level and slope removed: how alike it is from
     beat to beat (median correlation of each beat with all others), and its height, microvolts."""
     mine = np.flatnonzero(medians.shape[medians.member] == 0)
-    on = int(np.nanmedian(found[medians.shape == 0][..., 3]) - 0.012 * rate_hz)
+    edges = found[medians.shape == 0][..., 3]
+    on = int(median(edges[np.isfinite(edges)]) - 0.012 * rate_hz)
     begin = min(on - P_SEARCH_S * rate_hz, _early_p(medians, rate_hz, found))
     start = max(int(begin), 0)
     if len(mine) < 2 or on - start < 8:
@@ -149,7 +154,7 @@ def _before_qrs(medians: Medians, rate_hz: float, found: np.ndarray) -> tuple[fl
     flat = stretch.reshape(len(mine), -1)
     rest = flat.sum(axis=0) - flat
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(rest, axis=1)
-    alike = float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
+    alike = float(median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9)))
     return alike, float(np.ptp(stretch.mean(axis=0), axis=-1).max())
 
 
@@ -165,18 +170,16 @@ def _early_p(medians: Medians, rate_hz: float, found: np.ndarray) -> float:
     rows, (on, top, off) = beats[known], edges[known].T.astype(int)
     at, share = np.arange(len(rows)), (top - on) / np.maximum(off - on, 1)
     height = np.abs(rows[at, top] - rows[at, on] * (1 - share) - rows[at, off] * share)
-    if height.max() < P_SMALLEST_UV or np.median(off - on) > P_LONGEST_S * rate_hz:
+    if height.max() < P_SMALLEST_UV or median(off - on) > P_LONGEST_S * rate_hz:
         return np.inf
-    return float(np.median(on)) - P_LEAD_IN_S * rate_hz
+    return float(median(on)) - P_LEAD_IN_S * rate_hz
 
 
 def _overall(found: np.ndarray) -> np.ndarray:
     """(groups, 9): onsets near the earliest, offsets near the latest over leads, peaks in the middle."""
     ordered = np.sort(found, axis=1)                       # NaN come last
     last = np.sum(np.isfinite(found), axis=1) - 1
-    beyond = np.array([P_EDGE_LEADS if name.startswith("p_") else EDGE_LEADS for name in POINTS])
-    share = np.array([0.0 if name.endswith("_on") else 1.0 if name.endswith("_off") else 0.5 for name in POINTS])
-    rank = np.maximum(last, 0) * np.abs(share - beyond * (share != 0.5))
+    rank = np.maximum(last, 0) * RANKS
     low = rank.astype(int)
     high = np.minimum(low + 1, np.maximum(last, 0))
     value = [np.take_along_axis(ordered, place[:, None], axis=1)[:, 0] for place in (low, high)]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranks import median, middle_half
+from .ranks import median_over, middle_half
 from .spectrum import hold
 
 BEFORE_S = 0.52                 # room for the longest usual PR interval and the end of the last T wave
 AFTER_S = 0.75                  # room for a long QT interval
 ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
 SAME_SHAPE = 0.90               # correlation of QRS complexes of one group
+STILL = 1e-10                   # energy about the mean as a share of all: what rounding leaves of a straight line
 RUN = 24                        # beats averaged together at most
 
 
@@ -58,20 +59,21 @@ def median_beats(samples_uv: np.ndarray, rate_hz: float, r: np.ndarray) -> Media
 
 def _cut(samples: np.ndarray, centre: np.ndarray, before: int, after: int) -> np.ndarray:
     """Windows around the centres, (beats, leads, before + after + 1); the ends of the recording are held."""
-    index = np.clip(centre[:, None] + np.arange(-before, after + 1), 0, samples.shape[1] - 1)
-    return samples[:, index].transpose(1, 0, 2)
+    windows = np.empty((len(centre), len(samples), before + after + 1))
+    for window, at in zip(windows, centre.tolist()):
+        first, last = at - before, at + after + 1
+        low, high = max(first, 0), min(last, samples.shape[1])
+        window[:, low - first:high - first] = samples[:, low:high]
+        window[:, :low - first] = samples[:, :1]
+        window[:, high - first:] = samples[:, -1:]
+    return windows
 
 
 def _average(beats: np.ndarray) -> np.ndarray:
     """The median of few beats; of many, the mean of the middle half, which is quieter."""
     if len(beats) < 5:
-        return _middle(beats) if len(beats) > 2 else beats.mean(axis=0)
+        return median_over(beats) if len(beats) > 2 else beats.mean(axis=0)
     return middle_half(beats)
-
-
-def _middle(beats: np.ndarray) -> np.ndarray:
-    """The median over beats."""
-    return median(np.moveaxis(beats, 0, -1))
 
 
 def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,14 +83,14 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
     open_beats = np.arange(count)
     kind = 0
     while len(open_beats) and kind < 8:
-        seed = _middle(cores[open_beats]) if kind == 0 else cores[open_beats[0]]
+        seed = median_over(cores[open_beats]) if kind == 0 else cores[open_beats[0]]
         for _ in range(2):
             fit, move = best_fit(cores[open_beats], seed[:, reach:reach + 2 * half + 1], reach)
             same = fit > SAME_SHAPE
             if not same.any():
                 break
             moved = _shifted(cores[open_beats[same]], move[same], reach)
-            seed = hold(_middle(moved), reach)
+            seed = hold(median_over(moved), reach)
         if not same.any():
             if kind == 0:                       # nothing resembles the median of all: start from a beat
                 fit, move = best_fit(cores[open_beats], cores[open_beats[0]][:, reach:reach + 2 * half + 1], reach)
@@ -120,15 +122,22 @@ def best_fit(cores: np.ndarray, template: np.ndarray, reach: int) -> tuple[np.nd
     """
     pattern = template - template.mean(axis=1, keepdims=True)
     power = np.sqrt(np.sum(pattern ** 2)) + 1e-9
-    width, shifts = template.shape[1], 2 * reach + 1
-    moved = np.zeros((cores.shape[1], cores.shape[2], shifts))
-    for shift in range(shifts):                   # every second sample of the window is enough to compare
-        moved[:, shift:shift + width:2, shift] = 2.0 * pattern[:, ::2]
-    product = np.ascontiguousarray(cores).reshape(len(cores), -1) @ moved.reshape(-1, shifts)
+    width = template.shape[1]
+    taps = 2.0 * pattern[:, ::2]                  # every second sample of the window is enough to compare
+    moved = np.zeros((reach + 1, len(taps), taps.shape[1] + reach))
+    for shift in range(reach + 1):
+        moved[shift, :, shift:shift + taps.shape[1]] = taps
+    product = np.empty((len(cores), 2 * reach + 1))
+    for odd in (0, 1):                            # even shifts meet the even samples of a beat, odd ones the odd
+        part = cores[..., odd::2]
+        shifted = moved[:reach + 1 - odd, :, :part.shape[2]]
+        product[:, odd::2] = part.reshape(len(cores), -1) @ shifted.reshape(len(shifted), -1).T
     total = _running_sum(cores, width)
     square = _running_sum(np.einsum("blw,blw->bw", cores, cores), width)
     energy = square - np.einsum("bls,bls->bs", total, total) / width
     fit = product / (power * np.sqrt(np.maximum(energy, 1e-9)))
+    still = energy <= STILL * square              # beyond the ends of the recording: only the level says whether the wave lies there
+    fit[still] = 2.0 * np.sign(product[still])
     best = fit.argmax(axis=1)
     return fit[np.arange(len(fit)), best], best - reach
 

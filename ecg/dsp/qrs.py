@@ -12,11 +12,10 @@ from math import log, sqrt
 import numpy as np
 
 from .ranks import median, quantiles
-from .spectrum import extend, fast_length, fill_gaps
+from .spectrum import extend, fast_length, fill_gaps, hann, row_blocks
 from .twins import add_twins
 
 GRID_HZ = 100.0
-LARGE = 500_000                # samples
 BAND_HZ = (6.0, 22.0)          # where a QRS stands out most over T waves, wander and tremor
 WAVE_HZ = (1.5, 25.0)          # the whole complex without wander and hum
 REFRACTORY_S = 0.20            # no ventricle beats twice within this time
@@ -68,10 +67,8 @@ def qrs_envelope(samples_uv: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
     whole = _band_gain(frequency, *WAVE_HZ)
     result, waves = np.empty((leads, points)), np.empty((leads, points))
     at = (margin + np.arange(points) * rate_hz / GRID_HZ) * (short / size)
-    at_once = max(LARGE // size, 1)               # rows looked at together; bounds memory in day-long recordings
-    for row in range(0, leads, at_once):
-        rows = slice(row, row + at_once)
-        spectrum = np.fft.rfft(extend(samples_uv[rows], margin), size)[:, :last + 1]
+    for rows in row_blocks(leads, size):
+        spectrum = np.fft.rfft(extend(samples_uv[rows], margin, size))[:, :last + 1]
         body = np.zeros((len(spectrum), short), dtype=complex)
         body[:, first:last + 1] = spectrum[:, first:] * gain
         result[rows] = _read_off(np.abs(np.fft.ifft(body)) * (2.0 * short / size), at)
@@ -100,8 +97,9 @@ def detect_qrs(samples_uv: np.ndarray, rate_hz: float) -> np.ndarray:
     envelope, waves = qrs_envelope(filled, rate_hz)
     together = envelope[0] if len(envelope) == 1 else _combine(envelope)
     whole, smooth = np.sqrt(np.mean(waves ** 2, axis=0)), _smooth(together, 9)
-    chosen = _choose(smooth, whole)
-    chosen = chosen[~_between_steady(chosen, smooth, whole)]
+    levels = _Level(smooth), _Level(whole)
+    chosen = _choose(smooth, whole, levels)
+    chosen = chosen[~_between_steady(chosen, smooth, whole, levels)]
     beats = add_twins(chosen, waves, smooth, GRID_HZ)
     return _refine(filled, rate_hz, beats)
 
@@ -124,15 +122,16 @@ def _combine(envelope: np.ndarray) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray, width: int) -> np.ndarray:
-    return np.convolve(values, np.hanning(width + 2)[1:-1] / np.hanning(width + 2).sum(), mode="same")
+    window = hann(width + 2)
+    return np.convolve(values, window[1:-1] / window.sum(), mode="same")
 
 
-def _choose(smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _choose(smooth: np.ndarray, whole: np.ndarray, levels: tuple[_Level, _Level]) -> np.ndarray:
     """The beats among the peaks of the envelope, as grid points; ``whole``: how large the wave is over all leads."""
     inside = (smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:])
     peaks = np.flatnonzero(inside) + 1
     height = smooth[peaks]
-    level, usual = _level(smooth, peaks), _level(whole, peaks)
+    level, usual = (one(peaks) for one in levels)
     size = _size(whole, peaks) / np.maximum(usual, 1e-9)
     tall = (height > FLOOR_UV) & (height > 0.08 * level)
     peaks, height, level, size = peaks[tall], height[tall], level[tall], size[tall]
@@ -157,17 +156,17 @@ def _size(whole: np.ndarray, at: np.ndarray) -> np.ndarray:
     return whole[around].max(axis=1)
 
 
-def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray, levels: tuple[_Level, _Level]) -> np.ndarray:
     """Which beats are P waves that march through a slow rhythm: small, and the large beats around them keep time
     as if they were not there. One small beat in each interval at the same place is left (bigeminy)."""
-    size, height = _size(whole, beats) / np.maximum(_level(whole, beats), 1e-9), smooth[beats] / np.maximum(_level(smooth, beats), 1e-9)
+    size, height = _size(whole, beats) / np.maximum(levels[1](beats), 1e-9), smooth[beats] / np.maximum(levels[0](beats), 1e-9)
     soon = np.diff(beats, prepend=-1000) < ST_T_S * GRID_HZ
     small = ((size < P_SIZE) & (height < P_HEIGHT)) | ((size < T_SIZE) & (height < T_HEIGHT) & soon)
     large = beats[~small]
     if not small.any() or len(large) < 3:
         return np.zeros(len(beats), dtype=bool)
     gap = np.diff(large)
-    usual = running_median(gap.astype(float), STEADY_BEATS) if len(gap) > 2 * STEADY_BEATS else np.median(gap)
+    usual = running_median(gap.astype(float), STEADY_BEATS) if len(gap) > 2 * STEADY_BEATS else median(gap)
     steady = np.abs(gap / usual - 1.0) < STEADY
     held = np.bincount(np.clip(np.searchsorted(large, beats[small]) - 1, -1, len(gap)) + 1, minlength=len(gap) + 2)[1:-1]
     if np.mean(held == 1) > 0.7:
@@ -182,11 +181,15 @@ def _between_steady(beats: np.ndarray, smooth: np.ndarray, whole: np.ndarray) ->
     return small & steady[place]
 
 
-def _level(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+class _Level:
     """The usual height of beats around each point; where most short blocks hold no beat, from longer ones."""
-    level = np.interp(at, *_blocks(values, LEVEL_BLOCK_S, _highest, 4))
-    slow = np.interp(at, *_blocks(values, SLOW_BLOCK_S, _highest, 2))
-    return np.where(slow > SLOW_TIMES * level, slow, level)
+
+    def __init__(self, values: np.ndarray):
+        self._short, self._long = _blocks(values, LEVEL_BLOCK_S, _highest, 4), _blocks(values, SLOW_BLOCK_S, _highest, 2)
+
+    def __call__(self, at: np.ndarray) -> np.ndarray:
+        level, slow = np.interp(at, *self._short), np.interp(at, *self._long)
+        return np.where(slow > SLOW_TIMES * level, slow, level)
 
 
 def _highest(values: np.ndarray) -> np.ndarray:
@@ -209,7 +212,7 @@ def running_median(values: np.ndarray, half: int) -> np.ndarray:
     if half < 1:
         return np.full(len(values), median(values)) if len(values) else values
     padded = np.concatenate([values[half:0:-1], values, values[-2:-2 - half:-1]])
-    return median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1))
+    return median(padded[np.arange(len(values))[:, None] + np.arange(2 * half + 1)])
 
 
 def _evidence(of_level: np.ndarray, over_ground: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -276,6 +279,15 @@ def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, 
     return np.array(sequence[::-1], dtype=int)
 
 
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """The standard deviation of each row."""
+    found = np.empty(len(rows))
+    for block in row_blocks(*rows.shape):
+        away = rows[block] - rows[block].mean(axis=1, keepdims=True)
+        found[block] = np.sqrt(np.einsum("lt,lt->l", away, away) / rows.shape[1])
+    return found
+
+
 def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarray:
     """From the grid to the recording: the largest change of all leads within 60 ms."""
     if len(points) == 0:
@@ -285,7 +297,7 @@ def _refine(filled: np.ndarray, rate_hz: float, points: np.ndarray) -> np.ndarra
     centre = np.clip(np.round(points * rate_hz / GRID_HZ).astype(int), 0, length - 1)
     window = np.clip(centre[:, None] + np.arange(-half, half + 1), 0, length - 1)
     total = np.zeros(window.shape)
-    for row in filled if len(filled) <= 3 else filled[np.argsort(-filled.std(axis=1))[:6]]:
+    for row in filled if len(filled) <= 3 else filled[np.argsort(-_spread(filled))[:6]]:
         piece = row[window]
         total += np.abs(piece - median(piece)[:, None])
     best = window[np.arange(len(window)), total.argmax(axis=1)]

@@ -4,18 +4,35 @@
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .spectrum import hold
 
+LONG_ROW = 500                 # from here on parting a row at its middle is faster than sorting it
+FEW_ROWS = 14                  # up to here exchanging whole rows is faster than sorting across them
+
 
 def median(values: np.ndarray) -> np.ndarray:
     """The median along the last axis, which must not be empty."""
+    length = values.shape[-1]
+    middle = length // 2
+    if length > LONG_ROW:
+        parted = np.partition(values, middle, axis=-1)
+        return parted[..., middle] if length % 2 else 0.5 * (parted[..., :middle].max(axis=-1) + parted[..., middle])
     ordered = np.sort(values, axis=-1)
-    middle = ordered.shape[-1] // 2
-    if ordered.shape[-1] % 2:
-        return ordered[..., middle]
-    return 0.5 * (ordered[..., middle - 1] + ordered[..., middle])
+    return ordered[..., middle] if length % 2 else 0.5 * (ordered[..., middle - 1] + ordered[..., middle])
+
+
+def median_over(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """The median of several arrays of one shape, at each place; at least one."""
+    count, middle = len(rows), len(rows) // 2
+    if count > FEW_ROWS:
+        return median(np.stack(rows, axis=-1))
+    wires = list(rows)
+    _sink(wires, middle if count % 2 else middle - 1)
+    return wires[middle].copy() if count % 2 else 0.5 * (wires[middle - 1] + wires[middle])
 
 
 def quantiles(values: np.ndarray, shares: tuple[float, ...]) -> tuple[np.ndarray, ...]:
@@ -39,10 +56,15 @@ def running_median(rows: np.ndarray, half: int) -> np.ndarray:
     padded = hold(rows, half)
     width, length = 2 * half + 1, rows.shape[-1]
     wires = [padded[..., k:k + length] for k in range(width)]
-    for top in range(width - 1, half - 1, -1):              # the largest of those left sinks to the end; half of them will do
+    _sink(wires, half)
+    return wires[half]
+
+
+def _sink(wires: list[np.ndarray], lowest: int) -> None:
+    """At each place, sorts those from ``lowest`` on to their final places: again and again the largest left sinks to the end."""
+    for top in range(len(wires) - 1, lowest - 1, -1):
         for k in range(top):
             wires[k], wires[k + 1] = np.minimum(wires[k], wires[k + 1]), np.maximum(wires[k], wires[k + 1])
-    return wires[half]
 
 
 def middle_half(rows: np.ndarray) -> np.ndarray:

@@ -6,10 +6,13 @@ start in a fraction of a second.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 import numpy as np
+
+LARGE = 200_000                # samples of all rows that are looked at together
+SHORT = 16_384                 # samples: what is computed for so many is kept
 
 
 @lru_cache(maxsize=256)
@@ -25,6 +28,13 @@ def fast_length(minimum: int) -> int:
             three *= 3
         five *= 5
     return best
+
+
+def row_blocks(rows: int, length: int) -> Iterator[slice]:
+    """Which rows of so many samples are looked at together: those of a usual ECG all at once, of a long one few, so that
+    memory stays bounded."""
+    at_once = max(LARGE // max(length, 1), 1)
+    return (slice(row, row + at_once) for row in range(0, rows, at_once))
 
 
 def fill_gaps(samples_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,16 +54,35 @@ def fill_gaps(samples_uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return samples, missing
 
 
-def extend(samples: np.ndarray, count: int) -> np.ndarray:
-    """The rows continued by ``count`` samples at both ends by point reflection; beyond the row, held flat."""
+def extend(samples: np.ndarray, count: int, size: int) -> np.ndarray:
+    """The rows continued by ``count`` samples at both ends by point reflection; beyond the row, held flat.
+
+    Of ``size`` samples, float64; what is left after the second end is zero.
+    """
     length = samples.shape[-1]
     reach = min(count, length - 1)
-    head = 2 * samples[..., :1] - samples[..., reach:0:-1] if reach else samples[..., :0]
-    tail = 2 * samples[..., -1:] - samples[..., -2:-2 - reach:-1] if reach else samples[..., :0]
-    body = np.concatenate([head, samples, tail], axis=-1)
-    if reach < count:
-        body = hold(body, count - reach)
+    body = np.zeros((*samples.shape[:-1], size))
+    first, last = count - reach, count + length + reach
+    body[..., count:count + length] = samples
+    if reach:
+        np.subtract(2.0 * samples[..., :1], samples[..., reach:0:-1], out=body[..., first:count])
+        np.subtract(2.0 * samples[..., -1:], samples[..., -2:-2 - reach:-1], out=body[..., count + length:last])
+    if first:
+        body[..., :first] = body[..., first:first + 1]
+        body[..., last:last + first] = body[..., last - 1:last]
     return body
+
+
+def hann(length: int) -> np.ndarray:
+    """The raised cosine over ``length`` samples, zero at both ends; not to be written to."""
+    return _kept_hann(length) if length <= SHORT else np.hanning(length)
+
+
+@lru_cache(maxsize=16)
+def _kept_hann(length: int) -> np.ndarray:
+    window = np.hanning(length)
+    window.setflags(write=False)
+    return window
 
 
 def hold(rows: np.ndarray, count: int) -> np.ndarray:
@@ -74,11 +103,11 @@ def apply_gains(samples: np.ndarray, rate_hz: float, gains: tuple[Callable[[np.n
     if length == 0:
         return [samples.copy() for _ in gains]
     margin = int(round(margin_s * rate_hz))
-    body = extend(samples, margin)
-    size = fast_length(body.shape[-1])
+    size = fast_length(length + 2 * margin)
+    body = extend(samples, margin, size)
     level = body[..., :1].copy()
-    body -= level
-    spectrum = np.fft.rfft(body, size, axis=-1)
+    body[..., :length + 2 * margin] -= level
+    spectrum = np.fft.rfft(body, axis=-1)
     frequency = np.fft.rfftfreq(size, 1.0 / rate_hz)
     found = []
     for gain in gains:
@@ -97,6 +126,12 @@ def low_passes(samples: np.ndarray, rate_hz: float, corners: tuple[tuple[float, 
     """The rows behind several such low passes, each (corner_hz, order)."""
     gains = tuple(partial(_low_gain, corner_hz=corner_hz, order=order) for corner_hz, order in corners)
     return apply_gains(samples, rate_hz, gains, 1.5 / min(corner_hz for corner_hz, _ in corners))
+
+
+def power_of(rows: np.ndarray, size: int) -> np.ndarray:
+    """The power of each row over frequency, its transform being of ``size``."""
+    spectrum = np.fft.rfft(rows.astype(float, copy=False), size, axis=1)      # of float32 it takes longer
+    return spectrum.real ** 2 + spectrum.imag ** 2
 
 
 def _low_gain(frequency_hz: np.ndarray, corner_hz: float, order: int) -> np.ndarray:

@@ -48,11 +48,23 @@ def parse(text: str) -> Condition:
 
 def all_hold(conditions: tuple[Condition, ...], values: Mapping[str, float | None], spoken: Collection[str]) -> bool | None:
     """Whether all hold; one that fails decides, else one that is unknown leaves it open."""
-    answers = [condition.holds(values, spoken) for condition in conditions]
-    return False if False in answers else None if None in answers else True
+    unknown = False
+    for condition in conditions:
+        answer = condition.holds(values, spoken)
+        if answer is None:
+            unknown = True
+        elif not answer:
+            return False
+    return None if unknown else True
 
 
 def any_holds(conditions: tuple[Condition, ...], values: Mapping[str, float | None], spoken: Collection[str]) -> bool | None:
     """Whether one holds; an empty list asks nothing."""
-    answers = [condition.holds(values, spoken) for condition in conditions]
-    return True if not answers or True in answers else None if None in answers else False
+    unknown = False
+    for condition in conditions:
+        answer = condition.holds(values, spoken)
+        if answer is None:
+            unknown = True
+        elif answer:
+            return True
+    return True if not conditions else None if unknown else False

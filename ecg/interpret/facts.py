@@ -31,6 +31,7 @@ WAVES = {"p_amplitude": "P", "q_amplitude": "Q", "r_amplitude": "R", "s_amplitud
 SURE_SWAP = 0.8                # an exchange of chest leads less sure than this does not silence infarction
 MOST_OF_RR = 0.80
 WAVE_TOPICS = ("axis", "voltage", "hypertrophy", "infarction", "st_t", "conduction", "summary", "qt")
+WAVE_FACTS = tuple((f"{lead}.{wave}", lead, wave) for lead in STANDARD_LEADS for wave in WAVES)
 CHEST = STANDARD_LEADS[6:]
 LIMB = STANDARD_LEADS[:6]
 
@@ -81,9 +82,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     shape_facts(leads, values)
     infarction_facts(leads, values, groups, notes)
     st_facts(leads, values, groups, notes)
-    for lead in STANDARD_LEADS:
-        for wave in WAVES:
-            values[f"{lead}.{wave}"] = leads.value(lead, wave)
+    values.update({name: leads.value(lead, wave) for name, lead, wave in WAVE_FACTS})
     values["bundle_with_p"] = float(bool(values["has_p"] and (values["p_likeness"] or 0) >= 0.8 and (rate or 0) < 150
                                          and ((values["rbbb_v1"] and values["rbbb_s"]) or (values["lbbb_v1"] and values["lbbb_lateral"]))))
     withheld = _withheld(recording, analysis, values)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dsp.ranks import median, median_over
 from ..findings import Analysis
 from ..measure.atrial import Atria, atrial_activity
 from ..measure.chaos import chaos_of
@@ -46,7 +47,7 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
                  escape_beats=float(len(ectopy.escape)), ventricular_run=float(ectopy.run), ventricular_run_rate=ectopy.run_rate,
                  ventricular_shapes=float(ectopy.shapes), bigeminy=float(ectopy.bigeminy),
                  ventricular_bigeminy=float(ectopy.bigeminy and len(ectopy.ventricular) >= 3),
-                 dominant_share=float(np.mean([beat.shape == 0 for beat in beats])) if count else None)
+                 dominant_share=sum(beat.shape == 0 for beat in beats) / count if count else None)
     found["coupling"] = float(np.min(r_ms[list(ectopy.ventricular)] - r_ms[np.array(ectopy.ventricular) - 1])) if \
         ectopy.ventricular and ectopy.ventricular[0] > 0 else None
     found["r_on_t"] = float(_r_on_t(beats, ectopy.ventricular, known["qt"], rate))
@@ -71,8 +72,8 @@ def _regularity(plain: np.ndarray, every: np.ndarray) -> dict[str, float | None]
     """irregularity: median change between successive intervals over their median; spread: longest less shortest."""
     if len(plain) < FEWEST - 1:
         return {"irregularity": None, "rr_spread": None, "rr_cv": None}
-    middle = float(np.median(plain))
-    return {"irregularity": float(np.median(np.abs(np.diff(plain))) / middle), "rr_spread": float(np.ptp(plain)),
+    middle = float(median(plain))
+    return {"irregularity": float(median(np.abs(np.diff(plain))) / middle), "rr_spread": float(np.ptp(plain)),
             "rr_cv": float(np.std(every) / np.mean(every))}
 
 
@@ -82,7 +83,7 @@ def _slurred(strip: Strip) -> bool:
     pieces = [piece for piece in pieces if piece is not None]
     if len(pieces) < 2:
         return False
-    speed = np.sqrt(np.mean(np.diff(np.median(pieces, axis=0), axis=1) ** 2, axis=0))
+    speed = np.sqrt(np.mean(np.diff(median_over(pieces), axis=1) ** 2, axis=0))
     begin = speed[2:9].mean()
     return bool(SLUR[0] * speed.max() < begin < SLUR[1] * speed.max())
 
@@ -103,7 +104,7 @@ def _longest_pause(recording: Recording, r_ms: np.ndarray) -> float | None:
     """The longest time without a beat, milliseconds, the ends of the recording counted as beats that were missed."""
     if len(r_ms) == 0:
         return None
-    edges = np.r_[0.0, r_ms, recording.duration_s * 1000.0]
+    edges = np.concatenate([[0.0], r_ms, [recording.duration_s * 1000.0]])
     return float(np.diff(edges).max())
 
 

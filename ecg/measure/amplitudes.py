@@ -6,6 +6,7 @@ its ends. A deflection of the QRS counts from 20 microvolts and 6 ms (CSE: minim
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from math import isfinite
 from statistics import median
 
@@ -104,12 +105,16 @@ def _deflections(found: dict[str, Measured], wave: list[float], rate_hz: float) 
 
 def _one_signed(wave: list[float]) -> Iterator[tuple[float, int, int]]:
     """The stretches of one sign: the value farthest from zero, first sample, and the one after the last."""
-    sign = [(value > 0) - (value < 0) for value in wave]
     low = 0
-    for at in range(1, len(wave) + 1):
-        if at == len(wave) or sign[at] != sign[low]:
-            yield max(wave[low:at], key=abs), low, at
-            low = at
+    for _, run in groupby(wave, _sign):
+        stretch = list(run)
+        lowest, highest = min(stretch), max(stretch)
+        yield highest if highest > 0 else lowest, low, low + len(stretch)
+        low += len(stretch)
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 def _uv(value: float) -> Measured:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.spectrum import fast_length, low_pass
+from ..dsp.ranks import median, median_over
+from ..dsp.spectrum import fast_length, hann, low_pass, power_of
 from .strip import STRIP_RATE_HZ, Strip
 
 P_BEFORE_S, P_GAP_S = 0.24, 0.016
@@ -20,6 +21,7 @@ ALIKE = 0.6
 FIBRILLATORY_HZ = (4.0, 9.5)
 FLUTTER_HZ = (3.7, 5.8)
 MARCH_HZ = 15.0                 # what is faster is no P wave
+MARCH_ROOM_S = 0.5              # so far the low pass of the autocorrelation reaches
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def _before_qrs(strip: Strip) -> tuple[float | None, float | None, np.ndarray | 
     flat = cut.reshape(len(cut), -1)
     rest = flat.sum(axis=0) - flat
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(rest, axis=1)
-    mean = np.median(cut, axis=0)
-    return float(np.median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9))), float(np.ptp(mean, axis=1).max()), mean
+    mean = median_over(cut)
+    return float(median(np.sum(flat * rest, axis=1) / np.maximum(size, 1e-9))), float(np.ptp(mean, axis=1).max()), mean
 
 
 def without_ventricles(strip: Strip, qt_ms: float | None) -> np.ndarray:
@@ -74,15 +76,18 @@ def without_ventricles(strip: Strip, qt_ms: float | None) -> np.ndarray:
         mine = [at for at in strip.on[strip.shape == kind] if at >= lead_in and at + length <= rest.shape[1]]
         if len(mine) < 2:
             continue
-        index = np.array(mine)[:, None] + np.arange(-lead_in, length)
-        mean = np.median(strip.samples[:, index], axis=1)
+        mean = median_over([strip.samples[:, at - lead_in:at + length] for at in mine])
         mean = mean - np.linspace(0, 1, mean.shape[1]) * (mean[:, -1:] - mean[:, :1]) - mean[:, :1]
-        for at in strip.on[strip.shape == kind]:
+        for at in strip.on[strip.shape == kind].tolist():
             low, high = max(at - lead_in, 0), min(at + length, rest.shape[1])
             part, own = mean[:, low - at + lead_in:high - at + lead_in], strip.samples[:, low:high]
-            if np.sum(part * own) > ALIKE * np.sqrt(np.sum(part ** 2) * np.sum(own ** 2)):      # a P wave taken for a beat stays
+            if _product(part, own) > ALIKE * np.sqrt(_product(part, part) * _product(own, own)):      # a P wave taken for a beat stays
                 rest[:, low:high] -= part
     return rest
+
+
+def _product(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.einsum("lt,lt->", one, other))
 
 
 def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, int]:
@@ -95,17 +100,14 @@ def _free_p(strip: Strip, rest: np.ndarray, stretch: np.ndarray) -> tuple[int, i
     good = (fit > MATCH) & (size > LARGE) & (size < 2.0)
     top = np.flatnonzero(good[1:-1] & (fit[1:-1] >= fit[:-2]) & (fit[1:-1] > fit[2:])) + 1
     kept: list[int] = []
-    for at in top[np.argsort(-fit[top])]:
+    for at in top[np.argsort(-fit[top])].tolist():
         if all(abs(at - other) > 0.15 * STRIP_RATE_HZ / STEP for other in kept):
-            kept.append(int(at))
-    ends = np.array(sorted(kept)) * STEP + whole + P_GAP_S * STRIP_RATE_HZ          # where its QRS should begin
-    free = 0
-    for end in ends:
-        nearest = np.min(np.abs(strip.on - end)) if len(strip.on) else np.inf
-        busy = np.any((end > strip.on - 0.02 * STRIP_RATE_HZ) & (end < strip.off + 0.30 * STRIP_RATE_HZ))
-        room = end + 0.1 * STRIP_RATE_HZ < rest.shape[1]
-        free += int(nearest > 0.10 * STRIP_RATE_HZ and not busy and room)
-    return free, len(ends)
+            kept.append(at)
+    ends = (np.array(sorted(kept)) * STEP + whole + P_GAP_S * STRIP_RATE_HZ)[:, None]          # where its QRS should begin
+    near = np.abs(strip.on - ends) <= 0.10 * STRIP_RATE_HZ
+    busy = (ends > strip.on - 0.02 * STRIP_RATE_HZ) & (ends < strip.off + 0.30 * STRIP_RATE_HZ)
+    room = ends[:, 0] + 0.1 * STRIP_RATE_HZ < rest.shape[1]
+    return int(np.sum(~(near | busy).any(axis=1) & room)), len(ends)
 
 
 def _against(rows: np.ndarray, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,11 +115,14 @@ def _against(rows: np.ndarray, pattern: np.ndarray) -> tuple[np.ndarray, np.ndar
     width = pattern.shape[1]
     places = rows.shape[1] - width + 1
     level = pattern - pattern.mean(axis=1, keepdims=True)
-    product = sum(level[:, at] @ rows[:, at:at + places] for at in range(width))
-    total = np.pad(np.cumsum(rows, axis=1, dtype=float), ((0, 0), (1, 0)))
-    square = np.r_[0.0, np.cumsum(np.sum(rows ** 2, axis=0), dtype=float)]
+    each = level.T @ rows
+    product = sum(each[at, at:at + places] for at in range(width))
+    total = np.zeros((len(rows), rows.shape[1] + 1))
+    np.cumsum(rows, axis=1, out=total[:, 1:])
+    square = np.zeros(rows.shape[1] + 1)
+    np.cumsum(np.einsum("lt,lt->t", rows, rows), out=square[1:])
     mean = total[:, width:] - total[:, :-width]
-    return product, np.maximum(square[width:] - square[:-width] - np.sum(mean ** 2, axis=0) / width, 0.0)
+    return product, np.maximum(square[width:] - square[:-width] - np.einsum("lt,lt->t", mean, mean) / width, 0.0)
 
 
 def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
@@ -125,12 +130,13 @@ def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     if rest.shape[1] < 5 * STRIP_RATE_HZ or len(strip.r) < 3:
         return None, None
     length = rest.shape[1]
-    size = fast_length(2 * length)
-    power = _power(rest - rest.mean(axis=1, keepdims=True), size).sum(axis=0)
-    power /= (1.0 + (np.fft.rfftfreq(size, 1.0 / STRIP_RATE_HZ) / MARCH_HZ) ** 4) ** 2
+    low, high = int(STRIP_RATE_HZ * 60 / 180), int(STRIP_RATE_HZ * 60 / 40)
+    size = fast_length(length + min(length, high + 1 + int(MARCH_ROOM_S * STRIP_RATE_HZ)))
+    power = power_of(rest - rest.mean(axis=1, keepdims=True), size).sum(axis=0)
+    ratio = np.square(np.fft.rfftfreq(size, 1.0 / STRIP_RATE_HZ) / MARCH_HZ)
+    power /= np.square(1.0 + ratio * ratio)
     together = np.fft.irfft(power, size)[:length]
     together = together / max(together[0], 1e-9) * length / np.arange(length, 0, -1)
-    low, high = int(STRIP_RATE_HZ * 60 / 180), int(STRIP_RATE_HZ * 60 / 40)
     part = together[low:high + 1]
     top = np.flatnonzero((part[1:-1] >= part[:-2]) & (part[1:-1] > part[2:])) + 1
     if len(top) == 0 or part[top].max() <= 0:
@@ -143,19 +149,13 @@ def _march(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     return float(60.0 * STRIP_RATE_HZ / (low + first)), float(part[best])
 
 
-def _power(rows: np.ndarray, size: int) -> np.ndarray:
-    """The power of each row over frequency, its transform being of ``size``."""
-    spectrum = np.fft.rfft(rows, size, axis=1)
-    return spectrum.real ** 2 + spectrum.imag ** 2
-
-
 def _flutter(strip: Strip, rest: np.ndarray) -> tuple[float | None, float | None]:
     """Share of the power between 3 and 15 Hz that lies in one line of flutter and its overtone; best of II, III, aVF, V1."""
     rows = [row for row, name in enumerate(strip.leads) if name in ("II", "III", "aVF", "V1")]
     if not rows or rest.shape[1] < 5 * STRIP_RATE_HZ:
         return None, None
-    waves = rest[rows] * np.hanning(rest.shape[1])
-    power = _power(waves, rest.shape[1])
+    waves = rest[rows] * hann(rest.shape[1])
+    power = power_of(waves, rest.shape[1])
     frequency = np.fft.rfftfreq(rest.shape[1], 1.0 / STRIP_RATE_HZ)
     total = power[:, (frequency > 2.5) & (frequency < 15.0)].sum(axis=1)
     inside = np.flatnonzero((frequency >= FLUTTER_HZ[0]) & (frequency <= FLUTTER_HZ[1]))

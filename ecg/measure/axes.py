@@ -5,6 +5,8 @@ directions of Einthoven and Goldberger; the Goldberger leads are 0.866 as long a
 """
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from ..findings import Measured
@@ -23,6 +25,7 @@ def frontal_axes(template: np.ndarray, leads: tuple[str, ...], overall: np.ndarr
     """
     limb = [name for name in DIRECTIONS if name in leads]
     spans = {"p_axis": (0, 2, "no_p_wave"), "qrs_axis": (3, 5, "no_qrs"), "t_axis": (5, 8, "no_t_wave")}
+    rows = template[[leads.index(lead) for lead in limb]]
     found = {}
     for name, (first, last, reason) in spans.items():
         if len(limb) < 2:
@@ -33,7 +36,6 @@ def frontal_axes(template: np.ndarray, leads: tuple[str, ...], overall: np.ndarr
             found[name] = Measured(None, "deg", reason)
             continue
         low, high = int(ends[0]), int(ends[1])
-        rows = template[[leads.index(lead) for lead in limb]]
         level = _level(rows, low, high, overall, name)
         area = np.sum(rows[:, low:high + 1] - level, axis=1) / rate_hz
         x, y = _vector(limb, area)
@@ -54,8 +56,13 @@ def _level(rows: np.ndarray, low: int, high: int, overall: np.ndarray, name: str
 
 
 def _vector(limb: list[str], area: np.ndarray) -> tuple[float, float]:
+    x, y = _fit(tuple(limb)) @ area
+    return float(x), float(y)
+
+
+@cache
+def _fit(limb: tuple[str, ...]) -> np.ndarray:
+    """(2, leads): makes the vector that fits best of the areas in these leads."""
     turned = np.radians([DIRECTIONS[name][0] for name in limb])
     length = np.array([DIRECTIONS[name][1] for name in limb])
-    design = np.stack([np.cos(turned), np.sin(turned)], axis=1) * length[:, None]
-    x, y = np.linalg.lstsq(design, area, rcond=None)[0]
-    return float(x), float(y)
+    return np.linalg.pinv(np.stack([np.cos(turned), np.sin(turned)], axis=1) * length[:, None])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.spectrum import fast_length
+from ..dsp.ranks import median, quantiles
+from ..dsp.spectrum import fast_length, hann, power_of
 from .strip import STRIP_RATE_HZ, Strip
 
 
@@ -29,30 +30,25 @@ def chaos_of(strip: Strip) -> Chaos:
     """How ordered a strip is, over all its leads."""
     samples = strip.samples[:, ::2]
     rate = STRIP_RATE_HZ / 2
-    low, high = np.percentile(samples, (2, 98), axis=1)
-    size = float(np.median(high - low))
+    low, high = quantiles(samples, (0.02, 0.98))
+    size = float(median(high - low))
     span = int(0.02 * rate)
     slope = np.sqrt(np.mean((samples[:, span:] - samples[:, :-span]) ** 2, axis=0))
-    calm = float(np.mean(slope < 0.10 * np.percentile(slope, 98)))
+    calm = float(np.mean(slope < 0.10 * quantiles(slope, (0.98,))[0]))
     leaks = []
-    steps, sizes = np.abs(np.diff(samples, axis=1)).sum(axis=1), np.abs(samples).sum(axis=1)
-    for row, step, total in zip(samples, steps, sizes):
+    large = np.abs(samples)
+    steps, sizes = np.abs(np.diff(samples, axis=1)).sum(axis=1), large.sum(axis=1)
+    for row, height, step, total in zip(samples, large, steps, sizes):
         half = int(round(np.pi * total / max(step, 1e-9)))
         if 0 < half < len(row) // 2:
-            leaks.append(np.abs(row[half:] + row[:-half]).sum() / max((np.abs(row[half:]) + np.abs(row[:-half])).sum(), 1e-9))
-    power = _power(samples * np.hanning(samples.shape[1]), samples.shape[1])
+            leaks.append(np.abs(row[half:] + row[:-half]).sum() / max(height[half:].sum() + height[:-half].sum(), 1e-9))
+    power = power_of(samples * hann(samples.shape[1]), samples.shape[1])
     frequency = np.fft.rfftfreq(samples.shape[1], 1.0 / rate)
     band = (frequency > 1.0) & (frequency < 20.0)
     together = power[:, band].sum(axis=0)
-    twice = fast_length(2 * samples.shape[1])
-    correlation = np.fft.irfft(_power(samples, twice).sum(axis=0), twice)
-    correlation = correlation[:samples.shape[1]] / max(correlation[0], 1e-9)
-    low, high = int(0.15 * rate), min(int(2.0 * rate), len(correlation) - 1)
-    correlation = correlation[low:high] * samples.shape[1] / (samples.shape[1] - np.arange(low, high))
+    low, high = int(0.15 * rate), min(int(2.0 * rate), samples.shape[1] - 1)
+    room = fast_length(samples.shape[1] + high)
+    correlation = np.fft.irfft(power_of(samples, room).sum(axis=0), room)
+    correlation = correlation[low:high] / max(correlation[0], 1e-9) * samples.shape[1] / (samples.shape[1] - np.arange(low, high))
     repeats = float(correlation.max()) if len(correlation) else 0.0
-    return Chaos(calm, float(np.median(leaks)) if leaks else 1.0, repeats, float(frequency[band][together.argmax()]), size)
-
-
-def _power(rows: np.ndarray, size: int) -> np.ndarray:
-    spectrum = np.fft.rfft(rows, size, axis=1)
-    return spectrum.real ** 2 + spectrum.imag ** 2
+    return Chaos(calm, float(median(np.array(leaks))) if leaks else 1.0, repeats, float(frequency[band][together.argmax()]), size)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dsp.ranks import median
 from ..findings import Beat
 
 EARLY_WIDE = 0.88              # of the usual interval, for a beat of another shape that is wide
@@ -47,7 +48,7 @@ def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray 
     shape = np.array([beat.shape for beat in beats])
     width = np.array([beat.qrs_off - beat.qrs_on if beat.qrs_on is not None and beat.qrs_off is not None else np.nan
                       for beat in beats]) / rate_hz * 1000.0
-    spike = (np.nan_to_num(width, nan=200.0) < SPIKE_MS) & (np.bincount(shape)[shape] == 1)
+    spike = (width < SPIKE_MS) & (np.bincount(shape)[shape] == 1)
     if spike.any() and count - spike.sum() >= 3:
         real = np.flatnonzero(~spike)
         found = ectopic_beats(tuple(beats[at] for at in real), rate_hz, None if likeness is None else likeness[real])
@@ -56,22 +57,23 @@ def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray 
     plain = _plain_shape(shape, width)
     other = shape != plain
     usual = usual_intervals(interval, np.where(other, 1, 0))
-    before = np.r_[np.nan, interval]
-    after = np.r_[interval, np.nan]
-    own = np.r_[usual[:1], usual]
-    plain_width = float(np.nanmedian(width[~other])) if np.isfinite(width[~other]).any() else 100.0
+    before = np.append(np.nan, interval)
+    after = np.append(interval, np.nan)
+    own = np.append(usual[:1], usual)
+    plain_width = _middle(width[~other], 100.0)
     least = SHARE_OF_WIDE * plain_width if plain_width >= BLOCKED_MS else max(WIDE_MS, plain_width + WIDER_MS)
-    wide = np.nan_to_num(width) >= least
+    wide = width >= least
     changed = likeness < 0.75 if likeness is not None else np.ones(count, dtype=bool)
-    early = np.nan_to_num(before, nan=1e9) < EARLY_WIDE * own
+    early = before < EARLY_WIDE * own
     first_early = np.zeros(count, dtype=bool)
     first_early[0] = other[0] and wide[0] and changed[0] and after[0] > LATE * own[0] and plain_width < BLOCKED_MS and after[0] < 2 * own[0]
     ventricular = other & wide & changed & (early | first_early)
-    for at in range(1, count):                                   # a run goes on, late or not
-        ventricular[at] |= ventricular[at - 1] and other[at] and wide[at] and changed[at] and before[at] < 1.2 * own[at]
-    escape = other & wide & (np.nan_to_num(before) > LATE * own)
-    sudden = (before < MUCH_PREMATURE * own) & (np.nan_to_num(before, nan=1e9) < MUCH_PREMATURE * np.r_[np.nan, np.nan, interval[:-1]])
-    atrial = sudden & ~other & ~np.r_[False, ventricular[:-1]]
+    goes_on = other & wide & changed & (before < 1.2 * own)
+    for at in np.flatnonzero(goes_on).tolist():                  # a run goes on, late or not
+        ventricular[at] |= at > 0 and ventricular[at - 1]
+    escape = other & wide & (before > LATE * own)
+    sudden = (before < MUCH_PREMATURE * own) & (before < MUCH_PREMATURE * np.append([np.nan, np.nan], interval[:-1]))
+    atrial = sudden & ~other & ~np.append(False, ventricular[:-1])
     run, rate = _longest_run(ventricular, r)
     alternate = _alternating(ventricular | atrial)
     return Ectopy(tuple(np.flatnonzero(ventricular).tolist()), tuple(np.flatnonzero(atrial).tolist()),
@@ -80,12 +82,19 @@ def ectopic_beats(beats: tuple[Beat, ...], rate_hz: float, likeness: np.ndarray 
 
 def _plain_shape(shape: np.ndarray, width: np.ndarray) -> int:
     """The shape of conducted beats: the most frequent, or one of a quarter of the beats that is much narrower."""
-    middle = {int(kind): np.nanmedian(width[shape == kind]) for kind in np.unique(shape)
-              if np.mean(shape == kind) >= 0.25 and np.isfinite(width[shape == kind]).any()}
+    often = np.flatnonzero(np.bincount(shape) >= 0.25 * len(shape)).tolist()
+    middle = {kind: _middle(width[shape == kind], np.nan) for kind in often}
+    middle = {kind: value for kind, value in middle.items() if np.isfinite(value)}
     if 0 not in middle:
         return 0
     narrow = min(middle, key=middle.get)
     return narrow if middle[narrow] + NARROWER_MS <= middle[0] else 0
+
+
+def _middle(width: np.ndarray, instead: float) -> float:
+    """The median of the widths that are known."""
+    known = width[np.isfinite(width)]
+    return float(median(known)) if len(known) else instead
 
 
 def usual_intervals(interval_ms: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -94,12 +103,12 @@ def usual_intervals(interval_ms: np.ndarray, shape: np.ndarray) -> np.ndarray:
     plain = (shape[:-1] == 0) & (shape[1:] == 0)
     source = interval_ms[plain] if plain.sum() >= 3 else interval_ms
     if len(interval_ms) <= 24:
-        return np.full(len(interval_ms), float(np.median(source)))
+        return np.full(len(interval_ms), float(median(source)))
     place = np.flatnonzero(plain) if len(source) < len(interval_ms) else np.arange(len(interval_ms))
     if len(place) < 9:
-        return np.full(len(interval_ms), float(np.median(source)))
+        return np.full(len(interval_ms), float(median(source)))
     padded = np.pad(source, 8, mode="reflect")
-    return np.interp(np.arange(len(interval_ms)), place, np.median(np.lib.stride_tricks.sliding_window_view(padded, 17), axis=1))
+    return np.interp(np.arange(len(interval_ms)), place, median(np.lib.stride_tricks.sliding_window_view(padded, 17)))
 
 
 def _longest_run(ventricular: np.ndarray, r_ms: np.ndarray) -> tuple[int, float | None]:

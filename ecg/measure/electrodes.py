@@ -9,6 +9,7 @@ which is looked for by itself. Confidence grows with the log of the likelihood r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -46,7 +47,7 @@ SENTENCES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Usual:
     """How the vectors of a beat lie over ``LEADS`` in many recordings: ``mean`` (parts, 8) and ``covariance``
     (parts, 8, 8) of P, the parts of QRS and T; P and T of length one, the parts of QRS together of length one."""
@@ -82,13 +83,22 @@ def _exchanged(fiducials: Fiducials, leads: tuple[str, ...], usual: Usual) -> li
     there = [name for name in LEADS if name in leads]
     rows = [LEADS.index(name) for name in there]
     parts, known = beat_parts(fiducials, [leads.index(name) for name in there])
-    trials = [(code, names, undo[np.ix_(rows, rows)]) for code, names, undo in EXCHANGES if set(names) <= {*there, "III"}]
-    turned = np.einsum("ers,ps->epr", np.array([np.eye(len(rows))] + [undo for _, _, undo in trials]), parts)
-    fit = _log_likelihood(turned, known, usual, rows)
-    gain = fit[1:] - fit[0] - np.array([RARE[code] for code, _, _ in trials]) - WITHOUT_CHEST * (len(rows) < len(LEADS))
-    code, names, _ = trials[int(gain.argmax())]
+    trials, undoing, rare = _trials(tuple(rows))
+    turned = (undoing @ parts.T).transpose(0, 2, 1)
+    fit = _log_likelihood(turned, known, usual, tuple(rows))
+    gain = fit[1:] - fit[0] - rare - WITHOUT_CHEST * (len(rows) < len(LEADS))
+    code, names = trials[int(gain.argmax())]
     confidence = min(CERTAIN + PER_UNIT * float(gain.max()), POSSIBLE.get(code, 0.97))
     return [_finding(code, names, confidence)] if confidence >= SURE else []
+
+
+@lru_cache(maxsize=8)
+def _trials(rows: tuple[int, ...]) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], np.ndarray, np.ndarray]:
+    """Code and leads of the exchanges that these leads show, the matrices that undo nothing and each of them, how rare they are."""
+    there = {*(LEADS[row] for row in rows), "III"}
+    shown = [one for one in EXCHANGES if set(one[1]) <= there]
+    undoing = np.array([np.eye(len(rows))] + [undo[np.ix_(rows, rows)] for _, _, undo in shown])
+    return tuple((code, names) for code, names, _ in shown), undoing, np.array([RARE[code] for code, _, _ in shown])
 
 
 def beat_parts(fiducials: Fiducials, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +130,20 @@ def unit_parts(parts: np.ndarray) -> np.ndarray:
     return parts / np.maximum(size, 1e-9)[..., None]
 
 
-def _log_likelihood(turned: np.ndarray, known: np.ndarray, usual: Usual, rows: list[int]) -> np.ndarray:
-    """Of each (exchanges, 8, rows) beat, up to a constant: t distributions over the leads that are there."""
+@lru_cache(maxsize=8)
+def _expected(usual: Usual, rows: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In these leads: the mean, the length that is expected there, (parts, 1), and the inverse of the covariance."""
     mean, covariance = usual.mean[:, rows], usual.covariance[:, rows][:, :, rows]
     share = np.sum(mean ** 2, axis=1) + np.trace(covariance, axis1=1, axis2=2)     # of the length in these leads
     share[1:-1] = share[1:-1].sum()
-    away = unit_parts(turned) * np.sqrt(share)[:, None] - mean
-    square = np.einsum("epr,prs,eps->ep", away, np.linalg.inv(covariance), away)
+    return mean, np.sqrt(share)[:, None], np.linalg.inv(covariance)
+
+
+def _log_likelihood(turned: np.ndarray, known: np.ndarray, usual: Usual, rows: tuple[int, ...]) -> np.ndarray:
+    """Of each (exchanges, 8, rows) beat, up to a constant: t distributions over the leads that are there."""
+    mean, size, inverse = _expected(usual, rows)
+    away = (unit_parts(turned) * size - mean).transpose(1, 0, 2)
+    square = np.einsum("pes,pes->ep", away @ inverse, away)
     return -0.5 * (FREEDOM + len(rows)) * np.sum(np.log1p(square / FREEDOM) * known, axis=1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..dsp.fiducials import Fiducials
+from ..dsp.ranks import median
 from ..findings import Measured
 
 P_ON, P_OFF, QRS_ON, QRS_OFF, T_OFF = 0, 2, 3, 5, 8
@@ -25,7 +26,7 @@ def rate_and_rr(at: np.ndarray, rate_hz: float) -> dict[str, Measured]:
         reason = "no_qrs" if len(at) == 0 else "too_few_beats"
         return {"heart_rate": missing("/min", reason), **{name: missing("ms", reason) for name in names}}
     intervals = np.diff(at) / rate_hz * 1000.0
-    values = (np.median(intervals), np.std(intervals), intervals.min(), intervals.max())
+    values = (median(intervals), np.std(intervals), intervals.min(), intervals.max())
     found = {"heart_rate": Measured(_tidy(60000.0 / intervals.mean()), "/min")}
     found.update({name: Measured(_tidy(value), "ms") for name, value in zip(names, values)})
     return found

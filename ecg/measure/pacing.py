@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dsp.ranks import quantiles
 from ..dsp.spectrum import fill_gaps
 from ..findings import Analysis
 from ..recording import Recording
@@ -23,7 +24,8 @@ def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | Non
         return None, None
     rows = [row for row, name in enumerate(recording.leads) if name not in analysis.quality.leads_off]
     last = min(recording.samples_uv.shape[1], beats[-1].r + int(rate))
-    filled, _ = fill_gaps(recording.samples_uv[rows, :last])
+    usable = slice(None) if len(rows) == len(recording.leads) else rows
+    filled, _ = fill_gaps(recording.samples_uv[usable, :last])
     filled = filled.astype(np.float32)
     half = max(int(round(HALF_S * rate)), 2)
     sharp = np.zeros_like(filled)
@@ -32,9 +34,10 @@ def spikes_before(recording: Recording, analysis: Analysis) -> tuple[float | Non
     sharp = np.abs(sharp)
     sharp[:, half:-half] -= 0.8 * aside                             # a QRS edge climbs; a spike comes back
     top = _second(sharp) if len(rows) >= 3 else sharp.max(axis=0)
-    ground = np.percentile(top, 90)
+    ground = quantiles(top, (0.90,))[0]
     is_spike = top > max(SPIKE_UV, 6.0 * ground)
-    return (_share(is_spike, beats, rate, 0.050, -0.020), _share(is_spike, beats, rate, 0.280, 0.090))
+    before = np.concatenate([[0], np.cumsum(is_spike)])             # spikes before each sample
+    return (_share(before, beats, rate, 0.050, -0.020), _share(before, beats, rate, 0.280, 0.090))
 
 
 def _second(rows: np.ndarray) -> np.ndarray:
@@ -46,6 +49,7 @@ def _second(rows: np.ndarray) -> np.ndarray:
     return second
 
 
-def _share(is_spike: np.ndarray, beats, rate: float, before_s: float, until_s: float) -> float:
-    hit = [is_spike[max(beat.qrs_on - int(before_s * rate), 0):max(beat.qrs_on - int(until_s * rate), 0)].any() for beat in beats]
-    return float(np.mean(hit))
+def _share(spikes_before: np.ndarray, beats, rate: float, before_s: float, until_s: float) -> float:
+    on = np.array([beat.qrs_on for beat in beats])
+    first, last = (np.clip(on - int(ahead_s * rate), 0, len(spikes_before) - 1) for ahead_s in (before_s, until_s))
+    return float(np.mean(spikes_before[last] > spikes_before[first]))

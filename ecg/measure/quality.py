@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.filters import baseline, fast_corner, mains_of
+from ..dsp.filters import Wander, fast_corner, hums, mains_of, wander_of
 from ..dsp.ranks import median, quantiles
-from ..dsp.spectrum import fill_gaps, low_passes
+from ..dsp.spectrum import fill_gaps, low_passes, row_blocks
 from ..findings import Finding, Quality
 
 FLAT_UV = 8.0                  # a lead whose middle 98 % spans less carries no heart
@@ -33,8 +33,33 @@ class Observed:
     quality: Quality
     usable: np.ndarray
     filled: np.ndarray
-    wander: np.ndarray
+    wander: Wander
     mains_hz: float | None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is measured on some leads, one value each: ``span`` of the middle 98 % and ``reach`` of the heart's part, share
+    ``clipped``, ``tremor`` with the hum in it, ``swing`` of the ``wander``, microvolts; ``hums``: (frequencies, leads)."""
+
+    span: np.ndarray
+    reach: np.ndarray
+    clipped: np.ndarray
+    tremor: np.ndarray
+    swing: np.ndarray
+    hums: np.ndarray
+    wander: Wander
+
+
+def _look(filled: np.ndarray, missing: np.ndarray, rate_hz: float) -> _Look:
+    middle, below_hum = low_passes(filled, rate_hz, ((min(35.0, 0.2 * rate_hz), 2), fast_corner(rate_hz)))
+    tremor = median(np.abs(filled - middle)) / 0.6745
+    found = hums(np.subtract(filled, below_hum, out=below_hum), rate_hz)
+    wander = wander_of(filled, rate_hz)
+    drawn = wander.drawn()
+    swing = np.ptp(drawn, axis=1)
+    lowest, low, high, highest = quantiles(np.subtract(middle, drawn, out=middle), (0.0, 0.01, 0.99, 1.0))
+    return _Look(high - low, highest - lowest, _clipped(filled, missing), tremor, swing, found, wander)
 
 
 def observe(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> Observed:
@@ -46,24 +71,19 @@ def observe(samples_uv: np.ndarray, leads: tuple[str, ...], rate_hz: float) -> O
     filled, missing = fill_gaps(samples_uv)
     if count == 0 or length < 2 or missing.all():
         quality = Quality("repeat", leads, (_remark("no_signal", (), 1.0),))
-        return Observed(quality, np.zeros(count, dtype=bool), filled, np.zeros_like(filled), None)
+        return Observed(quality, np.zeros(count, dtype=bool), filled, Wander(np.zeros_like(filled), 1, length), None)
     findings: list[Finding] = []
     repeat = False
-    middle, below_hum = low_passes(filled, rate_hz, ((min(35.0, 0.2 * rate_hz), 2), fast_corner(rate_hz)))
-    fast = filled - middle
-    wander = baseline(filled, rate_hz)
-    heart = middle - wander
-    low, high = quantiles(heart, (0.01, 0.99))
-    span = high - low
+    looks = [_look(filled[rows], missing[rows], rate_hz) for rows in row_blocks(count, length)]
+    span, reach, clipped, tremor, swing, hum = (np.concatenate([getattr(look, part) for look in looks], axis=-1)
+                                                for part in ("span", "reach", "clipped", "tremor", "swing", "hums"))
+    wander = Wander(np.concatenate([look.wander.means for look in looks]), looks[0].wander.block, length)
     gap = missing.mean(axis=1)
     flat = span < FLAT_UV
-    clipped = _clipped(filled, missing)
-    saturated = ~flat & ((np.ptp(heart, axis=1) > 2 * LARGEST_UV) | (clipped > 0.05))
+    saturated = ~flat & ((reach > 2 * LARGEST_UV) | (clipped > 0.05))
     off = flat | (gap > 0.5) | saturated
-    tremor = median(np.abs(fast)) / 0.6745
-    mains, hum = mains_of(filled - below_hum, rate_hz)
+    mains, hum = mains_of(hum)
     tremor = np.sqrt(np.maximum(tremor ** 2 - hum ** 2 / 2, 0.0))
-    swing = np.ptp(wander, axis=1)
     usable = ~off
 
     def note(code: str, mask: np.ndarray, confidence: float = 1.0, **detail) -> bool:
@@ -98,22 +118,16 @@ def _two_steps(note, code: str, values: np.ndarray, limits: tuple[float, float],
 
 def _clipped(filled: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Share of samples that stay at the largest or smallest value for three samples or more, off the baseline."""
-    result = np.zeros(len(filled))
-    for row, samples in enumerate(filled):
-        low, high = samples.min(), samples.max()
-        if high - low < FLAT_UV:
-            continue
-        held = 0
-        for limit in (low, high):
-            at = samples == limit
-            if np.count_nonzero(at) < 3:
-                continue
-            at &= ~missing[row]
-            run = at[2:] & at[1:-1] & at[:-2]
-            if abs(limit - np.median(samples)) > 0.25 * (high - low):
-                held += int(run.sum())
-        result[row] = held / len(samples)
-    return result
+    low, high = filled.min(axis=1), filled.max(axis=1)
+    held = np.zeros(len(filled))
+    for limit in (low, high):
+        at = filled == limit[:, None]
+        at &= ~missing
+        runs = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
+        for row in np.flatnonzero(runs.any(axis=1)):
+            if abs(limit[row] - median(filled[row])) > 0.25 * (high[row] - low[row]):
+                held[row] += np.count_nonzero(runs[row])
+    return np.where(high - low < FLAT_UV, 0.0, held / filled.shape[1])
 
 
 SENTENCES = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dsp.ranks import median
 from .strip import STRIP_RATE_HZ, Strip
 
 HALF_S = 0.07
@@ -27,11 +28,11 @@ def rate_of_large_beats(strip: Strip) -> float | None:
     step[[0, -1]] = 1.0                              # two of each kind at least
     cut = int(step.argmax())
     small, large = size <= order[cut], size > order[cut]
-    if step[cut] < APART or np.median(size[small]) > P_AT_MOST_UV or order[cut] > 1.2 * P_AT_MOST_UV:
+    if step[cut] < APART or median(size[small]) > P_AT_MOST_UV or order[cut] > 1.2 * P_AT_MOST_UV:
         return None
-    if np.median(size[large]) < LARGER * np.median(size[small]):
+    if median(size[large]) < LARGER * median(size[small]):
         return None
-    interval_s = float(np.median(np.diff(strip.r[large]))) / STRIP_RATE_HZ
+    interval_s = float(median(np.diff(strip.r[large]))) / STRIP_RATE_HZ
     return 60.0 / interval_s if interval_s >= SLOW_S else None
 
 
