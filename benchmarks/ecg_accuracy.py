@@ -239,7 +239,11 @@ def _better_lead(reference, sides, edge, rate_hz) -> np.ndarray:
 
 
 def part_speed(args) -> list[Row]:
-    """analyse() on 10 s x 12 leads at 500 Hz, median CPU time of all LUDB records after one warm-up; import in a new process."""
+    """analyse() on 10 s x 12 leads at 500 Hz, median CPU time of all LUDB records after one warm-up; import in a new process.
+
+    Memory: the most that a new process held (resident, with Python and the recording itself) that analysed a LUDB record
+    repeated to 600 s x 12 leads at 500 Hz.
+    """
     recordings = [records.load_recording("ludb/data", name) for name in records.names("ludb/data")]
     analyse(recordings[0])
     spent = []
@@ -252,7 +256,17 @@ def part_speed(args) -> list[Row]:
                                         cwd=ROOT).stdout) for _ in range(3))
     return [Row("Whole pipeline, 10 s x 12 leads, CPU ms", f"{len(spent)}", OURS,
                 f"{np.median(spent):.0f} (worst {max(spent):.0f})", "30"),
-            Row("Import of the analysis path, CPU s", "best of 3", OURS, f"{imported:.2f}", "0.5")]
+            Row("Import of the analysis path, CPU s", "best of 3", OURS, f"{imported:.2f}", "0.5"),
+            Row("Analysis of 600 s x 12 leads, memory MB", "1", OURS, f"{_memory_of_long(recordings[0]):.0f}", "150")]
+
+
+def _memory_of_long(recording: Recording) -> float:
+    code = ("import resource, sys, numpy as np; from ecg.analysis import analyse; from ecg.recording import Recording, STANDARD_LEADS; "
+            "rows = np.tile(np.frombuffer(sys.stdin.buffer.read()).reshape(12, 5000), 60); "
+            "analyse(Recording('built', STANDARD_LEADS, rows, 500.0, (1.0,) * 12)); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
+    first = np.ascontiguousarray(recording.samples_uv[:, :5000], dtype=float)
+    return float(subprocess.run([sys.executable, "-c", code], input=first.tobytes(), capture_output=True, check=True, cwd=ROOT).stdout)
 
 
 def part_electrodes(args) -> list[Row]:

@@ -23,7 +23,7 @@ from hub.errors import Permanent, Retryable
 from hub.flow import preparation, repairs
 from hub.flow.preparation import CriticalFinding, NewArtifact, Problem
 
-LONGEST_S = 300.0      # of a recording are measured: beyond it memory grows by 80 bytes a sample and lead
+LONGEST_S = 300.0      # of a recording are measured: beyond it memory grows by 12 bytes a sample and lead
 UNSURE_SHOWN = 5       # times of poor stretches that are named
 QUALITY_ZH = {"good": "信号良好", "usable": "信号可用", "repeat": "建议重做"}
 QUALITY_EN = {"good": "good signal", "usable": "usable signal", "repeat": "please repeat"}
@@ -73,10 +73,16 @@ def redraw_sheets(hub: Hub, study_id: int) -> None:
 def beginning_of(recording: Recording, seconds: float) -> Recording:
     """The first ``seconds`` of a longer recording, as a copy that does not hold the rest in memory; a recording that
     is not longer is returned itself."""
+    first = _first(recording, seconds)
+    return first if first is recording else replace(first, samples_uv=first.samples_uv.copy())
+
+
+def _first(recording: Recording, seconds: float) -> Recording:
+    """The first ``seconds`` of a longer recording, as a view of it."""
     samples = int(seconds * recording.rate_hz)
     if recording.samples_uv.shape[1] <= samples:
         return recording
-    return replace(recording, samples_uv=recording.samples_uv[:, :samples].copy())
+    return replace(recording, samples_uv=recording.samples_uv[:, :samples])
 
 
 def recording_of(hub: Hub, row) -> Recording:
@@ -103,8 +109,8 @@ def _analysed(hub: Hub, row, problems: list[Problem]) -> tuple[Recording, Analys
     none. What may mend by itself (a busy database, a full disk) is left to the next try."""
     try:
         whole = recording_of(hub, row)
+        analysis = analyse(_first(whole, LONGEST_S))       # copied when the room of the analysis is free again
         recording = beginning_of(whole, LONGEST_S)
-        analysis = analyse(recording)
         if recording is not whole:
             analysis = _searched(whole, analysis, row, problems)
         return recording, analysis

@@ -102,6 +102,9 @@ def apply_gains(samples: np.ndarray, rate_hz: float, gains: tuple[Callable[[np.n
     length = samples.shape[-1]
     if length == 0:
         return [samples.copy() for _ in gains]
+    if samples.size > LARGE and samples.ndim > 1 and len(samples) > 1:
+        parts = [apply_gains(samples[rows], rate_hz, gains, margin_s) for rows in row_blocks(len(samples), samples[0].size)]
+        return [np.concatenate(found) for found in zip(*parts)]
     margin = int(round(margin_s * rate_hz))
     size = fast_length(length + 2 * margin)
     body = extend(samples, margin, size)
