@@ -7,6 +7,7 @@ BEYOND_ST_UV = 70.0            # a last deflection counts when it stands out of 
 TALL_UV = 450.0                # and a tall one always
 SOON_UV, SOON_REST = 100.0, 0.35    # a level after J that is gone within 40 ms to this rest is the QRS and no ST segment
 GONE_IN_LEADS = 4
+NOTHING: dict[str, float | None] = {}
 ABSENT = {"no_such_wave", "no_p_wave", "no_t_wave"}
 
 
@@ -25,7 +26,7 @@ class LeadValues:
 
     def value(self, lead: str, name: str) -> float | None:
         """A measurement; 0.0 where the wave is absent, None where the lead is missing or off."""
-        return self._leads.get(lead, {}).get(name)
+        return self._leads.get(lead, NOTHING).get(name)
 
     def all_there(self, *leads: str) -> bool:
         """Whether the QRS of all these leads could be measured."""

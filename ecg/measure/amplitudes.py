@@ -10,6 +10,8 @@ from itertools import groupby
 from math import isfinite
 from statistics import median
 
+import numpy as np
+
 from ..dsp.fiducials import Fiducials
 from ..findings import Measured
 
@@ -28,7 +30,7 @@ def lead_measurements(fiducials: Fiducials, leads: tuple[str, ...], rate_hz: flo
 
     Names are those of ``VOLTAGES`` and ``TIMES``; leads in ``off`` carry the reason ``lead_off``.
     """
-    beats, points, overall = (part.tolist() for part in (fiducials.template, fiducials.template_points, fiducials.template_overall))
+    beats, points, overall = fiducials.template, fiducials.template_points.tolist(), fiducials.template_overall.tolist()
     found = {}
     for row, lead in enumerate(leads):
         if lead in off:
@@ -44,37 +46,38 @@ def nothing(reason: str) -> dict[str, Measured]:
     return {**dict.fromkeys(VOLTAGES, voltage), **dict.fromkeys(TIMES, time)}
 
 
-def _one(beat: list[float], own: list[float], overall: list[float], rate_hz: float) -> dict[str, Measured]:
+def _one(beat: np.ndarray, own: list[float], overall: list[float], rate_hz: float) -> dict[str, Measured]:
     found = nothing("no_qrs")
     on, off = overall[3], overall[5]
     if not (isfinite(on) and isfinite(off)) or off <= on:
         return found
     on, off = int(on), int(off)
-    level = median(beat[max(on - 2, 0):on + 3])
-    qrs = beat[on:off + 1]
+    level = median(beat[max(on - 2, 0):on + 3].tolist())
+    qrs, after_j = beat[on:off + 1].tolist(), beat[off - 1:off + int(round(ST_MS[-1] / 1000.0 * rate_hz)) + 2].tolist()
     _p(found, beat, own, rate_hz)
     _deflections(found, [value - level for value in qrs], rate_hz)
     found["qrs_peak_to_peak"] = _uv(max(qrs) - min(qrs))
     found["qrs_duration"] = _ms(own[5] - own[3] if all(map(isfinite, own[3:6])) else off - on, rate_hz)
     for after in ST_MS:
-        place = off + int(round(after / 1000.0 * rate_hz))
+        place = int(round(after / 1000.0 * rate_hz))
         name = "st_j" + (str(after) if after else "")
-        if place + 2 < len(beat):
-            found[name] = _uv(sum(beat[place - 1:place + 2]) / 3 - level)
+        if off + place + 2 < len(beat):
+            found[name] = _uv(sum(after_j[place:place + 3]) / 3 - level)
         else:
             found[name] = Measured(None, "uV", "beat_cut_off")
-    found["t_amplitude"] = _uv(beat[int(own[7])] - level) if isfinite(own[7]) else Measured(None, "uV", "no_t_wave")
+    found["t_amplitude"] = _uv(float(beat[int(own[7])]) - level) if isfinite(own[7]) else Measured(None, "uV", "no_t_wave")
     return found
 
 
-def _p(found: dict[str, Measured], beat: list[float], own: list[float], rate_hz: float) -> None:
+def _p(found: dict[str, Measured], beat: np.ndarray, own: list[float], rate_hz: float) -> None:
     if not all(map(isfinite, own[:3])):
         found["p_amplitude"] = Measured(None, "uV", "no_p_wave")
         found["p_duration"] = found["pr_interval"] = Measured(None, "ms", "no_p_wave")
         return
     low, peak, high = (int(place) for place in own[:3])
-    line = beat[low] + (beat[high] - beat[low]) * (peak - low) / max(high - low, 1)
-    found["p_amplitude"] = _uv(beat[peak] - line)
+    first, top, last = float(beat[low]), float(beat[peak]), float(beat[high])
+    line = first + (last - first) * (peak - low) / max(high - low, 1)
+    found["p_amplitude"] = _uv(top - line)
     found["p_duration"] = _ms(high - low, rate_hz)
     if isfinite(own[3]):
         found["pr_interval"] = _ms(own[3] - low, rate_hz)
