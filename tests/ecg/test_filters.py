@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from ecg.dsp.filters import mains_level, remove_baseline, remove_mains, remove_muscle
+from ecg.dsp.filters import Wander, baseline, mains_level, remove_baseline, remove_mains, remove_muscle
 from tests.ecg.built_signals import built
 
 FILTERS = (remove_baseline, remove_mains, remove_muscle)
@@ -99,3 +99,31 @@ def test_short_rows_are_filtered_without_error(remove, length):
 def test_a_constant_lead_stays_constant(remove):
     after = remove(np.full((1, 3000), 700.0), RATE)
     assert np.ptp(after) < 1e-6
+
+
+@pytest.mark.parametrize("block, length", [(10, 100), (10, 107), (7, 60), (4, 17), (2, 9)])
+def test_wander_is_drawn_with_straight_lines_between_the_middles_of_its_blocks(block, length):
+    means = np.random.default_rng(block).normal(size=(3, length // block))
+    middles = np.arange(means.shape[1]) * block + (block - 1) / 2
+    drawn = Wander(means, block, length).drawn()
+    inside = np.arange(int(np.ceil(middles[0])), int(middles[-1]) + 1)
+    for row, values in zip(drawn, means):
+        np.testing.assert_allclose(row[inside], np.interp(inside, middles, values), atol=1e-12)
+        np.testing.assert_allclose(np.diff(row, 2)[[0, -1]], 0.0, atol=1e-9)          # the lines run on at both ends
+
+
+def test_leads_looked_at_few_at_once_give_what_all_of_them_give(monkeypatch):
+    noisy = built(seconds=20.0).samples_uv
+    noisy = noisy + 30 * np.sin(2 * np.pi * 50 * np.arange(noisy.shape[1]) / RATE)
+    together = [remove(noisy, RATE) for remove in FILTERS] + [baseline(noisy, RATE)]
+    monkeypatch.setattr("ecg.dsp.spectrum.LARGE", 25_000)
+    for one, other in zip(together, [remove(noisy, RATE) for remove in FILTERS] + [baseline(noisy, RATE)]):
+        np.testing.assert_allclose(one, other, atol=1e-8)
+
+
+@pytest.mark.parametrize("mains_hz", [50.0, 60.0])
+def test_hum_just_above_five_microvolts_is_found_beside_leads_too_quiet_to_have_it(mains_hz):
+    samples = built(noise_uv=0.5).samples_uv.copy()
+    samples[3] += 6.0 * np.sin(2 * np.pi * mains_hz * np.arange(samples.shape[1]) / RATE)
+    found, hum = mains_level(samples, RATE)
+    assert found == mains_hz and hum[3] == pytest.approx(6.0, rel=0.2) and hum.argmax() == 3

@@ -2,9 +2,25 @@
 import numpy as np
 import pytest
 
-from ecg.dsp.ranks import median, middle_half, quantiles, running_median
+from ecg.dsp.ranks import FEW_ROWS, LONG_ROW, median, median_over, middle_half, quantiles, running_median
 
 ROWS = np.random.default_rng(3).normal(size=(4, 257))
+LONG = np.random.default_rng(5).normal(size=(3, LONG_ROW + 2))
+
+
+@pytest.mark.parametrize("length", [LONG_ROW, LONG_ROW + 1, LONG_ROW + 2])
+def test_the_median_of_a_long_row_is_that_of_numpy(length):
+    np.testing.assert_array_equal(median(LONG[:, :length]), np.median(LONG[:, :length], axis=1))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 11, FEW_ROWS, FEW_ROWS + 1, FEW_ROWS + 2])
+def test_the_median_over_arrays_is_that_of_numpy_and_leaves_them_alone(count):
+    beats = np.random.default_rng(count).normal(size=(count, 3, 50))
+    before = beats.copy()
+    found = median_over(beats)
+    np.testing.assert_array_equal(found, np.median(beats, axis=0))
+    found[:] = 0.0
+    np.testing.assert_array_equal(beats, before)
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 256, 257])
