@@ -16,6 +16,7 @@ from dicom_gateway.prepare.hounsfield import Rescale, lut_data, modality_float, 
 from dicom_gateway.prepare.window import Window, dataset_windows, full_range, is_inverted, window_levels
 
 MOST_ENTRIES = 1 << 16
+AT_ONCE = 1 << 14          # values that are looked up at once: so many indices stay in the processor's own memory
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,26 @@ def grey_levels(stored: np.ndarray, path: GreyPath) -> np.ndarray:
     return _levels(stored.astype(np.float64), path)
 
 
-def level_table(path: GreyPath, lowest: int, highest: int) -> np.ndarray:
-    """The grey level of every stored value from ``lowest`` to ``highest`` (within -32768 .. 65535), placed by its sixteen
-    bits. ``path.voi`` is not None."""
+def level_table(path: GreyPath, lowest: int, highest: int, entries: int = MOST_ENTRIES) -> np.ndarray:
+    """The grey level of every stored value from ``lowest`` to ``highest`` (within -32768 .. 65535, at most ``entries`` of
+    them, a power of two), placed by its lower bits. ``path.voi`` is not None."""
     values = np.arange(lowest, highest + 1)
-    table = np.zeros(MOST_ENTRIES, np.uint8)
-    table[values & (MOST_ENTRIES - 1)] = _levels(values.astype(np.float64), path)
+    table = np.zeros(entries, np.uint8)
+    table[values & (entries - 1)] = _levels(values.astype(np.float64), path)
     return table
 
 
 def looked_up(stored: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """8- or 16-bit values in their grey levels of ``table``, which holds every one of them."""
+    """8- or 16-bit values in their grey levels of ``table``, which holds every one of them by its lower bits."""
     if stored.dtype.itemsize == 1:
-        return table.take(stored.astype(np.int16).view(np.uint16) if stored.dtype.kind == "i" else stored, mode="wrap")
-    native = stored if stored.dtype.isnative else stored.astype(stored.dtype.newbyteorder("="))
-    return table.take(native.view(np.uint16), mode="wrap")
+        placed = stored.astype(np.int16).view(np.uint16) if stored.dtype.kind == "i" else stored
+    else:
+        native = stored if stored.dtype.isnative else stored.astype(stored.dtype.newbyteorder("="))
+        placed = native.view(np.uint16)
+    levels, flat, lower = np.empty(stored.size, np.uint8), placed.reshape(-1), placed.dtype.type(min(len(table) - 1, np.iinfo(placed.dtype).max))
+    for first in range(0, stored.size, AT_ONCE):
+        table.take(flat[first:first + AT_ONCE] & lower, mode="wrap", out=levels[first:first + AT_ONCE])
+    return levels.reshape(stored.shape)
 
 
 def _levels(stored: np.ndarray, path: GreyPath) -> np.ndarray:

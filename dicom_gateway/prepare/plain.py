@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_gateway.prepare.grey import MOST_ENTRIES, GreyPath, level_table
+from dicom_gateway.prepare.grey import GreyPath, level_table, looked_up
 from dicom_gateway.prepare.hounsfield import Rescale
 from dicom_gateway.prepare.layout import PixelLayout
 from dicom_gateway.prepare.window import Window
@@ -46,12 +46,8 @@ class PlainFrame:
 
     def shown(self, content: bytes) -> np.ndarray:
         """Its ``size`` bytes as grey levels (rows, columns) uint8."""
-        table = level_table(self.path, self.lowest, self.highest)
-        kept = 1 << self.bits_stored
-        if kept < MOST_ENTRIES:                  # bits above those stored may hold anything, and count for nothing
-            used = table[:kept] if self.lowest >= 0 else np.concatenate([table[:kept // 2], table[MOST_ENTRIES - kept // 2:]])
-            table = np.tile(used, MOST_ENTRIES // kept)
-        return table.take(np.frombuffer(content, f"<u{self.bits_allocated // 8}").reshape(self.shape), mode="wrap")
+        stored = np.frombuffer(content, f"<u{self.bits_allocated // 8}").reshape(self.shape)
+        return looked_up(stored, level_table(self.path, self.lowest, self.highest, 1 << self.bits_stored))      # bits above those stored may hold anything
 
 
 def plain_frame(about: Mapping, index: int, window: Window | None) -> PlainFrame | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PART = re.compile(r'((?:[^,"]|"[^"]*")+)')
 _PARAMETER = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;,\s]*)')
@@ -28,13 +29,14 @@ class Range:
         return self.media in ("*/*", media) or (self.media.endswith("/*") and media.startswith(f"{kind}/"))
 
 
-def ranges(header: str, default: str = "*/*") -> list[Range]:
+@lru_cache(maxsize=256)
+def ranges(header: str, default: str = "*/*") -> tuple[Range, ...]:
     """The ranges of an Accept header, best first; those refused with q=0 are left out. Junk is left out."""
     found = [one for part in _PART.findall(header or default)[:MOST_RANGES] if (one := _range(part.strip()))]
-    return sorted((one for one in found if one.q > 0), key=lambda one: -one.q)
+    return tuple(sorted((one for one in found if one.q > 0), key=lambda one: -one.q))
 
 
-def asked(accept_header: str, query_value: str, default: str = "*/*") -> list[Range]:
+def asked(accept_header: str, query_value: str, default: str = "*/*") -> tuple[Range, ...]:
     """The ranges of the ``accept`` query parameter where there is one, else of the header (PS3.18 8.3.3.1)."""
     return ranges(query_value.replace(" ", "+") if query_value else accept_header, default)
 

@@ -6,7 +6,7 @@ the metadata describes (grey, or RGB as stored), never for colours that decoding
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +84,7 @@ class _Source:
                 yield prepared, lambda: _sized(htj2k_lossless(decoded(self.stored, self.index)), f"{tag}-h")
 
 
-def frame_given(hub: Hub, opened: Opened, instance, index: int, accepted: list[Range], location: str = "") -> Given:
+def frame_given(hub: Hub, opened: Opened, instance, index: int, accepted: Sequence[Range], location: str = "") -> Given:
     """Frame ``index`` (from 0) in the best form the client takes. NotAcceptable where there is none."""
     source = _Source(hub, opened, instance, index)
     for one in accepted:

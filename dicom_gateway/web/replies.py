@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from flask import Response, jsonify, request, send_file
+from werkzeug.http import quote_etag
 
 from dicom_gateway.web import multipart
 from dicom_gateway.web.accept import asked
@@ -20,6 +21,8 @@ log = logging.getLogger("hub.web")
 DICOM_JSON = "application/dicom+json"
 WORTH_PACKING = 1024
 STATUS = ((Gone, 410), (NotFound, 404), (NotAcceptable, 406), (Refused, 403), (Invalid, 400), (Conflict, 409), (OutOfSpace, 507), (Retryable, 503))
+_PRIVATE = (("Cache-Control", "private, no-cache"), ("X-Content-Type-Options", "nosniff"))
+_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE", "HTTP_IF_RANGE")
 NOT_THERE = ("no_frame", "no_pixels")
 
 
@@ -88,15 +91,15 @@ def parts_reply(parts: list[Part], kind: str, etag: str) -> Response:
 
 def single_reply(part: Part, etag: str) -> Response:
     """One body without multipart, with byte ranges."""
+    headers = [("Content-Type", part.content_type), ("Vary", "Accept"), ("ETag", quote_etag(etag)), ("Accept-Ranges", "bytes"), *_PRIVATE]
     if isinstance(part.content, Path):
         reply = send_file(part.content, part.content_type, conditional=False, etag=False, max_age=None)
+        reply.headers.update(headers)
     else:
-        reply = Response(part.content)
-    reply.headers["Content-Type"] = part.content_type
-    reply.vary.add("Accept")
-    reply.set_etag(etag)
-    reply.headers["Accept-Ranges"] = "bytes"
-    return _private(reply, True).make_conditional(request, accept_ranges=True, complete_length=part.size)
+        reply = Response(part.content, headers=headers)
+    if not any(name in request.environ for name in _CONDITIONS):
+        return reply
+    return reply.make_conditional(request, accept_ranges=True, complete_length=part.size)
 
 
 def unchanged_reply(etag: str) -> Response:
@@ -109,8 +112,9 @@ def unchanged_reply(etag: str) -> Response:
 
 def _private(reply: Response, may_keep: bool) -> Response:
     """Only the person's own browser may keep it, and asks again: rights may have changed."""
-    reply.headers["Cache-Control"] = "private, no-cache" if may_keep else "no-store"
-    reply.headers["X-Content-Type-Options"] = "nosniff"
+    reply.headers.update(_PRIVATE)
+    if not may_keep:
+        reply.headers["Cache-Control"] = "no-store"
     return reply
 
 

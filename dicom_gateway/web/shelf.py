@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from dicom_gateway.corrected import Change
 from dicom_gateway.dataset import is_uid, read_header
@@ -19,6 +20,7 @@ from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
 from hub.flow import retention, studies
 from hub.flow.repairs import Overlays
+from hub.flow.studies import Standing
 from hub.model.access import Actor
 
 LOOK_S = 300
@@ -30,12 +32,27 @@ MOST_LOOKS = 10_000
 
 @dataclass(frozen=True)
 class Contents:
-    """A study's DICOM instances in reading order and the artifacts made of them, by (kind, instance, place)."""
+    """A study's DICOM instances in reading order and the artifacts made of them. Those of single instances are thousands of
+    rows, and looked for when one of them is asked for."""
 
+    hub: Hub
     key: tuple
+    study_id: int
     instances: tuple
-    by_uid: dict
-    artifacts: dict
+
+    @cached_property
+    def by_uid(self) -> dict:
+        return {one.sop_uid: one for one in self.instances}
+
+    @cached_property
+    def of_study(self) -> dict:
+        """By (kind, None, place)."""
+        return _by_place(studies.artifacts_of_study(self.hub, self.study_id))
+
+    @cached_property
+    def of_instances(self) -> dict:
+        """By (kind, instance, place)."""
+        return _by_place(studies.artifacts_of_instances(self.hub, self.study_id))
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Opened:
     """A study that this person may see. ``row``: as ``studies.standing`` gives it. ``overlays``: the corrections with which
     it is served; none where originals were asked for."""
 
-    row: object
+    row: Standing
     contents: Contents
     overlays: Overlays = Overlays()
 
@@ -64,7 +81,8 @@ class Opened:
         return found
 
     def artifact(self, kind: str, instance_id: int | None = None, place: int = 0):
-        return self.contents.artifacts.get((kind, instance_id, place))
+        found = self.contents.of_study if instance_id is None else self.contents.of_instances
+        return found.get((kind, instance_id, place))
 
 
 class Shelf:
@@ -103,6 +121,8 @@ class Shelf:
         if made is not None:
             known = self.remembered(("lines", made.sha256), lambda: metadata.unpacked(self.hub.blobs.read(made.sha256), made.about))
         found = ((one, known.get(one.id) or self._from_header(opened, one)) for one in wanted)
+        if not opened.overlays.rows:
+            return [line for _, line in found if line]
         changed = ((line, self.change(opened, one)) for one, line in found if line)
         return [line if change is None else overlaid(line, change) for line, change in changed]
 
@@ -117,9 +137,7 @@ class Shelf:
         return kept
 
     def _load(self, key: tuple, study_id: int) -> Contents:
-        instances = tuple(one for one in studies.instances_of(self.hub, study_id) if one.format == "dicom")
-        artifacts = {(one.kind, one.instance_id, one.place): one for one in studies.artifacts_of(self.hub, study_id)}
-        return Contents(key, instances, {one.sop_uid: one for one in instances}, artifacts)
+        return Contents(self.hub, key, study_id, tuple(studies.objects_of(self.hub, study_id)))
 
     def _from_header(self, opened: Opened, one) -> bytes | None:
         try:
@@ -135,6 +153,10 @@ class Shelf:
         if last is None or not 0 <= (now - last).total_seconds() < LOOK_S:
             studies.opened(self.hub, actor, row, "dicomweb")
             self._looks.put(key, now)
+
+
+def _by_place(artifacts: list) -> dict:
+    return {(one.kind, one.instance_id, one.place): one for one in artifacts}
 
 
 def require_uid(text: str) -> None:

@@ -23,6 +23,7 @@ from hub.storage.tables import artifact, instance, patient, reading, series, sit
 AHEAD = "prepare_ahead"
 AHEAD_FROM = 16       # images that wait before it is worth an order
 MOST_AHEAD = 50       # studies looked at in one turn
+READING_ORDER = (series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _instances(study_id: int) -> Select:
                    series.c.description.label("series_description"), series.c.modality, series.c.body_part, study.c.study_uid)
             .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
             .where(instance.c.study_id == study_id)
-            .order_by(series.c.number, series.c.id, instance.c.position_mm, instance.c.number, instance.c.id))
+            .order_by(*READING_ORDER))
 
 
 def whose(hub: Hub, study_id: int):

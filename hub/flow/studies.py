@@ -4,17 +4,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select
 
 from hub.context import Hub
 from hub.errors import NotFound
 from hub.flow import known
-from hub.flow.preparation import NewArtifact, instances
+from hub.flow.preparation import READING_ORDER, NewArtifact, instances
 from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
-from hub.storage import audit
+from hub.storage import audit, database
 from hub.storage.names import some
 from hub.storage.search import Match, conditions, rarest
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
@@ -38,6 +39,22 @@ class StudyQuery:
     offset: int = 0
 
 
+class Standing(NamedTuple):
+    """How a study stands. ``ready_at``, ``removed_at``: as the database keeps them, marks to compare; None where it is not
+    ready, or not removed. ``revision``: the newest of its corrections or 0."""
+
+    id: int
+    study_uid: str
+    site_id: int
+    patient_id: int
+    generation: int
+    instances: int
+    state: str
+    ready_at: object
+    removed_at: object
+    revision: int
+
+
 def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = ""):
     """One study's row with patient, site and device. NotFound when there is none or this person may not see it."""
     actor.require("study.view")
@@ -48,12 +65,11 @@ def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = "
     return row
 
 
-def standing(hub: Hub, actor: Actor, study_uid: str):
-    """How a study stands, for a door that asks at every frame: its columns in STANDING and ``revision``, the newest of its
-    corrections or 0. NotFound as ``find``."""
+def standing(hub: Hub, actor: Actor, study_uid: str) -> Standing:
+    """How a study stands, for a door that asks at every frame. NotFound as ``find``."""
     actor.require("study.view")
-    with hub.reading() as connection:
-        row = connection.execute(_STANDING, {"uid": study_uid}).one_or_none()
+    found = database.first_row(hub.engine, _STANDING, {"uid": study_uid})
+    row = None if found is None else Standing(*found)
     if row is None or not actor.sees_site(row.site_id):
         raise _no_such_study()
     return row
@@ -171,6 +187,13 @@ def instances_of(hub: Hub, study_id: int) -> list:
         return instances(connection, study_id)
 
 
+def objects_of(hub: Hub, study_id: int) -> list:
+    """A study's DICOM instances in reading order, with as much of each as a door that hands them out needs. The caller has
+    found the study."""
+    with hub.reading() as connection:
+        return list(connection.execute(_OBJECTS, {"study_id": study_id}))
+
+
 def series_of(hub: Hub, study_id: int) -> list:
     """A study's series in order."""
     with hub.reading() as connection:
@@ -182,6 +205,18 @@ def artifacts_of(hub: Hub, study_id: int, kind: str = "") -> list:
     with hub.reading() as connection:
         found = select(artifact).where(artifact.c.study_id == study_id).order_by(artifact.c.instance_id, artifact.c.place)
         return list(connection.execute(found.where(artifact.c.kind == kind) if kind else found))
+
+
+def artifacts_of_study(hub: Hub, study_id: int) -> list:
+    """What was made from a study as a whole."""
+    with hub.reading() as connection:
+        return list(connection.execute(_WHOLE_ARTIFACTS, {"study_id": study_id}))
+
+
+def artifacts_of_instances(hub: Hub, study_id: int) -> list:
+    """What was made from each of a study's originals."""
+    with hub.reading() as connection:
+        return list(connection.execute(_PART_ARTIFACTS, {"study_id": study_id}))
 
 
 def artifact_of(hub: Hub, study_id: int, kind: str, instance_id: int | None = None, place: int = 0):
@@ -254,13 +289,19 @@ def _columns():
 
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
-STANDING = (study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
-            removal.c.at.label("removed_at"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
-_STANDING = select(*STANDING, func.coalesce(_REVISION, 0).label("revision")).outerjoin_from(
-    study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid"))
+_STANDING = (select(study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
+                    removal.c.at, func.coalesce(_REVISION, 0))        # in the order of Standing
+             .outerjoin_from(study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid")))
 _ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
 _WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
           .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))
           .where(series.c.study_id.in_(bindparam("ids", expanding=True))).group_by(series.c.id))
+_OBJECTS = (select(instance.c.id, instance.c.series_id, instance.c.sop_uid, instance.c.sop_class, instance.c.transfer_syntax, instance.c.sha256, instance.c.frames,
+                   instance.c.rows, instance.c.columns, instance.c.calling, series.c.series_uid, study.c.study_uid)
+            .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)
+            .where(instance.c.study_id == bindparam("study_id"), instance.c.format == "dicom").order_by(*READING_ORDER))
+_WHOLE_ARTIFACTS, _PART_ARTIFACTS = (
+    select(artifact).where(artifact.c.study_id == bindparam("study_id"), whose).order_by(artifact.c.instance_id, artifact.c.place)
+    for whose in (artifact.c.instance_id.is_(None), artifact.c.instance_id.is_not(None)))
