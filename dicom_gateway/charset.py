@@ -7,16 +7,18 @@ Sources: PS3.5 6.1 and Annex H-K, PS3.3 C.12.1.1.2; surnames in data/surnames.to
 """
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pydicom.charset import decode_bytes
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
 from dicom_gateway.plausibility import score_cjk, score_single_byte
 
 SURE_MARGIN = 2.0
+MOST_REMEMBERED = 256      # bytes of a text
 
 _CODECS = {
     "6": "ascii", "100": "iso8859_1", "101": "iso8859_2", "109": "iso8859_3", "110": "iso8859_4",
@@ -70,6 +72,10 @@ def read_text(raw: bytes, declared: Sequence[str] = ()) -> Decoded:
     bytes; bytes that fit nothing come back with replacement characters, marked unsure.
     """
     raw = bytes(raw).rstrip(b"\0 ")
+    return _read_before(raw, tuple(declared)) if len(raw) <= MOST_REMEMBERED else _read(raw, tuple(declared))
+
+
+def _read(raw: bytes, declared: tuple[str, ...]) -> Decoded:
     terms = [_term(value) for value in declared]
     if b"\x1b" in raw:
         return _with_escapes(raw, terms)
@@ -87,6 +93,9 @@ def read_text(raw: bytes, declared: Sequence[str] = ()) -> Decoded:
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
+
+
+_read_before = lru_cache(maxsize=4096)(_read)      # the slices of a series say nearly all the same
 
 
 def person_name(dataset: Dataset, keyword: str = "PatientName") -> Decoded:
@@ -209,10 +218,9 @@ def _by_escape(raw: bytes, first: str | None, further: list[str]) -> str | None:
 
 def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
     """The bytes of an element as received; a str where only text is left and no encoding gives it back."""
-    tag = Tag(keyword)
-    if tag not in dataset:
+    element = dataset.get_item(_tag_of(keyword))
+    if element is None:
         return b""
-    element = dataset.get_item(tag)
     value = element.value
     if isinstance(element, RawDataElement):
         return value or b""
@@ -229,3 +237,8 @@ def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
         return text.encode(own or "iso8859_1")
     except UnicodeEncodeError:
         return text
+
+
+@lru_cache(maxsize=256)
+def _tag_of(keyword: str) -> BaseTag:
+    return Tag(keyword)

@@ -10,8 +10,9 @@ import base64
 import math
 import re
 import struct
+from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, private_dictionary_VR
+from pydicom.datadict import dictionary_VR, private_dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
@@ -21,6 +22,7 @@ from dicom_gateway.charset import declared_sets, patient_attributes, read_text
 
 MOST_INLINE = 1024
 MOST_INLINE_NUMBERS = 64 * 1024
+MOST_REMEMBERED = 256      # bytes of a value
 ROOT = "{dicomweb-root}"
 
 _TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
@@ -35,12 +37,13 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def to_json(dataset: Dataset, address: str = "") -> dict:
-    """The DICOM JSON object of a data set, without group 0002 and group lengths.
+    """The DICOM JSON object of a data set, without group 0002 and group lengths; its parts may be shared with that of
+    another data set and are not to be changed.
 
     ``address``: where the instance lies below the service ("studies/../instances/.."), for bulk data. Needs the
     data set as pydicom read it, before any element was touched, so that the bytes of texts are still there.
     """
-    settled = {keyword: text.text for keyword, text in patient_attributes(dataset).items()}
+    settled = {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset).items()}
     return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", settled)
 
 
@@ -59,24 +62,29 @@ def values_of(text: str, vr: str) -> dict:
     return _with(vr, _plain_values(text.encode(), vr, True))
 
 
-def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: dict[str, str]) -> dict:
+def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: dict[int, str]) -> dict:
     told = {}
     little = _is_little(dataset)
-    for tag in sorted(dataset.keys()):
+    for tag, element in sorted(dataset.items(), key=_by_tag):
         if tag.group <= 0x0002 or tag.element == 0:
             continue
+        name = f"{int(tag):08X}"
         try:
-            told[f"{tag:08X}"] = _element(dataset, tag, declared, place, settled, little)
+            told[name] = _element(dataset, int(tag), element, declared, f"{place}/{name}", settled, little)
         except (ValueError, TypeError, KeyError, struct.error, NotImplementedError, OverflowError, AttributeError, EOFError, OSError,
                 RecursionError):
-            told[f"{tag:08X}"] = {"vr": "UN"}
+            told[name] = {"vr": "UN"}
     return told
 
 
-def _element(dataset: Dataset, tag: BaseTag, declared, place: str, settled: dict[str, str], little: bool) -> dict:
-    element = dataset.get_item(tag)
+def _by_tag(item: tuple[BaseTag, object]) -> int:
+    return int(item[0])
+
+
+def _element(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: dict[int, str], little: bool) -> dict:
+    if isinstance(element, RawDataElement) and element.value is None:      # deferred: too big to have been read
+        element = dataset.get_item(tag)
     vr = vr_of(dataset, element)
-    address = f"{place}/{tag:08X}"
     if tag in _PIXELS:
         return {"vr": vr, "BulkDataURI": address}
     if vr == "SQ":
@@ -84,24 +92,29 @@ def _element(dataset: Dataset, tag: BaseTag, declared, place: str, settled: dict
         return _with("SQ", [_object(item, tuple(declared_sets(item)) or declared, f"{address}/{place_of_item}", {})
                             for place_of_item, item in enumerate(items)])
     value = element.value
-    if isinstance(element, RawDataElement) and value is None and element.length:      # deferred: too big to read now
-        return {"vr": vr, "BulkDataURI": address}
     if not isinstance(value, bytes):
         value = _as_bytes(value, vr, little)
         if not isinstance(value, bytes):
             return _with(vr, [value])
     if len(value) > (MOST_INLINE_NUMBERS if vr in _NUMBERS else MOST_INLINE) and (vr in _BYTES or vr in _NUMBERS):
         return {"vr": vr, "BulkDataURI": address}
-    if vr in _BYTES:
-        if not value:
-            return {"vr": vr}
-        return {"vr": vr, "InlineBinary": base64.b64encode(to_little(value, vr, little)).decode()}
-    if vr == "CS" and int(tag) == 0x00080005:
+    if (known := settled.get(tag)) is not None and vr in _TEXT:
+        return _with(vr, _texts(known, vr))
+    if tag == 0x00080005 and vr == "CS":
         return {"vr": "CS", "Value": ["ISO_IR 192"]}
+    return _said_before(vr, value, declared, little) if len(value) <= MOST_REMEMBERED else _said(vr, value, declared, little)
+
+
+def _said(vr: str, value: bytes, declared: tuple[str, ...], little: bool) -> dict:
+    """An element from nothing but its bytes."""
+    if vr in _BYTES:
+        return {"vr": vr, "InlineBinary": base64.b64encode(to_little(value, vr, little)).decode()} if value else {"vr": vr}
     if vr in _TEXT:
-        known = settled.get(keyword_for_tag(tag)) if settled else None
-        return _with(vr, _texts(known if known is not None else read_text(value, declared).text, vr))
+        return _with(vr, _texts(read_text(value, declared).text, vr))
     return _with(vr, _plain_values(value, vr, little))
+
+
+_said_before = lru_cache(maxsize=4096)(_said)      # the slices of a series say nearly all the same
 
 
 def vr_of(dataset: Dataset, element) -> str:
@@ -114,7 +127,7 @@ def vr_of(dataset: Dataset, element) -> str:
                 if tag.is_private_creator:
                     vr = "LO"
             else:
-                vr = dictionary_VR(tag)
+                vr = _standard_vr(int(tag))
         except (KeyError, ValueError, TypeError, AttributeError):
             vr = "UN"
     if vr is None:
@@ -126,6 +139,16 @@ def vr_of(dataset: Dataset, element) -> str:
         is_signed = signed is not None and signed.value in (1, b"\1\0", b"\0\1")
         return "SS" if is_signed and "SS" in vr else "US" if "US" in vr else vr.split(" or ")[0]
     return str(vr)
+
+
+@lru_cache(maxsize=4096)
+def _standard_vr(tag: int) -> str:
+    return dictionary_VR(tag)
+
+
+@lru_cache(maxsize=256)
+def _tag_of(keyword: str) -> int:
+    return tag_for_keyword(keyword)
 
 
 def to_little(value: bytes, vr: str, little: bool) -> bytes:
