@@ -87,7 +87,7 @@ def looked_up(stored: np.ndarray, table: np.ndarray) -> np.ndarray:
         native = stored if stored.dtype.isnative else stored.astype(stored.dtype.newbyteorder("="))
         placed = native.view(np.uint16)
     levels, flat, lower = np.empty(stored.size, np.uint8), placed.reshape(-1), placed.dtype.type(min(len(table) - 1, np.iinfo(placed.dtype).max))
-    for first in range(0, stored.size, AT_ONCE):
+    for first in range(0, stored.size, AT_ONCE):          # the mask says what wrapping would find out step by step
         table.take(flat[first:first + AT_ONCE] & lower, mode="wrap", out=levels[first:first + AT_ONCE])
     return levels.reshape(stored.shape)
 

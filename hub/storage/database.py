@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -115,16 +115,9 @@ def first_row(engine: Engine, statement: Select, values: dict) -> tuple | None:
     dbapi, named = engine.dialect.loaded_dbapi, fixed | values
     given = named if names is None else [named[name] for name in names]
     try:
-        held = engine.raw_connection()
-        try:
-            cursor = held.cursor()
-            try:
-                cursor.execute(sql, given)
-                return cursor.fetchone()
-            finally:
-                cursor.close()
-        finally:
-            held.close()
+        with closing(engine.raw_connection()) as held, closing(held.cursor()) as cursor:
+            cursor.execute(sql, given)
+            return cursor.fetchone()
     except dbapi.Error as error:
         fault = DBAPIError.instance(sql, None, error, dbapi.Error, dialect=engine.dialect)
         raise (_named(fault) if isinstance(fault, (OperationalError, DataError)) else fault) from error

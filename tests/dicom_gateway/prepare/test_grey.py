@@ -117,8 +117,8 @@ def test_each_frame_of_an_enhanced_object_is_shown_with_its_own_window():
 @pytest.mark.parametrize("allocated, stored, signed", [(16, 16, 0), (16, 16, 1), (16, 12, 0), (16, 12, 1), (8, 8, 0), (8, 8, 1), (16, 10, 1)])
 def test_what_is_drawn_straight_from_the_file_equals_what_its_data_set_gives(allocated, stored, signed, photometric):
     """With junk in the bits above those stored, as devices with overlays in them send."""
-    values = np.random.default_rng(stored + signed).integers(0, 1 << allocated, (2, 37, 41)).astype(f"<u{allocated // 8}")
-    dataset = image(values.tobytes() + b"\0" * (values.nbytes % 2), 37, 41, NumberOfFrames=2, BitsAllocated=allocated, BitsStored=stored, HighBit=stored - 1,
+    values = np.random.default_rng(stored + signed).integers(0, 1 << allocated, (2, 150, 131)).astype(f"<u{allocated // 8}")
+    dataset = image(values.tobytes() + b"\0" * (values.nbytes % 2), 150, 131, NumberOfFrames=2, BitsAllocated=allocated, BitsStored=stored, HighBit=stored - 1,
                     PixelRepresentation=signed, PhotometricInterpretation=photometric, RescaleSlope="1.5", RescaleIntercept="-20",
                     WindowCenter=str(40 if signed else 1 << stored - 1), WindowWidth=str(1 << stored))
     dataset["PixelData"].VR = "OB" if allocated == 8 else "OW"

@@ -4,17 +4,23 @@ import gzip
 import io
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import openjpeg
 import pytest
+from flask import Flask
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from dicom_gateway.web import routes
-from hub.flow import administration
+from dicom_gateway.web.attributes import to_json
+from dicom_gateway.web.routes import blueprint
+from hub.flow import administration, studies
 from tests.dicom_gateway.test_store import FILES
 from tests.dicom_gateway.web.conftest import make_house
 from tests.dicom_gateway.web.objects import file_of
@@ -121,6 +127,31 @@ def test_hostile_identifiers_are_refused(ct):
         assert ct.house.get(f"{ct.path}/instances/{uid}/bulkdata/{path}").status_code == 404, path
 
 
+def test_a_right_that_is_gone_shuts_even_the_picture_that_was_just_given(ct):
+    path = f"{ct.path}/instances/{next(iter(ct.files))}/frames/1/rendered?window=50,400,linear"
+    given, moved = ct.house.get(path, person="clinic"), dict(ct.house.actors)
+    assert given.status_code == 200 and ct.house.get(path, person="clinic").data == given.data
+    try:
+        ct.house.actors["clinic"] = ct.house.actors["other"]
+        assert ct.house.get(path, person="clinic").status_code == 404
+        assert ct.house.get(path, person="clinic", If_None_Match=given.headers["ETag"]).status_code == 404
+        ct.house.actors["clinic"] = replace(moved["clinic"], role="auditor")
+        assert ct.house.get(path, person="clinic").status_code == 403
+    finally:
+        ct.house.actors.update(moved)
+
+
+def test_a_picture_is_the_same_answer_whether_or_not_its_change_is_asked_for(ct):
+    uid = next(iter(ct.files))
+    for path, accept in ((f"{ct.path}/instances/{uid}/frames/1/rendered", "image/jpeg"), (f"{ct.path}/instances/{uid}/frames/1", "image/jphc")):
+        plain, asked = ct.house.get(path, Accept=accept), ct.house.get(path, Accept=accept, If_None_Match='"another"')
+        assert plain.data == asked.data and plain.status_code == asked.status_code == 200
+        for name in ("Content-Type", "Content-Length", "ETag", "Vary", "Cache-Control", "Accept-Ranges", "X-Content-Type-Options"):
+            assert plain.headers[name] == asked.headers[name], name
+        part = ct.house.get(path, Accept=accept, Range="bytes=10-29")
+        assert part.status_code == 206 and part.data == plain.data[10:30] and part.headers["Content-Range"] == f"bytes 10-29/{len(plain.data)}"
+
+
 def test_a_neighbours_clinic_cannot_tell_the_study_from_none(ct):
     uid = next(iter(ct.files))
     for path in (f"/studies/{ct.uid}", f"/studies/{ct.uid}/metadata", f"{ct.path}/instances/{uid}/frames/1", f"{ct.path}/thumbnail",
@@ -145,6 +176,28 @@ def test_metadata_says_what_the_files_say(ct):
                 assert ours[element.tag] == element
         assert one["7FE00010"]["BulkDataURI"].startswith("http://localhost/dicomweb/studies/")
         assert list(one) == sorted(one)
+
+
+def test_metadata_are_given_without_looking_for_what_was_made_of_each_instance(ct, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(studies, "artifacts_of_instances", lambda *_: pytest.fail("thousands of rows"))
+        app = Flask("another process")
+        app.register_blueprint(blueprint(ct.house.hub, lambda: ct.house.actors["reader"]), url_prefix="/dicomweb")
+        fresh = app.test_client().get(f"/dicomweb/studies/{ct.uid}/metadata")
+    assert fresh.json == ct.house.get(f"/studies/{ct.uid}/metadata").json
+
+
+def test_equal_bytes_are_other_words_under_another_charset_and_kind_and_byte_order():
+    def told(sets, order="<", vr="US"):
+        dataset = Dataset()
+        texts = {0x00080005: ("CS", sets), 0x00204000: ("LT", b"a\xe6 1"), 0x00280106: (vr, b"\xff\xfe")}
+        for tag, (kind, value) in texts.items():
+            dataset[tag] = RawDataElement(Tag(tag), kind, len(value), value, 0, False, order == "<")
+        dataset.set_original_encoding(False, order == "<", "iso8859")
+        return to_json(dataset)
+    for _ in range(2):
+        assert [told(sets)["00204000"]["Value"] for sets in (b"ISO_IR 101", b"ISO_IR 100", b"ISO_IR 144", b"ISO_IR 101")] == [["ać 1"], ["aæ 1"], ["aц 1"], ["ać 1"]]
+        assert [told(b"ISO_IR 100", *how)["00280106"]["Value"] for how in (("<", "US"), (">", "US"), ("<", "SS"), ("<", "US"))] == [[65279], [65534], [-257], [65279]]
 
 
 def test_series_and_instance_metadata_are_parts_of_the_studys(ct):

@@ -2,8 +2,8 @@
 from threading import Event, Thread
 
 import pytest
-from sqlalchemy import func, insert, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import bindparam, func, insert, literal_column, select
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.errors import OutOfSpace, Retryable
 from hub.storage import database
@@ -74,6 +74,33 @@ def test_a_fault_of_the_database_says_whether_trying_again_helps(empty_hub, word
 def test_another_fault_keeps_its_own_name(empty_hub):
     with pytest.raises(OperationalError), database.writing(empty_hub.engine):
         raise OperationalError("INSERT", {}, Exception("no such table: nonsense"))
+
+
+def test_the_first_row_by_the_driver_is_that_of_the_statement_and_leaves_nothing_open(empty_hub):
+    with empty_hub.writing() as connection:
+        for code in ("A", "B"):
+            add_site(connection, empty_hub, code)
+    wanted = select(site.c.id, func.coalesce(site.c.code, "none"), site.c.phone).where(site.c.code == bindparam("code"))
+    with empty_hub.reading() as connection:
+        assert tuple(database.first_row(empty_hub.engine, wanted, {"code": "B"})) == tuple(connection.execute(wanted, {"code": "B"}).one())
+    assert database.first_row(empty_hub.engine, wanted, {"code": "C"}) is None
+    assert empty_hub.engine.pool.checkedout() == 0
+    with empty_hub.writing() as connection:
+        add_site(connection, empty_hub, "C")
+    assert database.first_row(empty_hub.engine, wanted, {"code": "C"}) is not None, "the newest state is seen"
+
+
+def test_a_fault_of_the_driver_has_the_name_that_any_way_in_gives_it(empty_hub, monkeypatch):
+    engine, faults = empty_hub.engine, empty_hub.engine.dialect.loaded_dbapi
+    with pytest.raises(DBAPIError):
+        database.first_row(engine, select(literal_column("nothing_here").label("it")).select_from(site), {})
+    assert engine.pool.checkedout() == 0
+    for words, kind in (("database is locked", Retryable), ("disk I/O error", OutOfSpace), ("of another sort", OperationalError)):
+        def refuse(words=words):
+            raise faults.OperationalError(words)
+        with monkeypatch.context() as patch, pytest.raises(kind):
+            patch.setattr(engine, "raw_connection", refuse)
+            database.first_row(engine, select(site.c.id), {})
 
 
 def test_values_from_outside_are_fitted_to_what_every_database_holds():
