@@ -17,7 +17,7 @@ from ecg.files import open_recording
 from ecg.findings import Analysis
 from ecg.interpret.serial import compare
 from ecg.recording import Recording, SourceFile
-from ecg.render import SheetHeading, SheetOptions, compose, svg
+from ecg.render import SheetHeading, SheetOptions, compose, layout_for, svg
 from ecg.statements import interpret
 
 UNCONFIRMED = "机器结论，未经医师确认 (machine statements, unconfirmed)"
@@ -106,7 +106,7 @@ def _drawing(recording: Recording, analysis: Analysis) -> str:
         recorded_at=recording.start.replace("T", " "),
         measurements=tuple((label, f"{one.value:.0f} {one.unit}") for label, one in measured if one.value is not None),
         statements=tuple(statement.zh for statement in analysis.statements), status="机器结论，未经医师确认")
-    return svg(compose(recording, SheetOptions(), heading, analysis.quality.leads_off))
+    return svg(compose(recording, SheetOptions(layout=layout_for(recording.leads)), heading, analysis.quality.leads_off))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import json
 from flask_babel import lazy_gettext
 
 from ecg.files import open_recording
-from ecg.recording import STANDARD_LEADS, Recording, SourceFile
+from ecg.recording import Recording, SourceFile
+from ecg.render import layout_for
 from hub.context import Hub
 from hub.flow import studies
 
@@ -112,4 +113,4 @@ def beat_marks(analysis: dict | None) -> list[dict]:
 def has_few_leads(analysis: dict | None) -> bool:
     """Whether a recording lacks so many of the standard leads that a twelve-lead sheet would be mostly empty."""
     leads = (analysis or {}).get("lead_measurements")
-    return bool(leads) and sum(lead in leads for lead in STANDARD_LEADS) < 6
+    return bool(leads) and layout_for(leads) == "recorded"

@@ -71,7 +71,9 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     values.update(age=age, female=float(sex == "F"), male=float(sex == "M"), child=float(age is not None and age < 16),
                   beats=float(len(analysis.beats)), duration=recording.duration_s, long_recording=float(recording.duration_s > 120),
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
-    rate = values.get("heart_rate")
+    if values["heart_rate"] is not None:
+        values["heart_rate"] = float(round(values["heart_rate"]))    # as it is shown: nobody reads of a bradycardia at 60
+    rate = values["heart_rate"]
     values["qtc"] = values["qtc_fridericia"]
     values["pr_leads"] = _pr_of_leads(leads)
     if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:

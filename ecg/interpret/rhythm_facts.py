@@ -51,7 +51,7 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
     found["coupling"] = float(np.min(r_ms[list(ectopy.ventricular)] - r_ms[np.array(ectopy.ventricular) - 1])) if \
         ectopy.ventricular and ectopy.ventricular[0] > 0 else None
     found["r_on_t"] = float(_r_on_t(beats, ectopy.ventricular, known["qt"], rate))
-    found["pause"] = _longest_pause(recording, r_ms)
+    found["pause"] = _longest_pause(recording, analysis.quality.leads_off, r_ms)
     usual = usual_intervals(interval, np.array([beat.shape for beat in beats])) if count >= 3 else np.zeros(0)
     found["doubled_interval"] = float(np.sum((interval > 1.7 * usual) & (interval < 2.3 * usual))) if count >= 4 else None
     before, earlier = spikes_before(recording, analysis)
@@ -100,12 +100,17 @@ def _r_on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: f
     return False
 
 
-def _longest_pause(recording: Recording, r_ms: np.ndarray) -> float | None:
-    """The longest time without a beat, milliseconds, the ends of the recording counted as beats that were missed."""
+def _longest_pause(recording: Recording, leads_off: tuple[str, ...], r_ms: np.ndarray) -> float | None:
+    """The longest recorded time without a beat, milliseconds. The ends of the recording count as beats that were missed;
+    what no usable lead recorded is no pause."""
     if len(r_ms) == 0:
         return None
-    edges = np.concatenate([[0.0], r_ms, [recording.duration_s * 1000.0]])
-    return float(np.diff(edges).max())
+    rows = [row for row, lead in enumerate(recording.leads) if lead not in leads_off]
+    gone = np.isnan(recording.samples_uv[rows]).all(axis=0)
+    ends = np.flatnonzero(np.diff(gone, prepend=False, append=False)) / recording.rate_hz * 1000.0
+    edges = np.sort(np.r_[0.0, r_ms, ends, recording.duration_s * 1000.0])
+    middle = np.minimum((edges[:-1] + edges[1:]) / 2000.0 * recording.rate_hz, len(gone) - 1).astype(int)
+    return float(np.where(gone[middle], 0.0, np.diff(edges)).max())
 
 
 def _apart(atria: Atria, heart_rate: float | None) -> float | None:

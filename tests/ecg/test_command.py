@@ -30,6 +30,13 @@ def test_the_drawing_is_written(tmp_path, capsys):
     assert out.read_text("utf-8").lstrip().startswith("<") and "<svg" in out.read_text("utf-8")
 
 
+def test_leads_that_are_not_standard_are_drawn_and_not_twelve_empty_places(tmp_path, capsys, real_data):
+    out = tmp_path / "sheet.svg"
+    assert main([str(real_data / "ecg/formats/ishne/1-300m.ecg"), "--svg", str(out)]) == 0
+    drawn = out.read_text("utf-8")
+    assert all(f'data-lead="{lead}"' in drawn for lead in "XYZ") and "缺失" not in drawn
+
+
 def test_a_recording_compared_with_itself_has_not_changed(capsys):
     assert main([str(DEMO), "--before", str(DEMO)]) == 0
     assert "No significant change" in capsys.readouterr().out
