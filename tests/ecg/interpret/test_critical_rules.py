@@ -32,6 +32,8 @@ SIGNALS = {
     "hypokalaemia": make.hypokalaemia,
     "long_qt": make.long_qt,
     "r_on_t": lambda: make.with_ectopic_beats([0.30, 0.30]),
+    "af_preexcited": lambda: make.fibrillation(220.0),
+    "r_on_t_long_qt": lambda: on_a_long_t(),
     "wellens": lambda: make.with_st({}, t_uv={"V2": -900.0, "V3": -1000.0, "V4": -1000.0}),
     "vt_slow": lambda: make.run_of_ventricular_beats(5, 125.0),
     "brady_40": lambda: built(seconds=15.0, bpm=38.0),
@@ -39,6 +41,17 @@ SIGNALS = {
     "av2": make.dropped_beats,
     "pause_2": lambda: make.pause(2.5),
 }
+
+
+def on_a_long_t():
+    """Sinus rhythm at 60 with a QT of 560 ms and two ventricular beats on its T waves."""
+    times = np.delete(np.arange(0.6, 13.5, 1.0), [4, 9])
+    made = heart(t={lead: [(250, 520, height) for _, _, height in waves] for lead, waves in hearts.T.items()}, times=times, seconds=14.0)
+    for at in (3.6, 8.6):
+        for row, lead in enumerate(made.leads):
+            made.samples_uv[row] += make.wide_beat(make.time_axis(14.0) - at - 0.40, lead, 1500.0)
+    return made
+
 
 # As near to each rule as a cardiologist would still not call for.
 NEAR = {
@@ -59,6 +72,8 @@ NEAR = {
     "hypokalaemia": lambda: heart(t={lead: [(150, 340, 8)] for lead in hearts.WRITTEN}),
     "long_qt": lambda: make.long_qt(530.0),
     "r_on_t": lambda: make.with_ectopic_beats([0.50, 0.50]),
+    "af_preexcited": lambda: make.fibrillation(150.0),
+    "r_on_t_long_qt": lambda: make.with_ectopic_beats([0.30, 0.30]),
     "wellens": lambda: heart(t={lead: [(150, 340, -350)] for lead in ("V2", "V3", "V4")}),
     "vt_slow": lambda: make.run_of_ventricular_beats(2, 125.0),
     "brady_40": lambda: built(seconds=15.0, bpm=43.0),
