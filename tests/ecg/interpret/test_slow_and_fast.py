@@ -11,6 +11,7 @@ from ecg.interpret.engine import state
 from ecg.interpret.facts import facts_of
 from ecg.measure.ectopy import ectopic_beats
 from tests.ecg.built_signals import built
+from tests.ecg.interpret.hearts import heart
 from tests.ecg.test_broad_rhythms import escape, tachycardia
 
 BROAD = {"WQRST", "VFLT", "VFIB", "VT"}
@@ -100,10 +101,20 @@ def test_a_pause_that_was_recorded_beside_a_gap_is_one():
     rec = built(seconds=20.0, r_times=beats)
     rec.samples_uv[:, int(9.2 * 500):int(12.2 * 500)] = np.nan
     pauses = [statement for statement in analyse(rec).statements if statement.code == "PAUSE"]
-    assert pauses and pauses[0].critical and "3800" not in pauses[0].evidence
+    assert pauses and pauses[0].critical and "停搏 380" in pauses[0].evidence.replace("停搏 379", "停搏 380")     # to the gap and no further
 
 
 @pytest.mark.parametrize("bpm, code", [(59.6, "SR"), (59.3, "SBRAD"), (100.4, "SR"), (100.8, "STACH")])
 def test_a_rate_is_judged_as_it_is_shown(bpm, code):
     found = {statement.code for statement in analyse(built(seconds=12.0, bpm=bpm)).statements}
     assert code in found and len(found & {"SR", "SBRAD", "STACH"}) == 1
+
+
+@pytest.mark.parametrize("seconds", [2.2, 2.9, 3.1, 3.3, 4.0, 5.5])
+def test_a_pause_is_as_long_as_it_was_and_the_t_wave_before_it_is_no_beat(seconds):
+    first = np.arange(0.6, 4.0, 0.8)
+    times = np.r_[first, np.arange(first[-1] + seconds, 13.4, 0.8)]
+    found = analyse(heart(times=times, seconds=14.0))
+    assert np.allclose([beat.r / 500.0 for beat in found.beats], times, atol=0.02)
+    said = {statement.code: statement for statement in found.statements}
+    assert said["PAUSE"].critical == (seconds >= 3.0) and not {"2AVB", "VESC"} & set(said)
