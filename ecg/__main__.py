@@ -1,6 +1,7 @@
 """``python -m ecg FILE``: the recording's quality, measurements and statements as a table, and its drawing.
 
-Several files are one recording in parts (WFDB's header and samples). Exit status: 0 read, 1 unreadable, 2
+The drawing is written into the current folder as FILE's name with ``.svg`` (``--svg OUT`` elsewhere, ``--svg -`` nowhere;
+with ``--json`` only where it is named). Several files are one recording in parts (WFDB's header and samples). Exit status: 0 read, 1 unreadable, 2
 wrongly called.
 """
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ecg.files import open_recording
 from ecg.findings import Analysis
 from ecg.interpret.serial import compare
 from ecg.recording import Recording, SourceFile
-from ecg.render import SheetHeading, SheetOptions, compose, svg
+from ecg.render import SheetHeading, SheetOptions, compose, layout_for, svg
 from ecg.statements import interpret
 
 UNCONFIRMED = "机器结论，未经医师确认 (machine statements, unconfirmed)"
@@ -47,15 +48,22 @@ def main(arguments: list[str] | None = None) -> int:
         if earlier is not None:
             change = compare((earlier, analyse(earlier)), (recording, analysis))
             print(f"\n{change.zh}\n{change.en}")
-    if options.svg:
-        Path(options.svg).write_text(_drawing(recording, analysis), encoding="utf-8")
+    out = options.svg or ("-" if options.json else f"{Path(options.file[0]).name}.svg")
+    if out != "-":
+        try:
+            Path(out).write_text(_drawing(recording, analysis), encoding="utf-8")
+        except OSError as error:
+            print(f"无法写入图形：{out}\ncannot write the drawing {out}: {error.strerror}", file=sys.stderr)
+            return 1
+        if not options.json:
+            print(f"\n图形 drawing: {out}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ecg", description="Read, measure and draw an ECG file of any known format.")
     parser.add_argument("file", nargs="+", help="the file, or the parts of one recording")
-    parser.add_argument("--svg", metavar="OUT", help="write the 12-lead sheet here")
+    parser.add_argument("--svg", metavar="OUT", help="write the sheet here instead of FILE.svg in this folder; - writes none")
     parser.add_argument("--json", action="store_true", help="print the analysis as JSON")
     parser.add_argument("--before", metavar="FILE", help="an earlier recording of the patient, to compare with")
     parser.add_argument("--pack", choices=sorted(rulebook.PACKS), default="national", help="critical values to apply")
@@ -106,7 +114,7 @@ def _drawing(recording: Recording, analysis: Analysis) -> str:
         recorded_at=recording.start.replace("T", " "),
         measurements=tuple((label, f"{one.value:.0f} {one.unit}") for label, one in measured if one.value is not None),
         statements=tuple(statement.zh for statement in analysis.statements), status="机器结论，未经医师确认")
-    return svg(compose(recording, SheetOptions(), heading, analysis.quality.leads_off))
+    return svg(compose(recording, SheetOptions(layout=layout_for(recording.leads)), heading, analysis.quality.leads_off))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ class Beat:
 @dataclass(frozen=True)
 class Statement:
     """One machine statement, always unconfirmed until a person confirms it. ``code``: SCP/AHA;
-    ``evidence``: what it rests on; ``critical``: the rule pack marks it as a critical value."""
+    ``evidence``: what it rests on; ``critical``: the rule pack marks it as a critical value; ``beats``: numbers of
+    the beats it is about (of a pause the beat before it), empty where it holds in every beat."""
 
     code: str
     zh: str
@@ -70,6 +71,7 @@ class Statement:
     leads: tuple[str, ...] = ()
     critical: bool = False
     rule: str = ""
+    beats: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ecg.findings import Analysis
 from ecg.heading import heading_of
 from ecg.long_recordings import clock, search
 from ecg.recording import Recording, SourceFile
-from ecg.render import SheetOptions, compose, svg
+from ecg.render import SheetOptions, compose, layout_for, svg
 from hub.context import Hub
 from hub.errors import Permanent, Retryable
 from hub.flow import preparation, repairs
@@ -151,7 +151,7 @@ def _artifacts(hub: Hub, row, recording: Recording, analysis: Analysis, whose) -
 
 def _sheet(hub: Hub, row, recording: Recording, measurements: dict, leads_off: tuple[str, ...], whose, place: int) -> NewArtifact:
     """The drawing for the letter, with the patient whom it names: a letter takes none that names another."""
-    sheet = svg(compose(recording, SheetOptions(), heading_of(whose, recording.start, measurements), leads_off))
+    sheet = svg(compose(recording, SheetOptions(layout=layout_for(recording.leads)), heading_of(whose, recording.start, measurements), leads_off))
     named = {"patient_name": whose.patient_name, "patient_id": whose.patient_number, "sex": whose.sex, "birth_date": whose.birth_date,
              "age": whose.age, "accession_number": whose.accession_number}
     return NewArtifact("ecg_sheet", hub.blobs.keep(sheet.encode(), "sheet.svg"), "image/svg+xml", row.id, place, named)

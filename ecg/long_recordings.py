@@ -94,4 +94,4 @@ def _together(times: list[tuple[float, Statement]]) -> Statement:
     _, one = times[0]
     shown = "、".join(clock(start_s) for start_s, _ in times[:TIMES_SHOWN])
     more = f" 等共 {len(times)} 段" if len(times) > TIMES_SHOWN else ""
-    return replace(one, evidence="；".join(text for text in (f"{shown} 起的一分钟内{more}", one.evidence) if text))
+    return replace(one, beats=(), evidence="；".join(text for text in (f"{shown} 起的一分钟内{more}", one.evidence) if text))

@@ -22,7 +22,7 @@ def rules() -> RuleTable:
     books = [_toml(name) for name in TABLES]
     return RuleTable(f"ecg-rules {books[0]['version']}", tuple(
         Rule(row["id"], row["code"], row["topic"], row["zh"], row["en"], *_conditions(row), tuple(row.get("evidence", ())),
-             tuple(row.get("leads", ())), row["source"], row.get("abnormal", True))
+             tuple(row.get("leads", ())), row["source"], row.get("abnormal", True), row.get("beats", ""))
         for book in books for row in book["rule"]), tuple(
         Score(row["id"], tuple(row["terms"].items()), row["source"]) for book in books for row in book.get("score", ())))
 
@@ -34,7 +34,8 @@ def pack(name: str = "national") -> CriticalPack:
     return CriticalPack(name, book["version"], book["title_zh"], book["source"], book["verified"],
                         {int(tier): words for tier, words in book["tiers"].items()},
                         tuple(CriticalRule(row["id"], row["code"], row["tier"], row["zh"], row["en"], *_conditions(row),
-                                           tuple(row.get("marks", ())), tuple(row.get("evidence", ())), row["verified"])
+                                           tuple(row.get("marks", ())), tuple(row.get("evidence", ())),
+                                           row.get("source", book["source"]), row["verified"], row.get("beats", ""))
                               for row in book["rule"]))
 
 

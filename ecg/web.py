@@ -6,7 +6,6 @@ still lying there. Of a long recording only the first minute is looked at here, 
 """
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import uuid
@@ -28,7 +27,7 @@ from ecg.jobs import QUALITY_ZH, beginning_of, summary_line
 from ecg.readers import dicom
 from ecg.recording import Recording, SourceFile
 from hub.context import Hub
-from hub.errors import HubError, Invalid, OutOfSpace, Refused, Retryable
+from hub.errors import HubError, Invalid, OutOfSpace, Refused, Retryable, translated
 from hub.flow import devices, doors, intake
 from hub.flow.devices import Device
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
@@ -83,9 +82,8 @@ def blueprint(hub: Hub) -> Blueprint:
         except HubError as error:
             return _refusal(error)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                return _refusal(OutOfSpace("out_of_space", "磁盘空间不足，未接收任何内容。请联系管理员清理磁盘后重新发送。",
-                                           "no disk space: nothing was taken in. Send it again later."))
+            if isinstance(error, OSError) and isinstance(full := translated(error), OutOfSpace):
+                return _refusal(full)
             log.exception("an ECG could not be taken in")
             return _no("fault", "服务器内部错误，未确认接收，请稍后重新发送。", "an unexpected fault: nothing is acknowledged, send it again later."), 500
 

@@ -1,4 +1,7 @@
 """Every way in which the hub says no: a stable code, Chinese and English, and whether trying again helps."""
+import errno
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class HubError(Exception):
@@ -41,6 +44,17 @@ class Invalid(Permanent):
 
 class OutOfSpace(Retryable):
     """No room to store safely; nothing was half-written."""
+
+
+def out_of_space() -> OutOfSpace:
+    """The one wording of a full disk, whichever door meets it."""
+    return OutOfSpace("out_of_space", "磁盘空间不足，未接收任何内容。请联系管理员清理磁盘后重新发送。",
+                      "no disk space: nothing was taken in. Ask the administrator to free space, then send again.")
+
+
+def translated(error: OSError) -> Exception:
+    """OutOfSpace for a full disk, else the fault itself."""
+    return out_of_space() if error.errno in _NO_ROOM else error
 
 
 def words_of(error: Exception) -> str:

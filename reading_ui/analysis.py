@@ -6,7 +6,8 @@ import json
 from flask_babel import lazy_gettext
 
 from ecg.files import open_recording
-from ecg.recording import STANDARD_LEADS, Recording, SourceFile
+from ecg.recording import Recording, SourceFile
+from ecg.render import layout_for
 from hub.context import Hub
 from hub.flow import studies
 
@@ -26,12 +27,10 @@ REASONS = {
     "leads_off": lazy_gettext("导联脱落"), "beat_cut_off": lazy_gettext("心搏不完整"),
 }
 UNITS = {"bpm": lazy_gettext("次/分"), "1/min": lazy_gettext("次/分"), "/min": lazy_gettext("次/分"), "deg": "°", "degrees": "°", "uV": "µV"}
-# Statements about single beats rather than about every beat of a lead: where they are to be seen.
-ECTOPIC = {"PVC", "PVCM", "BIGU", "RONT", "VT", "VESC"}
-EARLY = {"PAC", "SPRI"}
-LATE = {"PAUSE", "2AVB"}
-EARLY_PART, LATE_PART = 0.87, 1.3        # of the median RR interval
-BEFORE_S, AFTER_S = 0.30, 0.50
+BEFORE_S, AFTER_S = 0.30, 0.50           # around the R of a beat that a statement is about
+PAUSES = {"PAUSE", "2AVB"}               # they are about what follows their beat
+TO_THE_END_S = 30.0
+MOST_PLACES = 50
 TEMPLATE_NAMES = {"qtc": "qtc_bazett"}
 
 
@@ -82,34 +81,33 @@ def for_templates(analysis: dict | None) -> dict[str, str]:
 
 
 def places_of(analysis: dict | None) -> list[str]:
-    """For each statement the beats that it is about, as "from-to,from-to" in seconds; "" for one that holds in every beat.
+    """For each statement the beats that it is about, as "from-to,from-to" in seconds; "" for one that holds in every beat."""
+    return [",".join(f"{max(0.0, start):.2f}-{end:.2f}" for start, end in _spans(analysis, one)[:MOST_PLACES])
+            for one in (analysis["statements"] if analysis else [])]
 
-    Ectopic beats are those of another shape than the dominant one, early and late ones are known by the interval
-    before them; an analysis that does not tell its sampling rate points at no beat."""
-    statements = analysis["statements"] if analysis else []
-    beats, rate_hz = (analysis or {}).get("beats") or [], (analysis or {}).get("rate_hz")
-    if not beats or not rate_hz:
-        return ["" for _one in statements]
-    times = [beat["r"] / rate_hz for beat in beats]
-    gaps = [after - before for before, after in zip(times, times[1:])]
-    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
-    found = {
-        "ectopic": [(t - BEFORE_S, t + AFTER_S) for t, beat in zip(times, beats) if beat["shape"]],
-        "early": [(t - BEFORE_S, t + AFTER_S) for t, gap, beat in zip(times[1:], gaps, beats[1:]) if gap < EARLY_PART * usual and not beat["shape"]],
-        "late": [(t - gap, t + 0.1) for t, gap in zip(times[1:], gaps) if gap > LATE_PART * usual],
-    }
-    kinds = (("ectopic", ECTOPIC), ("early", EARLY), ("late", LATE))
-    return [",".join(f"{max(0.0, start):.2f}-{end:.2f}" for kind, codes in kinds if one["code"] in codes for start, end in found[kind][:50])
-            for one in statements]
+
+def _spans(analysis: dict, statement: dict) -> list[tuple[float, float]]:
+    times = _times(analysis)
+    beats = [at for at in statement.get("beats", ()) if at < len(times)]
+    if statement["code"] in PAUSES:
+        return [(times[at] - 0.1, times[at + 1] + 0.1 if at + 1 < len(times) else times[at] + TO_THE_END_S) for at in beats]
+    return [(times[at] - BEFORE_S, times[at] + AFTER_S) for at in beats]
 
 
 def beat_marks(analysis: dict | None) -> list[dict]:
-    """Marks under the rhythm strip: every beat whose shape is not the dominant one, as {t_s, label}."""
+    """Marks under the rhythm strip, as {t_s, label}: every beat that a statement is about, but for those before a pause."""
+    times = _times(analysis)
+    named = {at for one in (analysis or {}).get("statements", ()) if one["code"] not in PAUSES for at in one.get("beats", ())}
+    return [{"t_s": round(times[at], 3), "label": ""} for at in sorted(named) if at < len(times)]
+
+
+def _times(analysis: dict | None) -> list[float]:
+    """Seconds of every beat; none where an analysis does not tell its sampling rate."""
     rate_hz = (analysis or {}).get("rate_hz")
-    return [{"t_s": round(beat["r"] / rate_hz, 3), "label": ""} for beat in analysis["beats"] if beat["shape"]] if rate_hz else []
+    return [beat["r"] / rate_hz for beat in analysis["beats"]] if rate_hz else []
 
 
 def has_few_leads(analysis: dict | None) -> bool:
     """Whether a recording lacks so many of the standard leads that a twelve-lead sheet would be mostly empty."""
     leads = (analysis or {}).get("lead_measurements")
-    return bool(leads) and sum(lead in leads for lead in STANDARD_LEADS) < 6
+    return bool(leads) and layout_for(leads) == "recorded"

@@ -16,7 +16,7 @@ from ecg.heading import UNCONFIRMED, measured_pairs, statement_lines
 from ecg.recording import PatientAsWritten
 from ecg.render import BadSheetOption, SheetHeading, compose, options_from_query, svg
 from hub.errors import Invalid, NotFound
-from hub.flow import cautions, fixity, orders, studies
+from hub.flow import cautions, fixity, orders, retention, studies
 from reading_ui import panel, serial, wording
 from reading_ui.analysis import analysis_of, beat_marks, for_templates, has_few_leads, places_of, recording_of, shown_measurements
 from reading_ui.gate import needs, the_actor, the_hub
@@ -34,14 +34,17 @@ def page(study_id: int):
     if row.kind != "ecg":
         return redirect(url_for("studies.page", study_id=study_id))
     studies.opened(hub, actor, row, "ecg")
+    removed = retention.removal_of(hub, row.id)
+    gone = retention.gone(removed) if removed else None
     found = analysis_of(hub, row.id)
     measured = for_templates(found)
-    return render_template("ecg.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
+    page = render_template("ecg.html", study=row, damaged=fixity.damaged_of(hub, row.id), panel=panel.panel_for(hub, actor, row, measured), analysis=found, now=hub.now(),
                            w=wording,
                            measurements=shown_measurements(found), places=places_of(found), beats=beat_marks(found),
                            few_leads=has_few_leads(found), earlier=studies.earlier_of_patient(hub, actor, row),
                            serial=serial.serial_of(hub, actor, row), beside=orders.beside(hub, actor, row),
-                           cautions=cautions.of_patient(hub, actor, row.patient_id))
+                           cautions=cautions.of_patient(hub, actor, row.patient_id), gone={"zh": gone.zh, "en": gone.en} if gone else None)
+    return page, 410 if gone else 200
 
 
 @desk.get("/ecgs/<int:study_id>/compare")
@@ -49,7 +52,7 @@ def page(study_id: int):
 def comparison(study_id: int):
     """This ECG beside an earlier one of the patient: numbers, and both median beats over each other."""
     hub, actor = the_hub(), the_actor()
-    row = studies.find(hub, actor, study_id)
+    row = _there(hub, actor, study_id)
     compared = serial.serial_of(hub, actor, row, request.args.get("with", type=int))
     if compared is None:
         return redirect(url_for("ecgs.page", study_id=study_id))
@@ -62,7 +65,7 @@ def comparison(study_id: int):
 def beats(study_id: int):
     """The drawing of the comparison."""
     hub, actor = the_hub(), the_actor()
-    compared = serial.serial_of(hub, actor, studies.find(hub, actor, study_id), request.args.get("with", type=int))
+    compared = serial.serial_of(hub, actor, _there(hub, actor, study_id), request.args.get("with", type=int))
     drawn = serial.drawing(compared, language()) if compared else None
     if drawn is None:
         raise NotFound("not_found", "两份心电图没有可比的导联或心搏。", "the two ECGs have no leads or beats in common.")
@@ -74,7 +77,7 @@ def beats(study_id: int):
 def as_dicom(study_id: int):
     """The ECG as a DICOM object that any PACS can hold: as it came where it came as DICOM, else written from the original."""
     hub, actor = the_hub(), the_actor()
-    row = studies.find(hub, actor, study_id)
+    row = _there(hub, actor, study_id)
     instances = studies.instances_of(hub, row.id)
     if row.kind != "ecg" or not instances:
         raise NotFound("not_found", "该检查没有心电记录。", "this study holds no ECG.")
@@ -89,7 +92,7 @@ def as_dicom(study_id: int):
 def sheet(study_id: int):
     """The drawing of the sheet as the page asks for it: layout, speed, gain, filters and start."""
     hub = the_hub()
-    row = studies.find(hub, the_actor(), study_id)
+    row = _there(hub, the_actor(), study_id)
     instances = studies.instances_of(hub, row.id)
     if not instances:
         raise NotFound("not_found", "该检查没有心电记录。", "this study holds no ECG.")
@@ -103,6 +106,13 @@ def sheet(study_id: int):
     except BadSheetOption as error:
         raise Invalid(f"bad_{error.option}", f"{error.zh}。", f"{error.option}: {error.en}.") from error
     return Response(svg(drawn), mimetype="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
+
+def _there(hub, actor, study_id: int):
+    """The row of a study whose original is kept. NotFound as ``studies.find``; Gone where it was removed by rule."""
+    row = studies.find(hub, actor, study_id)
+    retention.require_there(hub, row.id)
+    return row
 
 
 def _dicom_of(hub, row, instance) -> bytes:

@@ -20,7 +20,7 @@ from ecg.recording import Recording
 from ecg.render import beats_svg
 from hub.context import Hub
 from hub.errors import NotFound, Permanent
-from hub.flow import studies
+from hub.flow import retention, studies
 from hub.model.access import Actor
 from reading_ui.analysis import SHOWN, UNITS, recording_of
 
@@ -49,10 +49,16 @@ class Serial:
 
 
 def serial_of(hub: Hub, actor: Actor, row, earlier_id: int | None = None) -> Serial | None:
-    """This ECG against an earlier one of the patient: the latest before it, or the one named. None where there is
-    none; NotFound where the one named is not an earlier ECG of this patient."""
+    """This ECG against an earlier one of the patient whose original is kept: the latest before it, or the one named. None where
+    there is none; NotFound where the one named is not such an ECG, Gone where its original was removed by rule."""
     zone = ZoneInfo(hub.settings.timezone)
-    dated = [(_moment(one, zone), one) for one in studies.earlier_of_patient(hub, actor, row, most=LOOKED_THROUGH) if one.kind == "ecg"]
+    known = [one for one in studies.earlier_of_patient(hub, actor, row, most=LOOKED_THROUGH) if one.kind == "ecg"]
+    removed = retention.removed_among(hub, [one.id for one in (*known, row)])
+    if row.id in removed:
+        return None
+    if earlier_id in removed:
+        retention.require_there(hub, earlier_id)
+    dated = [(_moment(one, zone), one) for one in known if one.id not in removed]
     choices = tuple(one for moment, one in sorted(dated, key=lambda pair: pair[0], reverse=True) if moment < _moment(row, zone))
     earlier = next((one for one in choices if earlier_id in (None, one.id)), None)
     if earlier is None:

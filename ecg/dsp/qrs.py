@@ -7,7 +7,7 @@ usual rhythm. So a lone artefact in a regular rhythm is dropped and a low beat i
 """
 from __future__ import annotations
 
-from math import log, sqrt
+from math import inf, log, sqrt
 
 import numpy as np
 
@@ -44,6 +44,7 @@ SURE = 1.5
 RHYTHM_WEIGHT = 5.0            # log odds per (log interval ratio)^2
 T_WAVE_S = 0.39                # at 60 beats a minute: a low peak this soon after a beat may be its T wave
 T_WAVE_PRICE = 4.0
+BEFORE_PAUSE_S = 1.0           # beyond the first candidate before a pause, which may be the T wave of the last beat
 IRREGULAR = 0.2                # change of successive intervals (log) that halves the weight of the rhythm
 RHYTHM_BEATS = 12              # neighbours on each side that make the usual interval
 
@@ -253,11 +254,13 @@ def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, 
     firmness = weight.tolist()
     best, back = [0.0] * len(time), [-1] * len(time)
     for j, now in enumerate(time):
-        scale, firm, top, chosen = usual[j], firmness[j], None, -1
+        scale, firm, top, chosen, furthest = usual[j], firmness[j], None, -1, inf
         t_wave = T_WAVE_S * sqrt(scale)
         i = j - 1
         while i >= 0:
             interval = now - time[i]
+            if interval > furthest:
+                break
             if interval > REFRACTORY_S:
                 depart = abs(log(interval / scale))
                 price = depart * depart if depart < 1.0 else 0.7 + 0.3 * depart
@@ -267,7 +270,7 @@ def _best_sequence(peaks: np.ndarray, evidence: np.ndarray, height: np.ndarray, 
                 if top is None or total > top:
                     top, chosen = total, i
                 if interval > 3.0 * scale + 0.5:
-                    break
+                    furthest = min(furthest, interval + BEFORE_PAUSE_S)
             i -= 1
         best[j] = gain[j] + (top or 0.0)
         back[j] = chosen

@@ -14,7 +14,8 @@ from .facts import Facts
 
 @dataclass(frozen=True)
 class CriticalRule:
-    """``tier``: 1 calls at once, 2 soon. ``marks``: ids of statement rules that become critical by it."""
+    """``tier``: 1 calls at once, 2 soon. ``marks``: ids of statement rules that become critical by it; ``beats``: the kind
+    of beats to look at where it makes a statement of its own."""
 
     id: str
     code: str
@@ -26,7 +27,9 @@ class CriticalRule:
     unless: tuple[Condition, ...]
     marks: tuple[str, ...]
     evidence: tuple[str, ...]
+    source: str
     verified: str
+    beats: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,6 @@ def mark_critical(said: tuple[Statement, ...], spoken: frozenset[str], facts: Fa
             marked[id] = replace(before, critical=True, evidence=evidence, rule=before.rule if before.critical else name)
         if not wanted:
             shown = "；".join(text for text in (*map(facts.words, rule.evidence), words) if text)
-            own.append(Statement(rule.code, rule.zh, rule.en, shown, (), True, name))
+            own.append(Statement(rule.code, rule.zh, rule.en, shown, (), True, name, facts.beats.get(rule.beats, ())))
     rest = [statement for id, statement in by_rule.items() if id not in marked]
     return (*marked.values(), *own, *rest)

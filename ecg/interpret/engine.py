@@ -20,7 +20,8 @@ class Rule:
 
     ``topic``: what it belongs to (rhythm, conduction, hypertrophy, infarction, st_t, qt, axis, voltage);
     ``evidence``: names of facts that are shown; ``leads``: where to look, or the name of a group fact in
-    braces; ``source``: where its thresholds come from; ``abnormal``: it rules out a normal ECG.
+    braces; ``beats``: the kind of beats to look at, "" for every beat; ``source``: where its thresholds come from;
+    ``abnormal``: it rules out a normal ECG.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Rule:
     leads: tuple[str, ...]
     source: str
     abnormal: bool = True
+    beats: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,4 +88,5 @@ def _statement(rule: Rule, facts: Facts, version: str) -> Statement:
         leads += facts.leads.get(lead[1:-1], ()) if lead.startswith("{") else (lead,)
     present = tuple(dict.fromkeys(lead for lead in leads if lead in facts.recorded))
     texts = (facts.words(name) for name in rule.evidence)
-    return Statement(rule.code, rule.zh, rule.en, "；".join(text for text in texts if text), present, False, f"{version}/{rule.id}")
+    return Statement(rule.code, rule.zh, rule.en, "；".join(text for text in texts if text), present, False, f"{version}/{rule.id}",
+                     facts.beats.get(rule.beats, ()))

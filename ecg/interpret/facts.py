@@ -39,13 +39,14 @@ LIMB = STANDARD_LEADS[:6]
 @dataclass(frozen=True)
 class Facts:
     """``values``: name -> number or None; ``leads``: name of a group fact -> leads it holds in; ``notes``: name ->
-    its evidence in words; ``withheld``: topic -> why nothing is said on it; ``recorded``: usable leads."""
+    its evidence in words; ``beats``: kind (ventricular, atrial, escape, on_t, pause, long) -> numbers of beats; ``withheld``: topic -> why nothing is said on it; ``recorded``: usable leads."""
 
     values: dict[str, float | None]
     leads: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     withheld: dict[str, str] = field(default_factory=dict)
     recorded: tuple[str, ...] = ()
+    beats: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def words(self, name: str) -> str:
         """The evidence of one fact as text with its unit, empty where there is nothing to show."""
@@ -71,12 +72,15 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     values.update(age=age, female=float(sex == "F"), male=float(sex == "M"), child=float(age is not None and age < 16),
                   beats=float(len(analysis.beats)), duration=recording.duration_s, long_recording=float(recording.duration_s > 120),
                   quality_repeat=float(analysis.quality.verdict == "repeat"))
-    rate = values.get("heart_rate")
+    if values["heart_rate"] is not None:
+        values["heart_rate"] = float(round(values["heart_rate"]))    # as it is shown: nobody reads of a bradycardia at 60
+    rate = values["heart_rate"]
     values["qtc"] = values["qtc_fridericia"]
     values["pr_leads"] = _pr_of_leads(leads)
     if values["qt"] and values["rr"] and values["qt"] > MOST_OF_RR * values["rr"]:
         values["qtc"] = None                # T runs into the next P: its end cannot be told
-    values.update(rhythm_facts(recording, analysis, values))
+    kinds: dict[str, tuple[int, ...]] = {}
+    values.update(rhythm_facts(recording, analysis, values, kinds))
     groups: dict[str, tuple[str, ...]] = {}
     notes: dict[str, str] = {}
     shape_facts(leads, values)
@@ -91,7 +95,7 @@ def facts_of(recording: Recording, analysis: Analysis) -> Facts:
     values["largest_qrs"] = max((one["qrs_peak_to_peak"].value or 0.0 for one in analysis.lead_measurements.values()), default=0.0)
     values["standard_leads"] = float(all(lead in recording.leads and lead not in analysis.quality.leads_off for lead in STANDARD_LEADS))
     recorded = tuple(lead for lead in recording.leads if lead not in analysis.quality.leads_off)
-    return Facts(values, groups, notes, withheld, recorded)
+    return Facts(values, groups, notes, withheld, recorded, kinds)
 
 
 def _pr_of_leads(leads: LeadValues) -> float | None:

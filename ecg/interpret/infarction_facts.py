@@ -1,7 +1,7 @@
 """Facts about old infarction: Q waves after the Universal Definition, and the terms of two scores of Q, R and T.
 
 Q waves: Fourth Universal Definition of MI (2018), table 4. The scores are weighted in the rule tables; their terms
-are those of Selvester (loss of R beside Q) with the age of the patient, before which an infarction is rare.
+are those of Selvester (loss of R beside Q); in the anterior one, where a low R alone is common, with the age of the patient.
 """
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ..recording import STANDARD_LEADS
 from .lead_values import LeadValues
 
 INFERIOR, LATERAL, ANTERIOR = ("II", "III", "aVF"), ("I", "aVL", "V5", "V6"), ("V1", "V2", "V3", "V4")
-TERMS = ("r_front", "q_front", "q_septal", "t_v3", "q_ratio_low", "t_ii", "r_ii", "age_over_60")
+TERMS = ("r_front", "q_front", "q_septal", "q_ratio_low", "t_ii", "r_ii", "age_over_60")
 USUAL_R_FRONT_UV, USUAL_R_II_UV = 350.0, 600.0
+BESIDE_III = 0.1             # Q/R of aVF from which a Q in III counts: in III alone it is a variant of the normal
 
 
 def infarction_facts(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None:
@@ -41,12 +42,12 @@ def _q_waves(leads: LeadValues, values: dict, groups: dict, notes: dict) -> None
 
 def _terms(leads: LeadValues, values: dict) -> None:
     """r_front, r_ii: logarithm of R (V2-V4; II) against its usual height; q_front, q_septal: leads of V3-V5, V1-V2 with a Q;
-    q_ratio_low: sum of Q/R in II, III, aVF; t_v3, t_ii: T against 0.3 and 0.2 mV; age_over_60: in steps of 20 years."""
+    q_ratio_low: sum of Q/R in II, aVF, and III where aVF has a Q, too; t_ii: T against 0.2 mV; age_over_60: in steps of 20 years."""
     values["r_front"] = sum(_within(math.log((leads.r(lead) + 40.0) / USUAL_R_FRONT_UV), -3.0, 1.0) for lead in ("V2", "V3", "V4"))
     values["q_front"] = float(sum(leads.q(lead) > max(30.0, 0.08 * leads.r(lead)) for lead in ("V3", "V4", "V5")))
     values["q_septal"] = float(sum(leads.q(lead) > 30.0 for lead in ("V1", "V2")))
-    values["t_v3"] = _within(leads.t("V3") / 300.0, -2.0, 2.0)
-    values["q_ratio_low"] = sum(min(leads.q(lead) / max(leads.r(lead), 50.0), 1.5) for lead in INFERIOR)
+    two, three, foot = (min(leads.q(lead) / max(leads.r(lead), 50.0), 1.5) for lead in INFERIOR)
+    values["q_ratio_low"] = two + foot + (three if foot > BESIDE_III else 0.0)
     secondary = values["strain"] or (leads.r("II") > 1500 and leads.t("II") < 0)       # T turned by hypertrophy says nothing here
     values["t_ii"] = 0.5 if secondary else _within(leads.t("II") / 200.0, -1.0, 1.5)
     values["r_ii"] = _within(math.log((leads.r("II") + 50.0) / USUAL_R_II_UV), -1.6, 0.6)

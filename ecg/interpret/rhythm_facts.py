@@ -18,8 +18,8 @@ ON_T = 0.9                     # of QT: before this the T wave is surely still t
 FEWEST = 5                     # beats, to speak of regularity
 
 
-def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, float | None]) -> dict[str, float | None]:
-    """All rhythm facts by name; ``known``: the measurements by name."""
+def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, float | None], kinds: dict[str, tuple[int, ...]]) -> dict[str, float | None]:
+    """All rhythm facts by name; ``known``: the measurements by name. Adds to ``kinds`` the numbers of the beats they are about."""
     beats, rate = analysis.beats, recording.rate_hz
     found: dict[str, float | None] = {}
     strip = strip_of(recording, analysis)
@@ -50,15 +50,18 @@ def rhythm_facts(recording: Recording, analysis: Analysis, known: dict[str, floa
                  dominant_share=sum(beat.shape == 0 for beat in beats) / count if count else None)
     found["coupling"] = float(np.min(r_ms[list(ectopy.ventricular)] - r_ms[np.array(ectopy.ventricular) - 1])) if \
         ectopy.ventricular and ectopy.ventricular[0] > 0 else None
-    found["r_on_t"] = float(_r_on_t(beats, ectopy.ventricular, known["qt"], rate))
-    found["pause"] = _longest_pause(recording, r_ms)
+    on_t = _on_t(beats, ectopy.ventricular, known["qt"], rate)
+    found["r_on_t"] = float(bool(on_t))
+    found["pause"], before_pause = _longest_pause(recording, analysis.quality.leads_off, r_ms)
     usual = usual_intervals(interval, np.array([beat.shape for beat in beats])) if count >= 3 else np.zeros(0)
     found["doubled_interval"] = float(np.sum((interval > 1.7 * usual) & (interval < 2.3 * usual))) if count >= 4 else None
     before, earlier = spikes_before(recording, analysis)
     found.update(spikes_v=before, spikes_a=earlier)
     found["paced"] = float((before or 0.0) >= 0.6 or (earlier or 0.0) >= 0.6)
     found["free_p_ratio"] = atria.free_p / max(atria.p_count - atria.free_p, 1) if atria.free_p is not None else None
-    found["long_interval"] = float((interval > 1.35 * usual).any()) if count >= 4 else None
+    long = np.flatnonzero(interval > 1.35 * usual).tolist() if count >= 4 else None
+    found["long_interval"] = None if long is None else float(bool(long))
+    kinds.update(ventricular=ectopy.ventricular, atrial=ectopy.atrial, escape=ectopy.escape, on_t=on_t, pause=before_pause, long=tuple(long or ()))
     found["delta"] = float(_slurred(strip)) if strip is not None and count >= 3 else None
     found["p_waves_apart"] = _apart(atria, 60000.0 / known["rr"] if known["rr"] else None)
     return found
@@ -88,24 +91,33 @@ def _slurred(strip: Strip) -> bool:
     return bool(SLUR[0] * speed.max() < begin < SLUR[1] * speed.max())
 
 
-def _r_on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: float) -> bool:
-    """A ventricular beat whose QRS begins before the end of the T wave of the plain beat before it."""
+def _on_t(beats, ventricular: tuple[int, ...], qt_ms: float | None, rate_hz: float) -> tuple[int, ...]:
+    """The ventricular beats whose QRS begins before the end of the T wave of the plain beat before them."""
+    found = []
     for at in ventricular:
         before, now = beats[at - 1] if at else None, beats[at]
         if before is None or before.qrs_on is None or before.shape != 0 or qt_ms is None:
             continue
         begin = now.qrs_on if now.qrs_on is not None else now.r - int(0.05 * rate_hz)
         if (begin - before.qrs_on) / rate_hz * 1000.0 < ON_T * qt_ms:
-            return True
-    return False
+            found.append(at)
+    return tuple(found)
 
 
-def _longest_pause(recording: Recording, r_ms: np.ndarray) -> float | None:
-    """The longest time without a beat, milliseconds, the ends of the recording counted as beats that were missed."""
+def _longest_pause(recording: Recording, leads_off: tuple[str, ...], r_ms: np.ndarray) -> tuple[float | None, tuple[int, ...]]:
+    """The longest recorded time without a beat, milliseconds, and the beat before it, if any. The ends of the recording count as beats that were missed;
+    what no usable lead recorded is no pause."""
     if len(r_ms) == 0:
-        return None
-    edges = np.concatenate([[0.0], r_ms, [recording.duration_s * 1000.0]])
-    return float(np.diff(edges).max())
+        return None, ()
+    rows = [row for row, lead in enumerate(recording.leads) if lead not in leads_off]
+    gone = np.isnan(recording.samples_uv[rows]).all(axis=0)
+    ends = np.flatnonzero(np.diff(gone, prepend=False, append=False)) / recording.rate_hz * 1000.0
+    edges = np.sort(np.r_[0.0, r_ms, ends, recording.duration_s * 1000.0])
+    middle = np.minimum((edges[:-1] + edges[1:]) / 2000.0 * recording.rate_hz, len(gone) - 1).astype(int)
+    length = np.where(gone[middle], 0.0, np.diff(edges))
+    longest = int(np.argmax(length))
+    before = int(np.searchsorted(r_ms, edges[longest], side="right")) - 1
+    return float(length[longest]), (before,) if before >= 0 else ()
 
 
 def _apart(atria: Atria, heart_rate: float | None) -> float | None:

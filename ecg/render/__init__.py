@@ -4,6 +4,7 @@
 here filters, measures or guesses: what is drawn is what the recording holds, and what is absent is said.
 """
 from ecg.render.beats import beats_svg
+from ecg.render.layouts import layout_for
 from ecg.render.options import BadSheetOption, SheetHeading, SheetOptions, options_from_query
 from ecg.render.pdf import SheetFontMissing, pdf
 from ecg.render.sheet import Mark, Rect, Sheet, Strip, compose
@@ -11,5 +12,5 @@ from ecg.render.svg import svg
 
 __all__ = [
     "BadSheetOption", "Mark", "Rect", "Sheet", "SheetFontMissing", "SheetHeading", "SheetOptions", "Strip",
-    "beats_svg", "compose", "options_from_query", "pdf", "svg",
+    "beats_svg", "compose", "layout_for", "options_from_query", "pdf", "svg",
 ]

@@ -1,6 +1,8 @@
 """Which lead stands where: each layout as a table of rows, read as the paper is read."""
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ecg.recording import STANDARD_LEADS
 
 _COLUMNS = {
@@ -8,6 +10,14 @@ _COLUMNS = {
     "6x2": (("I", "V1"), ("II", "V2"), ("III", "V3"), ("aVR", "V4"), ("aVL", "V5"), ("aVF", "V6")),
     "12x1": tuple((lead,) for lead in STANDARD_LEADS),
 }
+
+
+FEW = 6                        # of the standard leads: with fewer a twelve-lead sheet would be mostly empty
+
+
+def layout_for(leads: Collection[str]) -> str:
+    """The layout in which these leads are first shown: "3x4+1", or "recorded" where few of the standard leads are there."""
+    return "3x4+1" if sum(lead in leads for lead in STANDARD_LEADS) >= FEW else "recorded"
 
 
 def rows_of(layout: str, rhythm_lead: str, recorded: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

@@ -6,7 +6,7 @@ anything else still names stays.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -87,6 +87,12 @@ def require_there(hub: Hub, study_id: int) -> None:
         raise gone(row)
 
 
+def removed_among(hub: Hub, study_ids: Collection[int]) -> set[int]:
+    """Those of these studies whose originals were removed by rule."""
+    with hub.reading() as connection:
+        return set(connection.scalars(select(removal.c.study_id).where(removal.c.study_id.in_(study_ids))))
+
+
 def removal_of(hub: Hub, study_id: int):
     """The row of a study's removal, or None."""
     with hub.reading() as connection:
@@ -95,8 +101,8 @@ def removal_of(hub: Hub, study_id: int):
 
 def gone(row) -> Gone:
     """What whoever asks for removed images is told. ``row``: of a removal."""
-    return Gone("removed", f"该检查的影像已按保存期限规定于 {row.at:%Y-%m-%d} 移除，报告仍可查看。",
-                f"the images of this study were removed on {row.at:%Y-%m-%d} by the retention rule {row.rule}; its reports stay.")
+    return Gone("removed", f"该检查的原始资料（影像或心电波形）已按保存期限规定于 {row.at:%Y-%m-%d} 移除，报告仍可查看。",
+                f"the originals of this study (images or ECG) were removed on {row.at:%Y-%m-%d} by the retention rule {row.rule}; its reports stay.")
 
 
 def removals(hub: Hub, actor: Actor, most: int = MOST) -> list:

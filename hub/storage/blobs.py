@@ -21,10 +21,10 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from hub.errors import NotFound
+from hub.errors import NotFound, out_of_space, translated
 from hub.model.arrival import StoredFile
 from hub.storage import packing
-from hub.storage.disk import out_of_space, sync_folder, translated
+from hub.storage.disk import sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20

@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
-from hub.errors import HubError, Invalid, NotFound
-from hub.storage.disk import sync_folder, translated
+from hub.errors import HubError, Invalid, NotFound, translated
+from hub.storage.disk import sync_folder
 
 PACKERS = {"dicom": "dicom_gateway.packing"}       # format of an instance: module with pack and unpack (docs/decisions/0002)
 SUFFIX = ".packed"

@@ -43,7 +43,7 @@ def complaints(content: bytes, tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("sample", [one for one in REAL if one.reader != "csv"], ids=lambda one: one.paths[0].rpartition("/")[2])
+@pytest.mark.parametrize("sample", REAL, ids=lambda one: one.paths[0].rpartition("/")[2])
 def test_a_real_recording_is_exported_without_an_error_of_dciodvfy_and_read_back(sample, real_data, tmp_path):
     original = open_recording(sample.files(real_data), sample.declared)
     content = exported(original)

@@ -11,6 +11,7 @@ from ecg.interpret.engine import state
 from ecg.interpret.facts import facts_of
 from ecg.measure.ectopy import ectopic_beats
 from tests.ecg.built_signals import built
+from tests.ecg.interpret.hearts import heart
 from tests.ecg.test_broad_rhythms import escape, tachycardia
 
 BROAD = {"WQRST", "VFLT", "VFIB", "VT"}
@@ -79,3 +80,41 @@ def test_an_artefact_narrower_than_any_qrs_makes_no_ventricular_beat_of_its_neig
     interval = [0.9] * 7 + [0.75, 0.26] + [0.78] + [0.9] * 5
     found = ectopic_beats(beats(interval, shapes, [0.17] * 8 + [0.05, 0.17] + [0.17] * 6), 500.0)
     assert found.ventricular == ()
+
+
+def with_a_gap(start_s, end_s):
+    """Sinus rhythm at 75 for 20 s of which these seconds were not recorded."""
+    rec = built(seconds=20.0, bpm=75.0)
+    rec.samples_uv[:, int(start_s * 500):int(end_s * 500)] = np.nan
+    return rec
+
+
+@pytest.mark.parametrize("start_s, end_s", [(8.0, 14.5), (15.0, 20.0), (0.0, 4.0)])
+def test_what_was_not_recorded_is_no_pause(start_s, end_s):
+    found = analyse(with_a_gap(start_s, end_s))
+    assert not any(statement.critical for statement in found.statements), [one.zh for one in found.statements]
+    assert "gaps" in {finding.code for finding in found.quality.findings}
+
+
+def test_a_pause_that_was_recorded_beside_a_gap_is_one():
+    beats = np.r_[np.arange(0.6, 6.0, 0.8), np.arange(12.6, 19.0, 0.8)]
+    rec = built(seconds=20.0, r_times=beats)
+    rec.samples_uv[:, int(9.2 * 500):int(12.2 * 500)] = np.nan
+    pauses = [statement for statement in analyse(rec).statements if statement.code == "PAUSE"]
+    assert pauses and pauses[0].critical and "停搏 380" in pauses[0].evidence.replace("停搏 379", "停搏 380")     # to the gap and no further
+
+
+@pytest.mark.parametrize("bpm, code", [(59.6, "SR"), (59.3, "SBRAD"), (100.4, "SR"), (100.8, "STACH")])
+def test_a_rate_is_judged_as_it_is_shown(bpm, code):
+    found = {statement.code for statement in analyse(built(seconds=12.0, bpm=bpm)).statements}
+    assert code in found and len(found & {"SR", "SBRAD", "STACH"}) == 1
+
+
+@pytest.mark.parametrize("seconds", [2.2, 2.9, 3.1, 3.3, 4.0, 5.5])
+def test_a_pause_is_as_long_as_it_was_and_the_t_wave_before_it_is_no_beat(seconds):
+    first = np.arange(0.6, 4.0, 0.8)
+    times = np.r_[first, np.arange(first[-1] + seconds, 13.4, 0.8)]
+    found = analyse(heart(times=times, seconds=14.0))
+    assert np.allclose([beat.r / 500.0 for beat in found.beats], times, atol=0.02)
+    said = {statement.code: statement for statement in found.statements}
+    assert said["PAUSE"].critical == (seconds >= 3.0) and not {"2AVB", "VESC"} & set(said)

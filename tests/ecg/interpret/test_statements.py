@@ -9,6 +9,8 @@ from ecg.interpret.lead_values import LeadValues
 from ecg.recording import STANDARD_LEADS
 from tests.ecg.built_signals import built, recording
 from tests.ecg.interpret import constructed as make
+from tests.ecg.interpret import hearts
+from tests.ecg.interpret.hearts import heart
 
 
 def codes(rec):
@@ -160,3 +162,33 @@ def test_an_elevation_that_stays_is_never_taken_for_qrs():
     stays = levels(250.0, 230.0, ("I", "V2", "V3", "V4", "V5", "V6"))
     assert not stays.qrs_goes_on and stays.st("V4") == 250.0
     assert not levels(-250.0, -120.0, ("I", "V3", "V4", "V5", "V6")).qrs_goes_on
+
+
+def test_a_q_in_iii_alone_is_a_variant_of_the_normal_and_beside_one_in_avf_a_scar():
+    alone = {"I": [(-35, 35, 900)], "II": [(-35, 35, 700)]}                          # III -0.2 mV, aVF +0.25 mV
+    assert not {"IMI", "QWAVE"} & codes(heart(alone))
+    assert "IMI" in codes(heart(hearts.LOST_LOW, t={"II": [(150, 340, -120)]}))
+
+
+@pytest.mark.parametrize("made, code, count", [(lambda: make.with_ectopic_beats([0.52, 0.52]), "PVC", 2), (lambda: make.with_ectopic_beats([0.30, 0.30]), "RONT", 2),
+                                               (lambda: make.pause(3.6), "PAUSE", 1), (lambda: make.pause(2.5), "PAUSE", 1)])
+def test_a_statement_about_single_beats_names_them(made, code, count):
+    found = analyse(made())
+    said = next(statement for statement in found.statements if statement.code == code)
+    assert len(said.beats) == count and said.beats == tuple(sorted(set(said.beats)))
+    if code == "PAUSE":
+        before, after = found.beats[said.beats[0]].r, found.beats[said.beats[0] + 1].r
+        assert (after - before) / 500.0 == pytest.approx(3.6 if said.critical else 2.5, abs=0.05)
+    else:
+        assert all(0.5 < found.beats[at].r / 500.0 < 11.5 for at in said.beats)
+
+
+def test_a_statement_that_holds_in_every_beat_names_none():
+    assert all(statement.beats == () for statement in analyse(heart()).statements)
+
+
+@pytest.mark.parametrize("bpm", [75.0, 92.0])
+def test_a_rhythm_that_cannot_be_told_is_said_and_never_left_out(bpm):
+    said = codes(heart(with_p=False, bpm=bpm))
+    assert "UNDET" in said and "NORM" not in said
+    assert "UNDET" not in codes(heart(bpm=bpm))

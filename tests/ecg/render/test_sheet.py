@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.recording import STANDARD_LEADS
-from ecg.render import BadSheetOption, SheetHeading, SheetOptions, compose, options_from_query, svg
+from ecg.render import BadSheetOption, SheetHeading, SheetOptions, compose, layout_for, options_from_query, svg
 from ecg.render.svg import path_data
 from tests.ecg.render.drawn import parse, paths, points, recording, square_of, texts
 
@@ -250,3 +250,21 @@ def test_a_query_becomes_options_or_a_refusal():
     for query in ({"speed": "fast"}, {"gain": "11"}, {"start": "nan"}, {"filters": "mains,"}, {"layout": "<svg>"}):
         with pytest.raises(BadSheetOption):
             options_from_query(query)
+
+
+@pytest.mark.parametrize("leads, layout", [(STANDARD_LEADS, "3x4+1"), (("I", "II", "III", "aVR", "aVL", "aVF"), "3x4+1"), (("X", "Y", "Z"), "recorded"),
+                                           (("II", "V5"), "recorded")])
+def test_a_recording_of_other_leads_than_the_standard_ones_is_shown_in_its_own(leads, layout):
+    assert layout_for(leads) == layout
+    sheet = compose(recording(leads=leads), SheetOptions(layout=layout_for(leads)))
+    assert all(any(strip.lead == lead and strip.runs for strip in sheet.strips) for lead in leads)
+
+
+HELVETICA_BOLD_EM = {"T": 0.611, "R": 0.722, "W": 0.944, "U": 0.722, "M": 0.833, "A": 0.722, "I": 0.278}     # Adobe's font metrics
+
+
+@pytest.mark.parametrize("name", ["TRWRU", "MARIA", "WWW", "MUTTI"])
+def test_a_name_in_capitals_does_not_run_into_what_follows(name):
+    marks = {mark.kind: mark for mark in compose(recording(), SheetOptions(), SheetHeading(name=name, patient_id="1")).marks}
+    wide_mm = sum(HELVETICA_BOLD_EM[letter] for letter in name) * marks["name"].size_mm
+    assert marks["patient"].x_mm >= marks["name"].x_mm + wide_mm + 1.0
