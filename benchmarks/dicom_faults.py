@@ -57,9 +57,11 @@ def kills(place: Path, times: int, senders: int) -> tuple[int, int]:
         time.sleep(dice.random() * 0.5)
         gateway.kill()
 
-    for _ in range(times):
+    for number in range(1, times + 1):
         gateway.start()
         gateway.load(senders, 20, at_a_random_moment)
+        if number % 100 == 0:
+            print(f"{number} kills, {len(gateway.acknowledged):,} acknowledged, {count(settings, gateway)} gone", file=sys.stderr, flush=True)
     return len(gateway.acknowledged), count(settings, gateway)
 
 
