@@ -30,6 +30,7 @@ from ecg.recording import Recording  # noqa: E402
 
 NAMES = {"p": (0, 1, 2), "N": (3, 4, 5), "t": (6, 7, 8)}
 OURS = "this package"
+PEER_RECORDS = 10            # of a peer that needs seconds for each
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,19 @@ def detections(signals: list[records.OneLead], args) -> dict[str, tuple[dict[str
     start = time.process_time()
     found = {signal.name: detect_qrs(signal.samples_uv, signal.rate_hz) for signal in signals}
     result = {OURS: (found, time.process_time() - start)}
-    for peer in args.peers:
-        with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
-            arrays = {signal.name: signal.samples_uv[0] for signal in signals}
-            arrays.update({f"rate:{signal.name}": np.float64(signal.rate_hz) for signal in signals})
-            np.savez(source, **arrays)
-            subprocess.run([args.peer_python, str(ROOT / "benchmarks" / "ecg_peers.py"), peer, str(source), str(target)], check=True)
-            with np.load(target) as loaded:
-                result[peer] = ({name: loaded[name] for name in found}, float(loaded["cpu_s"]))
-    return result
+    arrays = {signal.name: signal.samples_uv[0] for signal in signals}
+    rates = {signal.name: signal.rate_hz for signal in signals}
+    return result | {peer: by_peer(peer, arrays, rates, args) for peer in args.peers}
+
+
+def by_peer(peer: str, arrays: dict[str, np.ndarray], rates: dict[str, float], args) -> tuple[dict[str, np.ndarray], float]:
+    """What a peer finds in one-lead signals, and the CPU seconds that it needs: in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
+        np.savez(source, **arrays, **{f"rate:{name}": np.float64(rate) for name, rate in rates.items()})
+        subprocess.run([args.peer_python, str(ROOT / "benchmarks" / "ecg_peers.py"), peer, str(source), str(target)], check=True)
+        with np.load(target) as loaded:
+            return {name: loaded[name] for name in arrays}, float(loaded["cpu_s"])
 
 
 def counts(signal: records.OneLead, found: np.ndarray) -> tuple[int, int, int]:
@@ -254,8 +258,14 @@ def part_speed(args) -> list[Row]:
     code = "import time; s = time.process_time(); import ecg.analysis; print(time.process_time() - s)"
     imported = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                                         cwd=ROOT).stdout) for _ in range(3))
+    peers = []
+    if any(peer.startswith("neurokit") for peer in args.peers):
+        few = recordings[:PEER_RECORDS]
+        leads = {f"{number}:{lead}": row for number, one in enumerate(few) for lead, row in zip(one.leads, one.samples_uv)}
+        _, cpu_s = by_peer("neurokit-process", leads, dict.fromkeys(leads, few[0].rate_hz), args)
+        peers = [Row("Whole pipeline, 10 s x 12 leads, CPU ms", f"{len(few)}", "neurokit ecg_process, each lead", f"{cpu_s / len(few) * 1000:.0f} (mean)")]
     return [Row("Whole pipeline, 10 s x 12 leads, CPU ms", f"{len(spent)}", OURS,
-                f"{np.median(spent):.0f} (worst {max(spent):.0f})", "30"),
+                f"{np.median(spent):.0f} (worst {max(spent):.0f})", "30"), *peers,
             Row("Import of the analysis path, CPU s", "best of 3", OURS, f"{imported:.2f}", "0.5"),
             Row("Analysis of 600 s x 12 leads, memory MB", "1", OURS, f"{_memory_of_long(recordings[0]):.0f}", "150")]
 

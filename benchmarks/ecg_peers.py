@@ -1,4 +1,4 @@
-"""Runs one peer QRS detector over one-lead signals: its own process, because its dependencies are not ours.
+"""Runs one peer (a QRS detector, or a whole pipeline) over one-lead signals: its own process, because its dependencies are not ours.
 
     python ecg_peers.py NAME IN.npz OUT.npz
 
@@ -15,6 +15,15 @@ def detector(name):
     if name == "sleepecg":
         from sleepecg import detect_heartbeats
         return lambda x, rate: detect_heartbeats(x, rate)
+    if name == "neurokit-process":
+        import neurokit2
+
+        def process(x, rate):                    # cleaned, beats, waves
+            try:
+                return neurokit2.ecg_process(x, sampling_rate=int(rate))[1]["ECG_R_Peaks"]
+            except (ValueError, IndexError, ZeroDivisionError):
+                return []                        # it gives a lead up with an error; the time counts all the same
+        return process
     if name == "neurokit-pantompkins":
         import neurokit2
         return lambda x, rate: neurokit2.ecg_peaks(
