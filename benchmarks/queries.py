@@ -271,7 +271,7 @@ def server(folder: Path) -> Iterator[str]:
         subprocess.run(["su", "postgres", "-s", "/bin/sh", "-c", f"cd {place} && {command}"], check=True, stdout=subprocess.DEVNULL)
     run(f"{programs}/initdb -D {place}/data -A trust -E UTF8 --locale=C.UTF-8")
     run(f"{programs}/pg_ctl -D {place}/data -o '-k {place} -p {port} -c listen_addresses=127.0.0.1 -c shared_buffers=1GB -c work_mem=32MB "
-        f"-c maintenance_work_mem=512MB -c max_wal_size=8GB -c max_connections=120 -c max_parallel_workers_per_gather=0' -w -l {place}/log start")
+        f"-c maintenance_work_mem=512MB -c max_wal_size=8GB -c wal_level=minimal -c max_wal_senders=0 -c max_connections=120 -c max_parallel_workers_per_gather=0' -w -l {place}/log start")
     try:
         for name in ("big", "small"):
             run(f"{programs}/createdb -h 127.0.0.1 -p {port} {name}")
