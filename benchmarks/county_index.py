@@ -31,10 +31,12 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
             index.drop(connection)
         if is_postgresql:
             connection.execute(text("SET LOCAL synchronous_commit = off"))
-            connection.execute(text("SET LOCAL session_replication_role = replica"))      # rows made here refer to each other rightly
+            constraints = _without_constraints(connection)
         _parts(connection)
         for statement in _STATEMENTS:
             connection.execute(text(_for(statement, is_postgresql, studies, until)))
+        for statement in constraints if is_postgresql else ():
+            connection.execute(text(statement))
         for index in indexes:
             index.create(connection)
         if is_postgresql:
@@ -45,6 +47,23 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     database.refresh_statistics(engine)
+
+
+FILLED = ("site", "device", "account", "patient", "patient_name", "study", "series", "instance", "reading", "report", "delivery")
+
+
+def _without_constraints(connection: Connection) -> list[str]:
+    """Takes keys and references from the tables that are filled, and returns the statements that put them back: the keys are then
+    made in one go, the references hold for what comes later. The tables are new in this transaction, so that a server with
+    wal_level=minimal writes their rows once."""
+    found = connection.execute(text(
+        "SELECT conrelid::regclass::text AS owner, conname, contype, pg_get_constraintdef(oid) AS rule FROM pg_constraint "
+        "WHERE contype IN ('p', 'u', 'f') AND (conrelid::regclass::text = ANY(:names) OR confrelid::regclass::text = ANY(:names)) "
+        "ORDER BY contype = 'f', contype"), {"names": list(FILLED)}).all()
+    for row in sorted(found, key=lambda row: row.contype != "f"):
+        connection.execute(text(f"ALTER TABLE {row.owner} DROP CONSTRAINT {row.conname}"))
+    connection.execute(text(f"TRUNCATE {', '.join(FILLED)}"))
+    return [f"ALTER TABLE {row.owner} ADD CONSTRAINT {row.conname} {row.rule}{' NOT VALID' if row.contype == 'f' else ''}" for row in found]
 
 
 def _parts(connection: Connection) -> None:
@@ -96,7 +115,7 @@ _STATEMENTS = (
     "INSERT INTO patient (id, site_id, identity_key, patient_id, name, name_as_sent, name_unsure, sex, birth_date, age, created_at) "
     "SELECT i, site_id, 'id|P' || i, 'P' || (10000000 + i), s || g || h, s || '^' || g || h, FALSE, CASE i % 2 WHEN 0 THEN 'F' ELSE 'M' END, "
     "(1935 + i * 13 % 85) || '-0' || (1 + i % 9) || '-1' || (i % 9), '', $begin FROM person",
-    *(f"INSERT INTO patient_name (site_id, form, kind, patient_id) SELECT site_id, {form}, {kind}, i FROM person WHERE {where} ON CONFLICT DO NOTHING"
+    *(f"INSERT INTO patient_name (site_id, form, kind, patient_id) SELECT site_id, {form}, {kind}, i FROM person WHERE {where}"
       for form, kind, where in (
           ("s || g || h", 0, "TRUE"), ("g || h", 1, "TRUE"), ("h", 1, "h <> ''"), ("ss || gs || hs", 2, "TRUE"), ("gs || hs", 3, "TRUE"), ("hs", 3, "h <> ''"),
           ("substr(ss, 1, 1) || substr(gs, 1, 1) || substr(hs, 1, 1)", 4, "TRUE"))),

@@ -118,14 +118,29 @@ def filled(folder: Path, url: str, size: int) -> Iterator[Hub]:
     hub.close()
 
 
-def measured(hub: Hub, times: int, chance: random.Random) -> dict[str, list[float]]:
+def measured(hub: Hub, times: int, chance: random.Random, only: str = "") -> dict[str, list[float]]:
     """Milliseconds of processor time of every question, by its name, so that a busy machine does not show."""
     clock = processor_clock(hub, time.thread_time)
     people = some_people(hub, times, chance)
+    asked = {name: put for name, put in questions(hub, chance).items() if name.startswith(only)}
+    for put_question in asked.values():
+        for person in people[:5]:
+            put_question(person)
+    told: dict[str, list[float]] = {name: [] for name in asked}
+    for person in people:                       # in turns: what else the machine does falls on all alike
+        for name, put_question in asked.items():
+            began = clock()
+            put_question(person)
+            told[name].append((clock() - began) * 1e3)
+    return told
+
+
+def questions(hub: Hub, chance: random.Random) -> dict[str, Callable[[Someone], object]]:
+    """Every question by its name, each about somebody."""
     app = Flask("benchmark")
     app.register_blueprint(blueprint(hub, lambda: READER), url_prefix="/dicomweb")
     ask = partial(qido, app.test_client())
-    questions: dict[str, Callable[[Someone], object]] = {
+    return {
         "worklist: queue": lambda p: worklist.listed(hub, READER, Filters()),
         "worklist: queue, modality": lambda p: worklist.listed(hub, READER, Filters(modality=chance.choice(("CT", "DX", "ECG", "MG")))),
         "worklist: queue, site": lambda p: worklist.listed(hub, READER, Filters(site_id=p.site)),
@@ -157,16 +172,6 @@ def measured(hub: Hub, times: int, chance: random.Random) -> dict[str, list[floa
         "QIDO-RS: accession number": lambda p: ask(AccessionNumber=p.accession),
         "audit entry of a C-FIND": lambda p: studies.queried(hub, device_at(p), "study", [match_of("PatientID", "PatientID", p.number)], 1),
     }
-    for put_question in questions.values():
-        for person in people[:5]:
-            put_question(person)
-    told: dict[str, list[float]] = {name: [] for name in questions}
-    for person in people:                       # in turns: what else the machine does falls on all alike
-        for name, put_question in questions.items():
-            began = clock()
-            put_question(person)
-            told[name].append((clock() - began) * 1e3)
-    return told
 
 
 def some_people(hub: Hub, count: int, chance: random.Random) -> list[Someone]:
@@ -193,8 +198,8 @@ def device_at(person: Someone) -> Actor:
 def c_find(hub: Hub, person: Someone, **keys: str) -> list:
     """From keys to answers, as dicom_gateway.services.find makes them, without association and audit."""
     asking = Inquiry("study", "STUDY", [alike(match_of(keyword, keyword, value), SOUND) for keyword, value in keys.items()], KEYS, "GB18030")
-    rows = studies.matching(hub, device_at(person), "study", asking.matches, find.MOST_ANSWERS + 1)
-    return [find._identifier(hub, asking, answer) for answer in find._answers(hub, asking, rows)]
+    rows, parts = find._rows(hub, device_at(person), asking)
+    return [find._identifier(hub, asking, answer) for answer in find._answers(hub, asking, rows, parts)]
 
 
 def qido(client, **parameters: str) -> bytes:
@@ -266,7 +271,7 @@ def server(folder: Path) -> Iterator[str]:
         subprocess.run(["su", "postgres", "-s", "/bin/sh", "-c", f"cd {place} && {command}"], check=True, stdout=subprocess.DEVNULL)
     run(f"{programs}/initdb -D {place}/data -A trust -E UTF8 --locale=C.UTF-8")
     run(f"{programs}/pg_ctl -D {place}/data -o '-k {place} -p {port} -c listen_addresses=127.0.0.1 -c shared_buffers=1GB -c work_mem=32MB "
-        f"-c maintenance_work_mem=512MB -c max_wal_size=8GB -c max_connections=120 -c max_parallel_workers_per_gather=0' -w -l {place}/log start")
+        f"-c maintenance_work_mem=512MB -c max_wal_size=8GB -c wal_level=minimal -c max_wal_senders=0 -c max_connections=120 -c max_parallel_workers_per_gather=0' -w -l {place}/log start")
     try:
         for name in ("big", "small"):
             run(f"{programs}/createdb -h 127.0.0.1 -p {port} {name}")

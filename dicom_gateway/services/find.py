@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from time import sleep
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.association import Association
@@ -19,9 +20,11 @@ from dicom_gateway.callers import Callers
 from dicom_gateway.identifier import Inquiry, inquiry
 from dicom_gateway.status import CANCELLED, PENDING, PENDING_WITH_UNSUPPORTED_KEYS, QUERY_LIMIT, of_refusal
 from dicom_gateway.web import answers
+from dicom_gateway.web.attributes import GROUPS
 from hub.context import Hub
 from hub.errors import HubError
 from hub.flow import devices, studies
+from hub.model.access import Actor
 from hub.model.name_search import FUZZY, SOUND
 
 CLASSES = (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind)
@@ -43,10 +46,10 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     try:
         asking = inquiry(event, likeness(event.assoc, event.request.AffectedSOPClassUID))
         actor = devices.actor_of(device, event.assoc.requestor.address)
-        rows = studies.matching(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1)
+        rows, parts = _rows(hub, actor, asking)
         studies.queried(hub, actor, asking.level, asking.matches, len(rows))
         for start in range(0, min(len(rows), MOST_ANSWERS), PAGE):
-            for number, answer in enumerate(_answers(hub, asking, rows[start:min(start + PAGE, MOST_ANSWERS)])):
+            for number, answer in enumerate(_answers(hub, asking, rows[start:min(start + PAGE, MOST_ANSWERS)], parts)):
                 if number % BREATH == 0:
                     _let_a_cancel_through(event)
                 if event.is_cancelled:
@@ -83,20 +86,24 @@ def _let_a_cancel_through(event: Event) -> None:
     sleep(2 * LOOK_S)
 
 
-def _answers(hub: Hub, asking: Inquiry, rows: list) -> Iterator[dict]:
-    """DICOM JSON objects with all that the index knows at this level."""
-    parts: dict[int, dict] = {}
-    if asking.asked & _FOR_PARTS and asking.level != "patient":
-        for part in studies.sizes(hub, list({row.id for row in rows})):
-            parts.setdefault(part.study_id, {})[part.id] = part
-    own = {"00080054": {"vr": "AE", "Value": [hub.settings.dicom_ae_title]}}
+def _rows(hub: Hub, actor: Actor, asking: Inquiry) -> tuple[list, dict[int, dict]]:
+    """What fits, and the series of its studies where something about them is asked for."""
+    counts = asking.level != "patient" and asking.asked & _FOR_PARTS
+    if counts:
+        return studies.matching_with_parts(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1)
+    return studies.matching(hub, actor, asking.level, asking.matches, MOST_ANSWERS + 1), {}
+
+
+def _answers(hub: Hub, asking: Inquiry, rows: list, parts: dict[int, dict]) -> Iterator[dict[str, tuple[str, tuple]]]:
+    """VR and values, by tag, of all that the index knows at this level."""
+    own = {"00080054": ("AE", (hub.settings.dicom_ae_title,))}
     for row in rows:
         of_study = parts.get(row.id, {})
-        told = answers.study_answer(row, list(of_study.values()), "") | own
+        told = {tag: (vr, values) for tag, vr, values in answers.study_attributes(row, of_study, "")} | own
         if asking.level in ("series", "instance"):
-            told |= answers.series_answer(row, of_study[row.series_id].total if row.series_id in of_study else 0, "")
+            told |= _apart(answers.series_answer(row, of_study[row.series_id].total if row.series_id in of_study else 0, ""))
         if asking.level == "instance":
-            told |= answers.instance_answer(row, "")
+            told |= _apart(answers.instance_answer(row, ""))
         if asking.level == "patient":
             told = {tag: value for tag, value in told.items() if tag in _FOR_PATIENTS}
         for tag in _ONLY_FOR_THE_WEB:
@@ -104,10 +111,23 @@ def _answers(hub: Hub, asking: Inquiry, rows: list) -> Iterator[dict]:
         yield told
 
 
-def _identifier(hub: Hub, asking: Inquiry, answer: dict) -> Dataset:
+def _apart(answer: dict) -> dict[str, tuple[str, tuple]]:
+    return {tag: (one["vr"], tuple(one.get("Value", ()))) for tag, one in answer.items()}
+
+
+def _identifier(hub: Hub, asking: Inquiry, answer: dict[str, tuple[str, tuple]]) -> Dataset:
     """The keys that were asked for, with what is always told (PS3.4 C.4.1.1.3.2)."""
-    dataset = Dataset.from_json({tag: answer[tag] for tag in sorted(asking.asked & answer.keys())})
+    dataset = Dataset()
+    for tag in sorted(asking.asked & answer.keys()):
+        vr, values = answer[tag]
+        dataset[int(tag, 16)] = DataElement(int(tag, 16), vr, _as_written(vr, values))
     dataset.SpecificCharacterSet = asking.charset
     dataset.QueryRetrieveLevel = asking.level_as_sent
     dataset.RetrieveAETitle = hub.settings.dicom_ae_title
     return dataset
+
+
+def _as_written(vr: str, values: tuple) -> object:
+    if vr == "PN":
+        return "=".join(values[0].get(group, "") for group in GROUPS).rstrip("=") if values else ""
+    return None if not values else values[0] if len(values) == 1 else list(values)

@@ -30,6 +30,7 @@ _SINGLE = frozenset(("LT", "ST", "UT", "UR"))
 _ASCII = frozenset(("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"))
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8, "AT": 2}
+GROUPS = ("Alphabetic", "Ideographic", "Phonetic")      # component groups of a name
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _INTEGER = re.compile(r"[+-]?\d{1,12}")
@@ -49,8 +50,7 @@ def to_json(dataset: Dataset, address: str = "") -> dict:
 
 def person_name(text: str) -> dict:
     """A decoded person name with its component groups (PS3.18 F.2.2): alphabetic=ideographic=phonetic."""
-    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="))
-    return {name: value.strip(" ") for name, value in groups if value.strip(" ^")}
+    return {name: value.strip(" ") for name, value in zip(GROUPS, text.split("=")) if value.strip(" ^")}
 
 
 def values_of(text: str, vr: str) -> dict:

@@ -112,7 +112,7 @@ class _Desk:
         for one in given:
             require_uid(one.values[0])
         opened = self._opened_for_search(s) if s else None
-        rows = studies.matching(self._hub, self._actor(), level, [*given, *asking.matches], asking.limit + 1, asking.offset)
+        rows, parts = studies.matching_with_parts(self._hub, self._actor(), level, [*given, *asking.matches], asking.limit + 1, asking.offset)
         warnings = asking.warnings
         if len(rows) > asking.limit:
             rows = rows[:asking.limit]
@@ -123,7 +123,12 @@ class _Desk:
             for text in warnings:
                 reply.headers.add("Warning", f'299 {request.host}: "{text}"')
             return reply
-        return replies.json_reply(replies.document(self._answers(level, rows, asking, opened, bool(e))), warnings=warnings)
+        if level == "study":
+            root = self.root()
+            told = answers.document(answers.study_attributes(row, parts.get(row.id, {}), root) for row in rows)
+        else:
+            told = replies.document(self._answers(level, rows, parts, asking, opened, bool(e)))
+        return replies.json_reply(told, warnings=warnings)
 
     def _opened_for_search(self, s: str) -> Opened | None:
         """The study that is searched within; None for one whose images were removed: it is known, and said to be unavailable."""
@@ -132,16 +137,14 @@ class _Desk:
         except Gone:
             return None
 
-    def _answers(self, level: str, rows: list, asking: Question, opened: Opened | None, of_series: bool) -> list[dict]:
-        root, parts = self.root(), {}
-        for part in studies.sizes(self._hub, list({row.id for row in rows})):
-            parts.setdefault(part.study_id, {})[part.id] = part
-        told = []
+    def _answers(self, level: str, rows: list, parts: dict, asking: Question, opened: Opened | None, of_series: bool) -> list[dict]:
+        """Series or instances; ``parts``: as ``studies.matching_with_parts`` gives them."""
+        root, told = self.root(), []
         for row in rows:
             of_study, one = parts.get(row.id, {}), {}
-            if level == "study" or opened is None:
-                one |= answers.study_answer(row, list(of_study.values()), root)
-            if level != "study" and not (level == "instance" and of_series):
+            if opened is None:
+                one |= answers.study_answer(row, of_study, root)
+            if not (level == "instance" and of_series):
                 total = of_study[row.series_id].total if row.series_id in of_study else 0
                 one |= answers.series_answer(row, total, root)
             if level == "instance":

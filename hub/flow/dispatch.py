@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
-from sqlalchemy import Connection, Select, bindparam, exists, func, insert, select, union, update
+from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select, union, update
 
 from hub.context import Hub
 from hub.delivery.channels import ANNOUNCING, deliverer
@@ -13,11 +13,11 @@ from hub.errors import Conflict, NotFound, Refused
 from hub.flow.errands import OUTCOMES, Errand
 from hub.flow.heading import heading_of
 from hub.flow.lettering import compose_pdf
-from hub.flow.worklist import OPEN_STUDIES, most_counted
+from hub.flow.worklist import MOST_COUNTED, OPEN_STUDIES, most_counted
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY, READING
 from hub.storage import audit
-from hub.storage.search import beginning
+from hub.storage.search import SHAPES, Found, beginning
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
 
@@ -156,20 +156,54 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
 
     ``since`` and ``until``: arrived at or after, and before, these moments (with a zone)."""
     actor.require("clinic.view")
+    start = (max(1, page) - 1) * CLINIC_PAGE
+    values = {"site_id": actor.site_id, "since": since, "until": until, "most": CLINIC_PAGE, "start": start}
+    span = (since is not None, until is not None)
     with hub.reading() as connection:
-        chosen = _of_clinic(state)
         if text.strip():
-            chosen = chosen.where(beginning(connection, text, study.c.id, study.c.patient_id, actor.site_id).condition)
-        if since is not None:
-            chosen = chosen.where(study.c.received_at >= since)
-        if until is not None:
-            chosen = chosen.where(study.c.received_at < until)
-        own, start = {"site_id": actor.site_id}, (max(1, page) - 1) * CLINIC_PAGE
-        ids = connection.scalars(chosen.order_by(study.c.id.desc()).limit(CLINIC_PAGE).offset(start), own).all()
-        counted = select(func.count()).select_from(chosen.limit(most_counted(text)).subquery())
-        total = start + len(ids) if 0 < len(ids) < CLINIC_PAGE else connection.scalar(counted, own)
-        rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": ids}).all()} if ids else {}
-    return [rows[one] for one in ids], total
+            return _with_text(connection, (state, *span), values, text, start)
+        rows = connection.execute(_clinic_page(state, *span), values).all()
+        total = rows[0].total if rows else connection.scalar(_clinic_count(state, *span), values) if start else 0
+    return rows, total
+
+
+def _with_text(connection: Connection, asked: tuple, values: dict, text: str, start: int) -> tuple[list, int]:
+    """One page of what a text finds at a clinic, and how many there are: names that are written so first, then those in Latin
+    letters that read so."""
+    found, also, told = beginning(connection, text, values["site_id"])
+    most = max(most_counted(text), start + CLINIC_PAGE)
+    values = values | told | {"most": most, "start": 0}
+    ids = connection.scalars(_clinic_found(asked, found), values).all()
+    if also is not None and len(ids) < most:
+        ids += [one for one in connection.scalars(_clinic_found(asked, also), values | {"few": told["also"]}) if one not in set(ids)]
+    page = ids[start:start + CLINIC_PAGE]
+    rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": page}).all()} if page else {}
+    return [rows[one] for one in page], len(ids[:most])
+
+
+@cache
+def _clinic_chosen(state: str, is_since: bool, is_until: bool) -> Select:
+    chosen = _of_clinic(state)
+    chosen = chosen.where(study.c.received_at >= bindparam("since")) if is_since else chosen
+    return chosen.where(study.c.received_at < bindparam("until")) if is_until else chosen
+
+
+@cache
+def _clinic_count(*asked) -> Select:
+    return select(func.count()).select_from(_clinic_chosen(*asked).limit(MOST_COUNTED).subquery())
+
+
+@cache
+def _clinic_page(*asked) -> Select:
+    """One page as rows, each with ``total``."""
+    chosen = _clinic_chosen(*asked).order_by(study.c.id.desc()).limit(bindparam("most")).offset(bindparam("start")).subquery()
+    total = _clinic_count(*asked).scalar_subquery().label("total")
+    return _clinic_rows().add_columns(total).where(study.c.id.in_(select(chosen.c.id))).order_by(study.c.id.desc())
+
+
+@lru_cache(SHAPES)
+def _clinic_found(asked: tuple, found: Found) -> Select:
+    return _clinic_chosen(*asked).where(or_(*found.conditions(study.c.id, study.c.patient_id))).order_by(study.c.id.desc()).limit(bindparam("most"))
 
 
 @cache

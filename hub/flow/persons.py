@@ -185,13 +185,16 @@ def search(hub: Hub, actor: Actor, text: str) -> list:
         return []
     bare = resident_id.normal(text)
     numbers = select(patient_identifier.c.patient_id).where(patient_identifier.c.value.in_((bare, bare.casefold())))
-    fits = [patient.c.id.in_(numbers), patient.c.patient_id == text, patient.c.id.in_(names.beginning(text, None).patients())]
+    named, values = names.beginning(text, False)
+    fits = [patient.c.id.in_(numbers), patient.c.patient_id == text, patient.c.id.in_(named.patients())]
+    latin, read = names.beginning_in_latin(text, False) or (None, {})
+    in_latin = [patient.c.id.in_(latin.patients())] if latin is not None else []      # those that are written so come first
     found = (select(patient, site.c.name.label("site_name"), patient_index.c.is_usable, person_link.c.person_id)
              .join(site, site.c.id == patient.c.site_id).join(patient_index, patient_index.c.patient_id == patient.c.id)
              .outerjoin(person_link, (person_link.c.patient_id == patient.c.id) & person_link.c.ended_at.is_(None))
-             .where(patient_index.c.is_usable, or_(*fits)).order_by(patient_index.c.pinyin, patient.c.birth_date, patient.c.id).limit(PAGE))
+             .where(patient_index.c.is_usable, or_(*fits, *in_latin)).order_by(*in_latin, patient_index.c.pinyin, patient.c.birth_date, patient.c.id).limit(PAGE))
     with hub.writing() as connection:
-        rows = list(connection.execute(found))
+        rows = list(connection.execute(found, values | read))
         audit.append(connection, hub.now(), actor, "person.search", "patient", "", found=len(rows), text=text)
     return rows
 

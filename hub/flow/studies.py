@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit, database
 from hub.storage.names import some
-from hub.storage.search import Match, conditions, rarest
+from hub.storage.search import SHAPES, Match, Question, conditions, in_latin, question
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
 
 BATCH = 500     # ids in one statement
@@ -104,50 +105,85 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     """The DICOM patients, studies, series or instances ("patient", "study", ..) that fit all ``matches``.
 
     Rows hold the study with its patient, of the lower levels also their own columns, with the series' as
-    ``series_..``; newest study first, then in order. A patient is the row of the newest study that fits.
+    ``series_..``; newest study first (by its own date where a date is asked for), then in order. A patient is the row of the newest study that fits.
     Only what this person may see.
     """
+    return _matching(hub, actor, level, matches, limit, offset, False)[0]
+
+
+def matching_with_parts(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int = 0) -> tuple[list, dict[int, dict]]:
+    """The rows of ``matching``, and of their studies every series by its id, by the study's id: with ``modality`` and ``total``, its
+    DICOM instances."""
+    return _matching(hub, actor, level, matches, limit, offset, True)
+
+
+def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int, with_parts: bool) -> tuple[list, dict[int, dict]]:
     actor.require("study.view")
+    site_id = None if actor.sees_every_site else NOWHERE if actor.site_id is None else actor.site_id
     with hub.reading() as connection:
-        site_id = None if actor.sees_every_site else NOWHERE if actor.site_id is None else actor.site_id
-        rare = rarest(connection, matches, site_id)
-        if level == "study" and rare.match is not None and len(matches) == 1:
-            return _with_images(connection, actor, rare.studies[::-1])[offset:offset + limit]
-        asked = conditions(connection, level, matches, site_id, rare)
-        found = _chosen(level, asked).limit(limit).offset(offset)
-        if level in ("series", "instance"):
-            return list(connection.execute(found).all())
-        ids = connection.scalars(found).all()
-        rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ROWS_OF, {"ids": part}).all()}
+        latin = in_latin(connection, matches, site_id)
+        if latin is None:
+            rows = _rows(connection, actor, level, matches, site_id, limit, offset)
+        else:                   # those that are written so first
+            rows = _rows(connection, actor, level, matches, site_id, offset + limit, 0)
+            if len(rows) < offset + limit:
+                rows += _rows(connection, actor, level, latin, site_id, offset + limit - len(rows), 0)
+            rows = rows[offset:]
+        parts: dict[int, dict] = {}
+        for ids in batched(list({row.id: None for row in rows}), BATCH) if with_parts else ():
+            for part in connection.execute(_SIZES, {"ids": ids}):
+                parts.setdefault(part.study_id, {})[part.id] = part
+    return rows, parts
+
+
+def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match], site_id: int | None, limit: int, offset: int) -> list:
+    asked, values, few = question(connection, matches, site_id)
+    if level == "study" and few is not None and len(matches) == 1 and not asked.by_date:
+        return _with_images(connection, actor, few[::-1])[offset:offset + limit]
+    found = connection.execute(_chosen(level, asked), values | {"most": limit, "start": offset})
+    if level in ("series", "instance"):
+        return list(found.all())
+    ids = found.scalars().all()
+    rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ANSWERED_OF, {"ids": part}).all()}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all() if actor.sees_site(row.site_id)} if ids else {}
+    rows = {row.id: row for row in connection.execute(_ANSWERED_OF, {"ids": ids}).all() if actor.sees_site(row.site_id)} if ids else {}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
     with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
 
 
-def _chosen(level: str, conditions: list) -> Select:
-    """What fits these conditions, newest study first: of patients and studies the study's id, of what is below all columns."""
+@lru_cache(SHAPES)
+def _chosen(level: str, asked: Question) -> Select:
+    """What fits a question, newest study first: of patients and studies the study's id, of what is below all columns. Its own
+    parameters: ``most`` and ``start``."""
+    return _sought(level, conditions(level, asked), asked.by_date).limit(bindparam("most")).offset(bindparam("start"))
+
+
+def _sought(level: str, conditions: list, by_date: bool) -> Select:
     if level in ("series", "instance"):
-        return _below(level, conditions)
+        return _below(level, conditions, by_date)
     holds_images = (study.c.kind == "image") | some(study.c.id, instance.c.study_id == study.c.id, instance.c.format == "dicom")
     found = select(study.c.id).where(*conditions, holds_images)      # last: asked of the few that fit
     if level == "patient":
         fitting = found.add_columns(study.c.patient_id).subquery()
         newest = func.max(fitting.c.id)
         return select(newest).group_by(fitting.c.patient_id).order_by(newest.desc())
-    return found.order_by(study.c.id.desc())
+    return found.order_by(*_newest(by_date))
 
 
-def _below(level: str, conditions: list) -> Select:
-    found = _columns().add_columns(
+def _newest(by_date: bool) -> list:
+    return [*([study.c.study_at.desc()] if by_date else []), study.c.id.desc()]
+
+
+def _below(level: str, conditions: list, by_date: bool) -> Select:
+    found = _answered().add_columns(
         series.c.id.label("series_id"), series.c.series_uid, series.c.number.label("series_number"), series.c.modality.label("series_modality"),
         series.c.description.label("series_description"), series.c.body_part.label("series_body_part")).join(series, series.c.study_id == study.c.id)
-    order = [study.c.id.desc(), series.c.number, series.c.id]
+    order = [*_newest(by_date), series.c.number, series.c.id]
     if level == "series":
         found = found.where(exists().where(instance.c.series_id == series.c.id, instance.c.format == "dicom"))
     else:
@@ -155,7 +191,7 @@ def _below(level: str, conditions: list) -> Select:
                                   instance.c.frames, instance.c.rows, instance.c.columns, instance.c.transfer_syntax,
                                   instance.c.sha256, instance.c.calling)
         found = found.join(instance, instance.c.series_id == series.c.id)
-        conditions.append(instance.c.format == "dicom")
+        conditions = [*conditions, instance.c.format == "dicom"]
         order += [instance.c.number, instance.c.id]
     return found.where(*conditions).order_by(*order)
 
@@ -173,12 +209,6 @@ def committed(hub: Hub, actor: Actor, transaction_uid: str, kept: int, missing: 
     actor.require("study.view")
     with hub.writing() as connection:
         audit.append(connection, hub.now(), actor, "study.committed", "study", transaction_uid, actor.site_id, kept=kept, missing=missing)
-
-
-def sizes(hub: Hub, study_ids: list[int]) -> list:
-    """Every series of these studies with ``study_id``, ``id``, ``modality`` and ``total``, its DICOM instances."""
-    with hub.reading() as connection:
-        return [row for part in batched(study_ids, BATCH) for row in connection.execute(_SIZES, {"ids": part}).all()]
 
 
 def instances_of(hub: Hub, study_id: int) -> list:
@@ -287,13 +317,21 @@ def _columns():
             .outerjoin(removal, removal.c.study_id == study.c.id))
 
 
+def _answered():
+    """What is told of a study that a query found."""
+    return (select(study.c.id, study.c.study_uid, study.c.kind, study.c.site_id, study.c.patient_id, study.c.study_at, study.c.accession_number,
+                   study.c.description, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.patient_id.label("patient_number"),
+                   patient.c.sex, patient.c.birth_date, removal.c.at.label("removed_at"))
+            .join(patient, patient.c.id == study.c.patient_id).outerjoin(removal, removal.c.study_id == study.c.id))
+
+
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
 _STANDING = (select(study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
                     removal.c.at, func.coalesce(_REVISION, 0))        # in the order of Standing
              .outerjoin_from(study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid")))
-_ROWS_OF = _columns().where(study.c.id.in_(bindparam("ids", expanding=True)))
+_ANSWERED_OF = _answered().where(study.c.id.in_(bindparam("ids", expanding=True)))
 _WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
           .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count
 
-from sqlalchemy import Connection, FromClause, Select, bindparam, func, select, union, update
+from sqlalchemy import Connection, FromClause, Select, bindparam, func, or_, select, union, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
@@ -15,7 +15,7 @@ from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, URGENCIES
 from hub.storage import audit
-from hub.storage.search import beginning
+from hub.storage.search import SHAPES, Found, beginning
 from hub.storage.states import advance
 from hub.storage.tables import (
     BOUNCED, SIGNED, SIGNED_ALONE, SUBMITTED, WAITING, account, device, patient, reading, report, site, state_in, study,
@@ -45,28 +45,28 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     """One page of the worklist as rows, and how many rows there are, counted up to ``most_counted``."""
     actor.require("worklist.view")
     start = (max(1, filters.page) - 1) * PAGE
-    values = {"me": actor.account_id, "modality": filters.modality, "site_id": filters.site_id, "rank": RANK.get(filters.urgency)}
-    most, filtered = most_counted(filters.text), (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
+    values = {"me": actor.account_id, "modality": filters.modality, "site_id": filters.site_id, "rank": RANK.get(filters.urgency), "most": PAGE, "start": start}
+    filtered = (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
         if filters.text.strip():
-            ids, total = _with_text(connection, filtered, filters, values, start, most)
-        else:
-            ids = connection.scalars(_page(*filtered), values | {"most": PAGE, "start": start}).all()
-            total = start + len(ids) if 0 < len(ids) < PAGE else connection.scalar(_count(*filtered), values)
-        rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": ids}).all()} if ids else {}
-    return [rows[one] for one in ids], total
+            return _with_text(connection, filtered, filters, values, start)
+        rows = connection.execute(_listing(*filtered), values).all()
+        total = rows[0].total if rows else connection.scalar(_count(*filtered), values) if start else 0
+    return rows, total
 
 
-def _with_text(connection: Connection, filtered: tuple, filters: Filters, values: dict, start: int, most: int) -> tuple[list[int], int]:
-    """The ids of one page of those that a text finds, and how many there are up to ``most``: one walk for both."""
-    found = beginning(connection, filters.text, reading.c.study_id, reading.c.patient_id, filters.site_id)
-    if found.is_gathered:        # looked up before all else: the limit keeps planners from beginning with the state
-        of = select(reading).where(found.condition).limit(ALL).subquery()
-        chosen = _of(of, *filtered)
-    else:
-        of, chosen = reading, _chosen(*filtered).where(found.condition)
-    ids = connection.scalars(chosen.order_by(*_order(of, filters.state)).limit(max(most, start + PAGE)), values).all()
-    return ids[start:start + PAGE], len(ids)
+def _with_text(connection: Connection, filtered: tuple, filters: Filters, values: dict, start: int) -> tuple[list, int]:
+    """One page of those that a text finds, and how many there are, counted as far as lists are: one walk for both. Those whose name
+    is written so come first, then those known in Latin letters that read so."""
+    found, also, told = beginning(connection, filters.text, filters.site_id)
+    most = max(most_counted(filters.text), start + PAGE)
+    values = values | told | {"most": most}
+    ids = connection.scalars(_found(filtered, found), values).all()
+    if also is not None and len(ids) < most:
+        ids += [one for one in connection.scalars(_found(filtered, also), values | {"few": told["also"]}) if one not in set(ids)]
+    page = ids[start:start + PAGE]
+    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": page}).all()} if page else {}
+    return [rows[one] for one in page], len(ids[:most])
 
 
 def most_counted(text: str) -> int:
@@ -255,19 +255,21 @@ def _chosen(*filtered) -> Select:
 def _of(rows: FromClause, state: str, by_modality: bool = False, by_site: bool = False, by_urgency: bool = False) -> Select:
     """The ids of the readings in a state, of the table or of ``rows`` of it. Its parameters: ``me``, and of what is filtered by
     ``modality``, ``site_id``, ``rank``."""
-    own, submitted = rows.c, reading.alias()
-    waiting, signed, bounced = (state_in(rows, states) for states in (WAITING, SIGNED, BOUNCED))
-    by_state = {
-        "todo": waiting,
-        "mine": waiting & (own.claimed_by == bindparam("me")) & own.state.in_(IN_WORK),
-        "review": own.id.in_(union(select(submitted.c.id).where(state_in(submitted, SUBMITTED)), select(report.c.reading_id).where(SIGNED_ALONE))),
-        "done": signed,
-        "bounced": bounced,
-    }
-    chosen = select(own.id).where(*([by_state[state]] if state in by_state else []))
+    own = rows.c
+    chosen = select(own.id).where(*_in_state(rows, state))
     chosen = chosen.where(own.modality == bindparam("modality")) if by_modality else chosen
     chosen = chosen.where(own.site_id == bindparam("site_id")) if by_site else chosen
     return chosen.where(own.rank == bindparam("rank")) if by_urgency else chosen
+
+
+def _in_state(rows: FromClause, state: str) -> list:
+    own, submitted = rows.c, reading.alias()
+    if state == "review":
+        return [own.id.in_(union(select(submitted.c.id).where(state_in(submitted, SUBMITTED)), select(report.c.reading_id).where(SIGNED_ALONE)))]
+    if state == "mine":
+        return [state_in(rows, WAITING), own.claimed_by == bindparam("me"), own.state.in_(IN_WORK)]
+    states = {"todo": WAITING, "done": SIGNED, "bounced": BOUNCED}.get(state)
+    return [state_in(rows, states)] if states is not None else []
 
 
 def _order(rows: FromClause, state: str) -> tuple:
@@ -278,8 +280,31 @@ def _order(rows: FromClause, state: str) -> tuple:
 
 
 @cache
-def _page(*filtered) -> Select:
-    return _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
+def _listing(*filtered) -> Select:
+    """One page as rows, each with ``total``: chosen first, then joined with what is shown of each."""
+    chosen = _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start")).subquery()
+    total = _count(*filtered).scalar_subquery().label("total")
+    return _columns().add_columns(total).where(reading.c.id.in_(select(chosen.c.id))).order_by(*_order(reading, filtered[0]))
+
+
+@lru_cache(SHAPES)
+def _found(filtered: tuple, found: Found) -> Select:
+    """The ids of readings that a text finds, in the order of the list."""
+    asked = found.conditions(reading.c.study_id, reading.c.patient_id)
+    if found.how == "met":
+        rows, chosen = reading, _chosen(*filtered).where(or_(*asked))
+    else:        # looked up before all else: the limit keeps planners from beginning with the state
+        ways = [select(*(reading.c[name] for name in _of_list(*filtered))).where(one) for one in asked]
+        rows = (union(*ways) if len(ways) > 1 else ways[0].limit(ALL)).subquery()
+        chosen = _of(rows, *filtered)
+    return chosen.order_by(*_order(rows, filtered[0])).limit(bindparam("most"))
+
+
+def _of_list(state: str, by_modality: bool, by_site: bool, by_urgency: bool) -> list[str]:
+    """The columns by which a list is chosen and ordered: no others, so that an index can answer."""
+    asked = ["id", "state", *(["rank", "deadline_at", "queued_at", "claimed_by"] if state in ("todo", "mine", "review") else ["changed_at"])]
+    asked += [name for name, is_asked in (("modality", by_modality), ("site_id", by_site), ("rank", by_urgency)) if is_asked and name not in asked]
+    return asked
 
 
 @cache

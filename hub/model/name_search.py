@@ -10,14 +10,19 @@ from itertools import islice, product
 
 from hub.model.names import MOST_READINGS, NameRules, is_hanzi, level, plain_letters, reading, surname_length, surname_readings
 
-WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS = range(5)      # kinds of a form; "later": not from the first character
+# Kinds of a form; "later": not from the first character. LATIN: of names known in Latin letters only, syllable by syllable.
+WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS, LATIN, LATIN_LATER = range(7)
+LATINS = (LATIN, LATIN_LATER)
 # How a name may fit a pattern: as a whole as written; also as it sounds, or in initials; also, where the pattern has no wildcard,
-# from any of its parts on (fuzzy semantic matching, PS3.4 C.2.2.2.1.1).
-LITERAL, SOUND, FUZZY = "literal", "sound", "fuzzy"
+# from any of its parts on (fuzzy semantic matching, PS3.4 C.2.2.2.1.1); or, of names known in Latin letters only, as a Chinese
+# pattern is read.
+LITERAL, SOUND, FUZZY, IN_LATIN = "literal", "sound", "fuzzy", "latin"
 LONGEST_FORM = 64
 MOST_FORMS = 48
 LONGEST_NAME = 24        # characters of a name beyond this are not looked for one by one
 MOST_SYLLABLES = 4       # of one word in Latin letters
+MOST_SPLITS = 4          # of one word into syllables: XIAN is xian and xi'an
+MOST_ASKED = 4           # readings of a Chinese text that are looked for
 
 _BLANKS = re.compile(r"[\s^·•,.\u3000]+")
 _BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff*?]) | (?=[\u3400-\u9fff\U00020000-\U0003ffff*?])")
@@ -38,7 +43,7 @@ def sounds(text: str, rules: NameRules) -> tuple[str, ...]:
     if any(is_hanzi(ch) for ch in plain):
         return ()
     words = plain_letters(plain).split(" ")
-    toneless = [_TONED.sub(lambda found: found[1] if found[1] in rules.syllables else found[0], word) for word in words]
+    toneless = [_toneless(word, rules) for word in words]
     found = ["".join(words), "".join(toneless)]
     if len(words) > 1 and not set(plain) & set("*?"):
         found.append("".join(toneless[-1:] + toneless[:-1]))
@@ -48,11 +53,25 @@ def sounds(text: str, rules: NameRules) -> tuple[str, ...]:
 def forms(names: tuple[str, ...], rules: NameRules) -> list[tuple[str, int]]:
     """(form, kind) under which a person is found. ``names``: as read and as sent, with component groups by ``=``."""
     found: dict[tuple[str, int], None] = {}
-    for group in dict.fromkeys(folded(part, rules) for name in names for part in name.split("=")):
-        for form, kind in _written(group) + _sounded(group, rules):
+    parts = list(dict.fromkeys(folded(part, rules) for name in names for part in name.split("=")))
+    is_latin = not any(is_hanzi(character) for part in parts for character in part)
+    for group in parts:
+        for form, kind in _written(group) + _sounded(group, rules) + (_latin(group, rules) if is_latin else []):
             if form:
                 found[form[:LONGEST_FORM], kind] = None
     return list(found)[:MOST_FORMS]
+
+
+def readings(text: str, rules: NameRules) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """How a Chinese text reads, as forms of the kind LATIN are kept where it is a name's beginning, and as those of LATIN_LATER where
+    it is not; (), () for any other text."""
+    plain = folded(text, rules)
+    if not plain or not all(is_hanzi(ch) for ch in plain):
+        return (), ()
+    whole = [each for syllables in _spoken(plain, rules) for each in _levelled(syllables)]
+    tails = [rules.given.get(ch) or (reading(ch, rules),) for ch in plain[:LONGEST_NAME]]
+    later = [each for syllables in islice(product(*tails), MOST_READINGS) for each in _levelled(list(syllables))]
+    return tuple(dict.fromkeys(whole))[:MOST_ASKED], tuple(dict.fromkeys(later))[:MOST_ASKED]
 
 
 def groups(value: str) -> list[str]:
@@ -96,6 +115,45 @@ def _sounded(name: str, rules: NameRules) -> list[tuple[str, int]]:
             told.append(("".join(syllable[0] for syllable in syllables), INITIALS))
     # Old devices write lü as lu.
     return told + [(form.replace("lv", "lu").replace("nv", "nu"), kind) for form, kind in told if "lv" in form or "nv" in form]
+
+
+def _latin(name: str, rules: NameRules) -> list[tuple[str, int]]:
+    """Of a name in Latin letters its syllables, each closed by a mark: LI is not the beginning of LIU. Also with the last word first."""
+    words = [one for word in plain_letters(name[:LONGEST_FORM]).split(" ") if (one := _NO_SOUND.sub("", _toneless(word, rules)))]
+    told = []
+    for ordered in dict.fromkeys((tuple(words), tuple(words[-1:] + words[:-1]))):
+        for parts in islice(product(*(_splits(word, rules.syllables) or [[word]] for word in ordered)), MOST_SPLITS):
+            syllables = [syllable for part in parts for syllable in part]
+            told += [(_marked(syllables[at:]), LATIN if at == 0 else LATIN_LATER) for at in range(len(syllables))]
+    return told
+
+
+def _marked(syllables: list[str]) -> str:
+    return "".join(f"{syllable}'" for syllable in syllables)
+
+
+def _levelled(syllables: list[str]) -> list[str]:
+    """Syllables as they are kept, and as old devices write them: lu for lü."""
+    form = _marked(syllables)
+    old = form.replace("lv'", "lu'").replace("nv'", "nu'")
+    return [form] if old == form else [form, old]
+
+
+def _toneless(word: str, rules: NameRules) -> str:
+    return _TONED.sub(lambda found: found[1] if found[1] in rules.syllables else found[0], word)
+
+
+def _splits(word: str, known: frozenset[str], most: int = MOST_SYLLABLES) -> list[list[str]]:
+    """The ways in which a word of pinyin parts into syllables, those with long ones first; [] for a word that is none."""
+    if not word:
+        return [[]]
+    if not most:
+        return []
+    told = []
+    for length in range(min(6, len(word)), 0, -1):
+        if word[:length] in known:
+            told += [[word[:length], *rest] for rest in _splits(word[length:], known, most - 1)]
+    return told[:MOST_SPLITS]
 
 
 def _spoken(name: str, rules: NameRules) -> list[list[str]]:

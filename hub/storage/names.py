@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, false, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, delete, exists, false, insert, literal_column, or_, select
 from sqlalchemy.sql.selectable import GenerativeSelect
-from sqlalchemy.sql.util import ClauseAdapter
 
 from hub import rulebook
 from hub.model import name_search
-from hub.model.name_search import FUZZY, INITIALS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
+from hub.model.name_search import FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
 from hub.storage.tables import patient_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
-_FORM, _KIND = patient_name.c.form, patient_name.c.kind
+Ask = tuple[str, str, tuple[int, ...]]      # how a form is asked to fit, the pattern, the kinds of forms
 
 
 def enter(connection: Connection, patient_id: int, site_id: int, *names: str) -> None:
@@ -31,12 +31,22 @@ def enter(connection: Connection, patient_id: int, site_id: int, *names: str) ->
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What is asked of names: of one of ``values`` every component group must fit in one of its ways, each a condition on one
-    row of the index. ``site_id``: whose patients (None: every site's)."""
+class Way:
+    """One condition on a row of the index: what is asked of its form (see ``test``) and of which kinds. Its text is a parameter, so
+    that questions of one shape are one statement."""
 
-    values: list[list[list[ColumnElement]]]
-    site_id: int | None
+    how: str
+    kinds: tuple[int, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is asked of names: of one of ``values`` every component group must fit in one of its ways. ``at_site``: of the patients of
+    the site in the parameter ``site``; else of every site's."""
+
+    values: tuple[tuple[tuple[Way, ...], ...], ...]
+    at_site: bool
 
     def patients(self) -> GenerativeSelect:
         """The ids of those who fit, one look for each way: of ways joined by OR, SQLite would read a site's names from end to end."""
@@ -46,32 +56,41 @@ class Looks:
         """The ids of their studies, found one after the other, some perhaps more than once."""
         return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
 
-    def _asked(self) -> Iterator[list[ColumnElement]]:
-        sites = patient_name.c.site_id.in_(select(site.c.id)) if self.site_id is None else patient_name.c.site_id == self.site_id
-        for groups in self.values:
-            others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
-            yield from ([sites, way, *others] for way in groups[0])
-
     def fits(self, owner: ColumnElement) -> ColumnElement:
         """That the patient in the column ``owner`` fits: where that is asked of one patient after the other."""
         return or_(*(and_(*(self._has(ways, owner) for ways in groups)) for groups in self.values))
 
+    def _asked(self) -> Iterator[list[ColumnElement]]:
+        own = patient_name.c.site_id
+        for groups in self.values:
+            others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
+            for way in groups[0]:
+                # Latin forms have an index without the site; of the others each site's are a range of their own.
+                sites = [own == bindparam("site")] if self.at_site else [] if set(way.kinds) <= set(LATINS) else [own.in_(select(site.c.id))]
+                yield [*sites, _condition(way, patient_name), *others]
+
     @staticmethod
-    def _has(ways: list[ColumnElement], owner: ColumnElement) -> ColumnElement:
-        # Another name for the table, for a look into the same index beside it.
-        other = patient_name.alias()
-        return some(owner, other.c.patient_id == owner, ClauseAdapter(other).traverse(or_(*ways)))
+    def _has(ways: tuple[Way, ...], owner: ColumnElement) -> ColumnElement:
+        other = patient_name.alias()      # another name for the table, for a look into the same index beside it
+        return some(owner, other.c.patient_id == owner, or_(*(_condition(way, other) for way in ways)))
 
 
-def like_one_of(values: tuple[str, ...], site_id: int | None, likeness: str) -> Looks:
-    """Names that fit one of some DICOM patterns (``*`` and ``?``; PS3.4 C.2.2.2). ``likeness``: one of hub.model.name_search."""
-    return Looks([[_ways(group, likeness) for group in name_search.groups(value)] or [[_FORM >= ""]] for value in values], site_id)
+def like_one_of(values: tuple[str, ...], at_site: bool, likeness: str, prefix: str) -> tuple[Looks, dict[str, str]]:
+    """Names that fit one of some DICOM patterns (``*`` and ``?``; PS3.4 C.2.2.2), and the texts of its parameters, whose names begin
+    with ``prefix``. ``likeness``: one of hub.model.name_search."""
+    return _apart([[_ways(group, likeness) for group in name_search.groups(value)] or [[("any", "", ())]] for value in values], at_site, prefix)
 
 
-def beginning(text: str, site_id: int | None) -> Looks:
+def beginning(text: str, at_site: bool, prefix: str = "name") -> tuple[Looks, dict[str, str]]:
     """Names that begin so, from any of their characters, syllables or words on, written, sounded or in initials."""
-    groups = [_begun(plain) for group in name_search.groups(text) if (plain := group.replace("*", "").replace("?", ""))]
-    return Looks([groups or [[false()]]], site_id)
+    return _apart([[_begun(plain) for plain in _plain_groups(text)] or [[("none", "", ())]]], at_site, prefix)
+
+
+def beginning_in_latin(text: str, at_site: bool, prefix: str = "latin") -> tuple[Looks, dict[str, str]] | None:
+    """Names known in Latin letters only that read as this Chinese text does, from any of their syllables on; None for a text that
+    is not Chinese."""
+    ways = [_read(plain) for plain in _plain_groups(text)]
+    return _apart([ways], at_site, prefix) if ways and all(ways) else None
 
 
 def some(owner: ColumnElement, *asked: ColumnElement) -> ColumnElement:
@@ -79,49 +98,106 @@ def some(owner: ColumnElement, *asked: ColumnElement) -> ColumnElement:
     return exists(select(literal_column("1")).where(*asked).offset(0).correlate(owner.table))
 
 
+def how_asked(pattern: str) -> str:
+    """How a text is asked to fit a DICOM pattern, in which ``*`` and ``?`` are wildcards: "is", "begins", "fits", or "headed" for a
+    pattern that begins with letters and does not end with them."""
+    if "*" not in pattern and "?" not in pattern:
+        return "is"
+    head = _head(pattern)
+    return "begins" if head and pattern == f"{head}*" else "headed" if head else "fits"
+
+
+def test(column: ColumnElement, how: str, name: str) -> ColumnElement:
+    """That a column fits the parameters of ``texts``. Of texts sorted by their bytes all but "fits" is a range of an index."""
+    if how in ("any", "none"):
+        return column >= "" if how == "any" else false()
+    if how == "is":
+        return column == bindparam(name)
+    begins = and_(column >= bindparam(name), column < bindparam(f"{name}_end"))
+    fits = column.ilike(bindparam(f"{name}_like"), escape="\\")
+    return {"begins": begins, "fits": fits, "headed": and_(begins, fits)}[how]
+
+
+def texts(pattern: str, how: str, name: str) -> dict[str, str]:
+    """The parameters of ``test``."""
+    if how in ("any", "none"):
+        return {}
+    if how == "is":
+        return {name: pattern}
+    head = _head(pattern)
+    ends = {} if how == "fits" else {name: head, f"{name}_end": head + LAST}
+    return ends if how == "begins" else ends | {f"{name}_like": _as_like(pattern)}
+
+
+def _head(pattern: str) -> str:
+    return pattern[:min((at for at in (pattern.find("*"), pattern.find("?")) if at >= 0), default=len(pattern))]
+
+
 def _all(looks: list[Select]) -> GenerativeSelect:
     return looks[0].union_all(*looks[1:]) if len(looks) > 1 else looks[0]
 
 
-def begins(column: ColumnElement, text: str) -> ColumnElement:
-    """That a text begins with another, as a range that an index answers (columns sorted by their bytes)."""
-    return and_(column >= text, column < text + LAST)
+def _condition(way: Way, rows: FromClause) -> ColumnElement:
+    fits = test(rows.c.form, way.how, way.name)
+    if not way.kinds:
+        return fits
+    own = rows.c.kind
+    if set(way.kinds) <= set(LATINS):
+        fits = and_(fits, own >= literal_column(str(LATIN)))      # as the index of Latin forms has it
+    written = [literal_column(str(kind)) for kind in way.kinds]
+    return and_(fits, own.in_(written) if len(written) > 1 else own == written[0])
 
 
-def like(column: ColumnElement, pattern: str) -> ColumnElement:
-    """That a text fits a DICOM pattern, whose letters stand for themselves but for ``*`` and ``?``."""
-    if "*" not in pattern and "?" not in pattern:
-        return column == pattern
-    head = pattern[:min(at for at in (pattern.find("*"), pattern.find("?")) if at >= 0)]
-    if head and pattern == f"{head}*":
-        return begins(column, head)
-    fits = column.ilike(_as_like(pattern), escape="\\")
-    return begins(column, head) & fits if head else fits
+def _apart(values: list[list[list[Ask]]], at_site: bool, prefix: str) -> tuple[Looks, dict[str, str]]:
+    """The shape of a question apart from its texts."""
+    number, told, shape = count(), {}, []
+    for groups in values:
+        shape.append([])
+        for ways in groups:
+            named = [(how, pattern, kinds, f"{prefix}{next(number)}") for how, pattern, kinds in ways]
+            shape[-1].append(tuple(Way(how, kinds, name) for how, _, kinds, name in named))
+            for how, pattern, _, name in named:
+                told |= texts(pattern, how, name)
+    return Looks(tuple(tuple(groups) for groups in shape), at_site), told
 
 
-def _ways(group: str, likeness: str) -> list[ColumnElement]:
-    if likeness == FUZZY and "*" not in group and "?" not in group:
+def _ways(group: str, likeness: str) -> list[Ask]:
+    is_plain = "*" not in group and "?" not in group
+    if likeness == IN_LATIN:
+        return _read(group.rstrip("*")) or [("none", "", ())]
+    if likeness == FUZZY and is_plain:
         return _begun(group)
     ways = [_like(name_search.folded(group, _rules()), WRITTEN, WRITTEN_LATER)]
     if likeness != LITERAL:
-        ways += [_like(sound, SOUNDED, SOUNDED_LATER) for sound in name_search.sounds(group, _rules()) if sound.strip("*?")]
-        ways += [like(_FORM, sound) & (_KIND == INITIALS) for sound in name_search.sounds(group, _rules())[:1] if sound.strip("*?")]
+        sounds = name_search.sounds(group, _rules())
+        ways += [_like(sound, SOUNDED, SOUNDED_LATER) for sound in sounds if sound.strip("*?")]
+        ways += [(how_asked(sound), sound, (INITIALS,)) for sound in sounds[:1] if sound.strip("*?")]
     return ways
 
 
-def _begun(text: str) -> list[ColumnElement]:
+def _begun(text: str) -> list[Ask]:
     written = name_search.folded(text, _rules())
-    ways = [begins(_FORM, written) & _KIND.in_((WRITTEN, WRITTEN_LATER))] if written else []
-    ways += [begins(_FORM, sound) & _KIND.in_((SOUNDED, SOUNDED_LATER, INITIALS)) for sound in name_search.sounds(text, _rules())]
-    return ways or [false()]
+    ways: list[Ask] = [("begins", f"{written}*", (WRITTEN, WRITTEN_LATER))] if written else []
+    ways += [("begins", f"{sound}*", (SOUNDED, SOUNDED_LATER, INITIALS)) for sound in name_search.sounds(text, _rules())]
+    return ways or [("none", "", ())]
 
 
-def _like(pattern: str, whole: int, later: int) -> ColumnElement:
+def _read(text: str) -> list[Ask]:
+    """Of a Chinese text: from a name's beginning on as a surname is read, from its other syllables on as other characters are."""
+    whole, later = name_search.readings(text, _rules())
+    return [("begins", f"{sound}*", (LATIN,)) for sound in whole] + [("begins", f"{sound}*", (LATIN_LATER,)) for sound in later]
+
+
+def _like(pattern: str, whole: int, later: int) -> Ask:
     """A pattern that begins with ``*`` and a Chinese character is answered by the forms that begin there."""
     inside = pattern.lstrip("*")
     if inside != pattern and inside and is_hanzi(inside[0]):
-        return like(_FORM, inside) & _KIND.in_((whole, later))
-    return like(_FORM, pattern) & (_KIND == whole)
+        return how_asked(inside), inside, (whole, later)
+    return how_asked(pattern), pattern, (whole,)
+
+
+def _plain_groups(text: str) -> list[str]:
+    return [plain for group in name_search.groups(text) if (plain := group.replace("*", "").replace("?", ""))]
 
 
 def _as_like(pattern: str) -> str:

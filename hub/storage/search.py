@@ -2,24 +2,26 @@
 
 The promise: a search costs as much as it has hits, or as far as the newest ones lie apart, never the whole index:
 where a key has few hits in its own index, they are looked up first and everything else is asked of them alone.
-Planners guess that number, each in its own way; here it is counted, up to ``FEW``.
+Planners guess that number, each in its own way; here it is counted, up to ``FEW``. Questions of one shape are one
+statement: texts and numbers are parameters, so that a statement is built once.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from math import sqrt
 
-from sqlalchemy import ColumnElement, Connection, String, bindparam, func, or_, select, union
-from sqlalchemy.sql.selectable import GenerativeSelect
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, exists, func, literal_column, or_, select, union, union_all
 from sqlalchemy.sql.util import ClauseAdapter
 
-from hub.model.name_search import LITERAL
+from hub.model.name_search import FUZZY, IN_LATIN, LITERAL
 from hub.storage import names
+from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
-GATHERED = 3      # times the root of all studies: the studies of more patients are met one after the other
+GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
+SHAPES = 500      # statements kept
 
 
 @dataclass(frozen=True)
@@ -52,105 +54,211 @@ _INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_i
 
 
 @dataclass(frozen=True)
-class Rare:
-    """A key with few hits, and the ids of the studies that fit it, in order; those of other sites may be among them."""
+class Key:
+    """The shape of one match: how its field is asked (hub.storage.names.how_asked; "in": one of several; "from" and "to": the ends
+    of a range), of names their looks. ``name``: with which its parameters begin."""
 
-    match: Match | None
-    studies: list[int]
+    field: str
+    asked: tuple[str, ...]
+    looks: Looks | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """All keys of a query in one shape. ``settled``: the place of the key whose few studies are the parameter ``few``, or None;
+    ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only."""
+
+    keys: tuple[Key, ...]
+    at_site: bool
+    settled: int | None = None
+    gathered: tuple[int, ...] = ()
+
+    @property
+    def by_date(self) -> bool:
+        """Whether its studies are shown by their own date: those of a range lie together in that order, not in that of arrival."""
+        return any(key.field == "study_date" for key in self.keys)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What restricts a list of rows to those of some studies. ``is_gathered``: their ids are looked up first, so that the list
-    must not be read in its order from end to end to find them."""
+    """Rows of some studies, as a shape. ``how``: "gathered": they are looked up before all else; "met": a list is read in its order,
+    and each row asked. ``listed``: those with an id in ``few`` are among them. ``looks``: those of these patients. ``numbers``: how
+    many ways to write a number are asked of each row that is met."""
 
-    condition: ColumnElement
-    is_gathered: bool
+    how: str
+    looks: Looks | None = None
+    listed: bool = False
+    numbers: int = 0
 
-
-def conditions(connection: Connection, level: str, matches: list[Match], site_id: int | None, rare: Rare) -> list[ColumnElement]:
-    """All ``matches`` as conditions on study, patient, series and instance, of one site or of all (None).
-
-    ``level``: "patient", "study", "series" or "instance"; keys of a level below it are looked for there. ``rare``: as ``rarest``
-    found it.
-    """
-    key, few = rare.match, rare.studies
-    is_settled = key is not None and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE)
-    asked = [_condition(level, match, site_id) for match in matches if not (match is key and is_settled)]
-    if key is not None:
-        asked.append(study.c.id.in_(few))
-    for match in matches if key is None else ():
-        if match.field == "patient_name":
-            whose = _fits(match, site_id)
-            asked += [study.c.patient_id.in_(whose.patients())] if _are_gathered(connection, whose) else []
-    if site_id is not None:
-        asked.append(study.c.site_id == site_id)
-    return asked
+    def conditions(self, study_id: ColumnElement, patient_id: ColumnElement) -> list[ColumnElement]:
+        """That the columns name a study and a patient that were found: in one of these ways."""
+        asked = []
+        if self.looks is not None:
+            asked.append(patient_id.in_(self.looks.patients()) if self.how == "gathered" else self.looks.fits(patient_id))
+        if self.listed:
+            asked.append(study_id.in_(bindparam("few", expanding=True)))
+        if self.numbers:
+            of_one, of_patient = study.alias(), patient.alias()
+            number = or_(*(_begins(column, name) for column in (of_patient.c.patient_id, of_one.c.accession_number) for name in _WRITTEN[:self.numbers]))
+            asked.append(names.some(study_id, of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, number))
+        return asked
 
 
-def few_of(connection: Connection, ids: GenerativeSelect, most: int = FEW, values: dict | None = None) -> list[int] | None:
-    """The ids that a select with these values gives, in order, or None where there are more than ``most``."""
-    found = connection.scalars(ids.limit(most + 1), values or {}).all()
-    return sorted(set(found)) if len(found) <= most else None
+def question(connection: Connection, matches: list[Match], site_id: int | None) -> tuple[Question, dict, list[int] | None]:
+    """What is asked of studies, patients, series and instances of one site or of all (None): its shape, the values of its parameters,
+    and the ids of the few studies that fit its rarest key, in order, or None. Those of other sites may be among them."""
+    keys, values = [], {} if site_id is None else {"site": site_id}
+    for number, match in enumerate(matches):
+        key, told = _key(match, site_id is not None, f"k{number}_")
+        keys.append(key)
+        values |= told
+    asked = Question(tuple(keys), site_id is not None)
+    for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
+        few = few_of(connection, _few(key, asked.at_site), values)
+        if few is not None:
+            return replace(asked, settled=keys.index(key)), values | {"few": few}, few
+    gathered = tuple(place for place, key in enumerate(keys) if key.looks is not None and _are_gathered(connection, key.looks, values))
+    return replace(asked, gathered=gathered), values, None
 
 
-def beginning(connection: Connection, text: str, study_id: ColumnElement, patient_id: ColumnElement, site_id: int | None = None) -> Found:
-    """That the columns name a study and patient whose name, patient number or accession number begins with ``text`` (of names:
-    with any part of it, see hub.model.name_search)."""
+def conditions(level: str, asked: Question) -> list[ColumnElement]:
+    """A question as conditions on study, patient, series and instance. ``level``: "patient", "study", "series" or "instance"; keys of
+    a level below it are looked for there."""
+    told = []
+    for place, key in enumerate(asked.keys):
+        if place == asked.settled and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE):
+            continue
+        told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
+    if asked.settled is not None:
+        told.append(study.c.id.in_(bindparam("few", expanding=True)))
+    if asked.at_site:
+        told.append(study.c.site_id == bindparam("site"))
+    return told
+
+
+def in_latin(connection: Connection, matches: list[Match], site_id: int | None) -> list[Match] | None:
+    """The same matches, where a Chinese name asked for with FUZZY stands for those known in Latin letters only that read so; None
+    where there is no such name, or nobody has one."""
+    for place, match in enumerate(matches):
+        if match.field == "patient_name" and match.likeness == FUZZY:
+            read = replace(match, likeness=IN_LATIN)
+            key, values = _key(read, site_id is not None, "k0_")
+            if any(way.kinds for groups in key.looks.values for ways in groups for way in ways) and few_of(connection, _few(key, site_id is not None), values | {"site": site_id}) != []:
+                return [*matches[:place], read, *matches[place + 1:]]
+    return None
+
+
+def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
+    """The ids that a select with ``most`` gives, in order, or None where there are more than FEW."""
+    found = connection.scalars(ids, values | {"most": FEW + 1}).all()
+    return sorted(set(found)) if len(found) <= FEW else None
+
+
+def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[Found, Found | None, dict]:
+    """Whose name, patient number or accession number begins with ``text`` (of names: with any part of it, see
+    hub.model.name_search); whose name is known in Latin letters only and reads so, where there is somebody; and the parameters."""
     written = text.strip()
-    whose, cased = names.beginning(written, site_id), {"text": written, "upper": written.upper(), "lower": written.lower()}
-    named, numbered = few_of(connection, whose.studies()), few_of(connection, _numbered(), FEW, cased)
-    if named is not None and numbered is not None:
-        return Found(study_id.in_(sorted({*named, *numbered})), True)
-    if numbered is None:
-        of_one, of_patient = study.alias(), patient.alias()
-        own_number = or_(*(names.begins(number, one) for number in (of_patient.c.patient_id, of_one.c.accession_number) for one in set(cased.values())))
-        also = names.some(study_id, of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, own_number)
-        return Found(or_(whose.fits(patient_id), also), False)
-    is_gathered = _are_gathered(connection, whose)
-    fits = patient_id.in_(whose.patients()) if is_gathered else whose.fits(patient_id)
-    return Found(or_(fits, study_id.in_(numbered)) if numbered else fits, is_gathered)
+    whose, named = names.beginning(written, site_id is not None)
+    latin, read = names.beginning_in_latin(written, site_id is not None) or (None, {})
+    cased = list(dict.fromkeys((written, written.upper(), written.lower())))
+    values = named | read | ({} if site_id is None else {"site": site_id})
+    for name, one in zip(_WRITTEN, cased):
+        values |= {name: one, f"{name}_end": one + names.LAST}
+    told: tuple[list, ...] = ([], [], [])
+    for which, one in connection.execute(_begun(whose, latin, len(cased)), values | {"most": FEW + 1}):
+        told[which].append(one)
+    by_name, by_number, by_sound = (sorted(set(ids)) if len(ids) <= FEW else None for ids in told)
+    also = None if by_sound == [] else Found("gathered", None if by_sound is not None else latin, by_sound is not None)
+    values["also"] = by_sound or []
+    if by_name is not None and by_number is not None:
+        return Found("gathered", None, True), also, values | {"few": sorted({*by_name, *by_number})}
+    how = "gathered" if by_number is not None and _are_gathered(connection, whose, values) else "met"
+    return Found(how, whose, bool(by_number), len(cased) if by_number is None else 0), also, values | {"few": by_number or []}
 
 
-def _are_gathered(connection: Connection, whose: names.Looks) -> bool:
+_WRITTEN = ("typed", "upper", "lower")      # parameters: a number as typed, and otherwise cased
+
+
+def _are_gathered(connection: Connection, whose: Looks, values: dict) -> bool:
     """Whether these patients' studies are sooner looked up than met one after the other among the newest: of h hits among n
     studies, the first costs h looks, the second about n/h for each row shown."""
     most = int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
-    return connection.scalar(select(func.count()).select_from(whose.patients().limit(most + 1).subquery())) <= most
+    return connection.scalar(_some_patients(whose), values | {"most": most + 1}) <= most
 
 
-@cache
-def _numbered() -> GenerativeSelect:
-    """The ids of studies whose patient number or accession number begins with ``text``, ``upper`` or ``lower``."""
-    cased = [bindparam(name, type_=String) for name in ("text", "upper", "lower")]
-    numbered = select(patient.c.id).where(or_(*(names.begins(patient.c.patient_id, one) for one in cased)))
-    ordered = or_(*(names.begins(study.c.accession_number, one) for one in cased))
-    return union(select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered))
+@lru_cache(SHAPES)
+def _some_patients(whose: Looks) -> Select:
+    return select(func.count()).select_from(whose.patients().limit(bindparam("most")).subquery())
 
 
-def rarest(connection: Connection, matches: list[Match], site_id: int | None) -> Rare:
-    """The first key with few hits; None where every key has many."""
-    for match in sorted((m for m in matches if m.field in _INDEXED), key=lambda m: _INDEXED.index(m.field)):
-        fits, column = _fits(match, site_id), FIELDS[match.field]
-        if match.field in _OF_PATIENT:
-            own = [study.c.site_id == site_id] if site_id is not None else []
-            ids = fits.studies() if match.field == "patient_name" else select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(fits)), *own)
-        elif column.table is study:
-            own = [study.c.site_id == site_id] if site_id is not None else []
-            ids = select(study.c.id).where(fits, *own)
-        else:
-            ids = select(column.table.c.study_id).where(fits)
-        found = few_of(connection, ids)
-        if found is not None:
-            return Rare(match, found)
-    return Rare(None, [])
+@lru_cache(SHAPES)
+def _begun(whose: Looks, latin: Looks | None, cased: int) -> Select:
+    """(0, id) of studies by their patient's name, (1, id) by a number, (2, id) by a name in Latin letters; some of each."""
+    own = _WRITTEN[:cased]
+    numbered = select(patient.c.id).where(or_(*(_begins(patient.c.patient_id, name) for name in own)))
+    ordered = or_(*(_begins(study.c.accession_number, name) for name in own))
+    numbers = union(select(study.c.id).where(study.c.patient_id.in_(numbered)), select(study.c.id).where(ordered))
+    asked = [whose.studies(), numbers, *([latin.studies()] if latin is not None else [])]
+    return union_all(*(select(literal_column(str(which)), ids.limit(bindparam("most")).subquery().c[0]) for which, ids in enumerate(asked)))
 
 
-def _condition(level: str, match: Match, site_id: int | None) -> ColumnElement:
-    """A match as SQL. What belongs to a level below the one asked for is looked for there."""
-    fits, name = _fits(match, site_id), match.field
-    if name == "patient_name":
-        return fits.fits(study.c.patient_id)
+def _begins(column: ColumnElement, name: str) -> ColumnElement:
+    return names.test(column, "begins", name)
+
+
+@lru_cache(SHAPES)
+def _few(key: Key, at_site: bool) -> Select:
+    """The ids of some studies that fit a key."""
+    own, column = [study.c.site_id == bindparam("site")] if at_site else [], FIELDS[key.field]
+    if key.looks is not None:
+        return key.looks.studies().limit(bindparam("most"))
+    if key.field in _OF_PATIENT:
+        ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key))), *own)
+    elif column.table is study:
+        ids = select(study.c.id).where(_fits(key), *own)
+    else:
+        ids = select(column.table.c.study_id).where(_fits(key))
+    return ids.limit(bindparam("most"))
+
+
+def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
+    """The shape of a match, and the values of its parameters."""
+    if match.field == "patient_name":
+        looks, values = names.like_one_of(match.values, at_site, match.likeness, name)
+        return Key(match.field, (), looks, name), values
+    if not match.values:
+        end = match.high + names.LAST if match.field == "study_date" else match.high
+        ends = {"from": match.low, "to": end if match.high else ""}
+        return Key(match.field, tuple(which for which, value in ends.items() if value), None, name), {f"{name}{which}": value for which, value in ends.items() if value}
+    if match.field in _NUMBERS:
+        return Key(match.field, ("in",), None, name), {f"{name}0": [int(value) for value in match.values]}
+    wanted = [part for value in match.values for part in value.split("\\")]
+    plain = [part for part in wanted if names.how_asked(part) == "is"]
+    asked: list[tuple[str, object]] = [("in", plain)] if len(plain) > 1 else [("is", part) for part in plain]
+    asked += [(names.how_asked(part), part) for part in wanted if part not in plain]
+    values = {}
+    for number, (how, part) in enumerate(asked):
+        values |= {f"{name}{number}": part} if how == "in" else names.texts(part, how, f"{name}{number}")
+    return Key(match.field, tuple(how for how, _ in asked), None, name), values
+
+
+def _fits(key: Key) -> ColumnElement:
+    """What one key asks of its own column."""
+    column = FIELDS[key.field]
+    if not set(key.asked) - {"from", "to"}:
+        ends = {"from": column >= bindparam(f"{key.name}from", type_=String), "to": column <= bindparam(f"{key.name}to", type_=String)}
+        return and_(*([] if "from" in key.asked else [column != ""]), *(ends[which] for which in key.asked))
+    return or_(*(column.in_(bindparam(f"{key.name}{number}", expanding=True)) if how == "in" else names.test(column, how, f"{key.name}{number}")
+                 for number, how in enumerate(key.asked)))
+
+
+def _condition(level: str, key: Key) -> ColumnElement:
+    """A key as SQL. What belongs to a level below the one asked for is looked for there."""
+    name = key.field
+    if key.looks is not None:
+        return key.looks.fits(study.c.patient_id)
+    fits = _fits(key)
     if name in _OF_PATIENT:
         return _some(patient, patient.alias(), fits, "id", study.c.patient_id)
     if name == "modalities_in_study" or (level in ("patient", "study") and name in _OF_SERIES):
@@ -165,24 +273,6 @@ def _condition(level: str, match: Match, site_id: int | None) -> ColumnElement:
 def _some(table, inner, fits: ColumnElement, reference: str, owner) -> ColumnElement:
     """That one of the owner's rows below fits."""
     return names.some(owner, inner.c[reference] == owner, ClauseAdapter(inner).traverse(fits))
-
-
-def _fits(match: Match, site_id: int | None):
-    """What one key asks of its own column; of names, the looks into their index."""
-    column, name = FIELDS[match.field], match.field
-    if name == "patient_name":
-        return names.like_one_of(match.values, site_id, match.likeness)
-    if match.values and name in _NUMBERS:
-        return column.in_([int(value) for value in match.values])
-    if match.values:
-        wanted = [part for value in match.values for part in value.split("\\")]
-        plain = [part for part in wanted if "*" not in part and "?" not in part]
-        fits = [column.in_(plain)] if plain else []
-        return or_(*fits, *(names.like(column, part) for part in wanted if part not in plain))
-    low = column >= match.low if match.low else column != ""
-    if not match.high:
-        return low
-    return low & (column <= match.high + names.LAST if name == "study_date" else column <= match.high)
 
 
 _NEWEST = select(func.max(study.c.id))

@@ -254,7 +254,7 @@ def test_an_assigned_study_is_found_in_the_queue_under_its_patients_name(hub, co
     one, reading_id = arrived(hub, county.ct, "1.1"), queued_ct(hub, county, clock, "1.9", patient=NOBODY)
     tray.assign(hub, county.administrator, worklist.find(hub, reading_id).study_id, one, "确认")
     monkeypatch.setattr(search, "GATHERED", 0)              # a name is looked for by the queue's own copy of its patient
-    monkeypatch.setattr(search.few_of, "__defaults__", (0, None))
+    monkeypatch.setattr(search, "FEW", 0)
     assert reading_id in [row.id for row in worklist.listed(hub, county.reader, worklist.Filters(text="liugui"))[0]]
     assert worklist.find(hub, reading_id).patient_id == one
 

@@ -53,7 +53,7 @@ def test_the_queue_is_filtered_and_searched_by_what_was_corrected(hub, county, c
     def found(**filters) -> int:
         return worklist.listed(hub, county.reader, worklist.Filters(**filters))[1]
     monkeypatch.setattr(search, "GATHERED", 0)              # a name is looked for by the queue's own copy of its patient
-    monkeypatch.setattr(search.few_of, "__defaults__", (0, None))
+    monkeypatch.setattr(search, "FEW", 0)
     assert (found(modality="DX"), found(modality="CT"), found(text="测乙"), found(text="测试甲")) == (1, 0, 1, 0)
     repairs.undo(hub, county.reviewer, repair_id, "误操作")
     assert (found(modality="DX"), found(modality="CT"), found(modality="CT", text="ceyi")) == (0, 1, 1)
