@@ -8,10 +8,10 @@ statement: texts and numbers are parameters, so that a statement is built once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import sqrt
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, exists, func, literal_column, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, union, union_all
 from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.model.name_search import FUZZY, IN_LATIN, LITERAL
