@@ -79,6 +79,16 @@ def test_fuzzily_any_part_of_a_name_is_found_and_every_component_group_must_fit(
     assert uids(hub, county.neighbour, Match("patient_name", (text,), likeness=FUZZY)) == []
 
 
+@pytest.mark.parametrize("sent, asked, found", [
+    ("ZHANG^SAN", "张三", True), ("ZHANG^SAN", "張三", True), ("ZHANGSAN", "张三", True), ("SAN^ZHANG", "张三", True),
+    ("SHAN^TIANFANG", "单田芳", True), ("QIU^YING", "仇英", True), ("LV^BU", "吕布", True), ("LU^BU", "吕布", True), ("WANG^XIAOMING", "小明", True),
+    ("LIU^YANG", "李", False), ("DAN^TIANFANG", "张田芳", False), ("ZHANG^SAN", "张山", False), ("O'BRIEN^PAT", "王", False)])
+def test_chinese_characters_find_a_name_known_in_latin_letters_by_every_usual_reading(hub, county, sent, asked, found):
+    send(hub, county.ct, slice_facts(1, "1.2.1", patient=PatientFacts("P1", sent.replace("^", " "), sent, False, "M", "1963-02-11", "063Y")))
+    assert uids(hub, county.clinic, Match("patient_name", (asked,), likeness=FUZZY)) == (["1.2.1"] if found else [])
+    assert uids(hub, county.neighbour, Match("patient_name", (asked,), likeness=FUZZY)) == []
+
+
 @pytest.mark.parametrize("few", [0, 500])
 def test_keys_together_restrict_each_other_whatever_is_looked_up_first(hub, county, people, few, monkeypatch):
     monkeypatch.setattr(search, "FEW", few)
