@@ -18,13 +18,16 @@ ALIGN_S = 0.03                  # how far a beat may be moved to fit its group
 SAME_SHAPE = 0.90               # correlation of QRS complexes of one group
 STILL = 1e-10                   # energy about the mean as a share of all: what rounding leaves of a straight line
 RUN = 24                        # beats averaged together at most
+COMPARABLE, FEWEST = 0.6, 3     # of the most frequent shape's beats, and how many at least, to be as frequent
+NARROWER = 0.8                  # of its width
+FAST = 0.2                      # of the greatest speed
 
 
 @dataclass(frozen=True)
 class Medians:
     """``templates``: (groups, leads, window) microvolts; ``member``: group of each beat;
     ``at``: sample of the recording that lies at ``before`` of the window, per beat; ``shape``: per group,
-    the number of its shape (0 is the dominant one); ``beats``: (beats, leads, window) the aligned beats."""
+    the number of its shape (0 is the one that is measured: the most frequent, or the conducted one of two); ``beats``: (beats, leads, window) the aligned beats."""
 
     templates: np.ndarray
     member: np.ndarray
@@ -102,9 +105,30 @@ def _group(cores: np.ndarray, half: int, reach: int) -> tuple[np.ndarray, np.nda
         kind += 1
     label[label < 0] = kind
     sizes = np.bincount(label)
+    order = np.argsort(-sizes, kind="stable")
+    first = _conducted(cores, label, order[sizes[order] >= max(COMPARABLE * sizes[order[0]], FEWEST)])
+    if first is not None:
+        order = np.r_[first, order[order != first]]
     rank = np.empty(len(sizes), dtype=int)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    rank[order] = np.arange(len(sizes))
     return rank[label], shift
+
+
+def _conducted(cores: np.ndarray, label: np.ndarray, comparable: np.ndarray) -> int | None:
+    """Of shapes that are about as frequent, the one with clearly the narrowest QRS: in bigeminy every second beat is ventricular,
+    and the heart is measured on the others. None where the most frequent is it."""
+    if len(comparable) < 2:
+        return None
+    widths = [_width(median_over(cores[label == kind])) for kind in comparable]
+    narrowest = int(np.argmin(widths))
+    return int(comparable[narrowest]) if widths[narrowest] < NARROWER * widths[0] else None
+
+
+def _width(core: np.ndarray) -> float:
+    """From the first to the last sample at which a QRS moves fast, over all leads together."""
+    speed = np.abs(np.diff(core, axis=1)).sum(axis=0)
+    fast = np.flatnonzero(speed > FAST * speed.max())
+    return float(fast[-1] - fast[0] + 1) if len(fast) else 0.0
 
 
 def _shifted(cores: np.ndarray, move: np.ndarray, reach: int) -> np.ndarray:

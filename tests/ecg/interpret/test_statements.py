@@ -192,3 +192,14 @@ def test_a_rhythm_that_cannot_be_told_is_said_and_never_left_out(bpm):
     said = codes(heart(with_p=False, bpm=bpm))
     assert "UNDET" in said and "NORM" not in said
     assert "UNDET" not in codes(heart(bpm=bpm))
+
+
+@pytest.mark.parametrize("from_s", [0.0, 0.9], ids=["as many conducted beats", "fewer conducted beats"])
+def test_in_bigeminy_the_conducted_beats_are_measured(from_s):
+    plain, every_second = analyse(make.built()), make.with_ectopic_beats([0.65] * 7, at=(0, 2, 4, 6, 8, 10, 12))
+    first = int(from_s * every_second.rate_hz)
+    analysis = analyse(replace(every_second, samples_uv=every_second.samples_uv[:, first:].copy()))
+    for name in ("p", "pr", "qrs"):
+        assert analysis.measurements[name].value == pytest.approx(plain.measurements[name].value, abs=12), name
+    codes = {statement.code for statement in analysis.statements}
+    assert {"PVC", "SR"} <= codes and not codes & {"CRBBB", "CLBBB", "IVCD", "UNDET", "STE_"}
