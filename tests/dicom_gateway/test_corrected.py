@@ -22,7 +22,7 @@ AT = datetime(2026, 5, 4, 8, 30, 1, 250, tzinfo=UTC)
 NAME, SEX, SPACING = ("00100010", "PN", "张三"), ("00100040", "CS", "F"), ("00280030", "DS", "0.5\\0.5")
 CHARSET, ORIGINAL = 0x00080005, 0x04000561
 FILES = [Path(name) for name in sorted(get_testdata_files("**/*.dcm"))]
-BROKEN = {"rtplan_truncated.dcm", "no_meta.dcm"}
+BROKEN = {"rtplan_truncated.dcm", "no_meta.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm"}      # of the last pydicom reads nothing at all
 
 
 def change(*values) -> Change:

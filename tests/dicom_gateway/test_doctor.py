@@ -219,7 +219,8 @@ def test_a_sample_looks_at_what_comes_after_its_beginning_only(gateway, scanner)
 
 
 @pytest.fixture
-def listening():
+def listening(monkeypatch):
+    monkeypatch.setattr(doctor, "ECHO_TIMEOUT_S", 60)       # of a busy machine
     heard = []
     entity = AE(ae_title="SCANNER")
     entity.add_supported_context(Verification)

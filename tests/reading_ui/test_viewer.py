@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from tests.reading_ui.synthetic_images import halves, instance
@@ -112,7 +112,7 @@ def test_what_the_reader_turns_to_is_fetched_before_what_was_expected(browser, c
 
 def test_every_image_comes_and_the_count_is_told(chest_page):
     wait(chest_page, loaded=64)
-    assert chest_page.locator(".progress-text").inner_text() == "已载入 64/64"
+    expect(chest_page.locator(".progress-text")).to_have_text("已载入 64/64")
     assert state(chest_page)["transferSyntaxUid"] == "1.2.840.10008.1.2.4.201"
 
 
@@ -125,7 +125,7 @@ def test_wheel_and_keys_turn_the_pages(chest_page):
     page.mouse.move(700, 400)
     page.mouse.wheel(0, 100)
     wait(page, "shown", imageIndex=1)
-    assert "图像 2/64" in page.locator(".bottom-left").inner_text()
+    expect(page.locator(".bottom-left")).to_contain_text("图像 2/64")
 
 
 def test_dragging_with_the_scroll_tool_turns_the_pages(chest_page):
@@ -289,7 +289,7 @@ def test_three_planes_open_and_close(chest_page):
     assert (now["windowWidth"], now["windowCenter"]) == (400, 40)
     letters = page.locator(".plane-coronal .edge").all_inner_texts()
     assert letters == ["R", "L", "H", "F"]
-    assert "512" in page.locator(".plane-sagittal .bottom-left").inner_text()
+    expect(page.locator(".plane-sagittal .bottom-left")).to_contain_text("512")
     page.keyboard.press("Escape")
     assert state(page)["mpr"]["open"] is False
     wait(page, "shown")
@@ -307,7 +307,7 @@ def test_a_key_image_is_posted_with_the_window_it_was_seen_in(chest_page, chest_
     assert chest_server.app.key_images[-1] == {
         "sop_instance_uid": str(chest[1].SOPInstanceUID), "frame": 1, "window_center": 40, "window_width": 400,
         "invert": False, "caption": "2 i"}
-    assert "已标为关键图像" in page.locator(".bottom-left").inner_text()
+    expect(page.locator(".bottom-left")).to_contain_text("已标为关键图像")
 
 
 def test_a_key_image_that_is_not_saved_says_so_and_keeps_the_caption(browser, chest):
@@ -389,7 +389,7 @@ def test_colour_is_shown_as_it_is(browser, tmp_path):
     with shown(browser, [instance(pixels, modality="US", photometric="RGB")]) as (page, _):
         wait(page, "shown")
         assert page.evaluate("[hubViewer.pixelAt(0, 0), hubViewer.pixelAt(63, 0)]") == [[220, 30, 60], [10, 200, 120]]
-        assert "测试一" in page.locator(".top-left").inner_text()
+        expect(page.locator(".top-left")).to_contain_text("测试一")
         for drawn, truth in zip(drawn_at(page, tmp_path, (10, 32), (54, 32)), [(220, 30, 60), (10, 200, 120)]):
             assert max(abs(a - b) for a, b in zip(drawn, truth)) <= 3
 
@@ -401,7 +401,7 @@ def test_the_keyboard_sheet_opens_and_names_are_read_in_the_readers_language(bro
         page.keyboard.press("?")
         assert page.locator("dialog.help").is_visible()
         page.keyboard.press("Escape")
-        assert "Ceshi Yi" in page.locator(".top-left").inner_text()
+        expect(page.locator(".top-left")).to_contain_text("Ceshi Yi")
         assert page.get_by_role("button", name="Key image").is_visible()
 
 
