@@ -232,19 +232,23 @@ def _joined():
             .outerjoin(device, device.c.id == study.c.device_id))
 
 
-def _columns():
+def _columns(of_list: bool = False):
+    """The worklist's row of a reading; ``of_list``: without what only its own page shows."""
     latest = (select(func.max(report.c.second_due_at)).where(report.c.reading_id == reading.c.id, report.c.reviewer_id.is_(None))
               .scalar_subquery())
     any_version = report.alias()
     writer = (select(any_version.c.reader_id).where(any_version.c.reading_id == reading.c.id, any_version.c.withdrawn_at.is_(None))
               .order_by(any_version.c.version.desc(), any_version.c.id.desc()).limit(1).correlate(reading).scalar_subquery())
+    own = [column for column in reading.c if not (of_list and column.name in _OF_ITS_PAGE)]
+    more = [] if of_list else [study.c.study_uid, study.c.instances, study.c.late, study.c.received_at, study.c.state.label("study_state")]
     return select(
-        reading, study.c.study_uid, study.c.kind, study.c.body_part, study.c.description, study.c.study_at,
-        study.c.urgency, study.c.proof, study.c.problems, study.c.flags, study.c.summary, study.c.instances, study.c.late,
-        study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, study.c.received_at,
-        study.c.state.label("study_state"), patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
+        *own, *more, study.c.kind, study.c.body_part, study.c.description, study.c.study_at, study.c.urgency, study.c.proof, study.c.problems,
+        study.c.flags, study.c.summary, study.c.as_sent, study.c.sent_patient_id, study.c.accession_number, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex, patient.c.age,
         patient.c.birth_date, patient.c.name_unsure, site.c.name.label("site_name"),
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
+
+
+_OF_ITS_PAGE = ("queued_at", "lease_until", "amend_reason", "version")
 
 
 @cache
@@ -284,7 +288,7 @@ def _listing(*filtered) -> Select:
     """One page as rows, each with ``total``: chosen first, then joined with what is shown of each."""
     chosen = _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start")).subquery()
     total = _count(*filtered).scalar_subquery().label("total")
-    return _columns().add_columns(total).where(reading.c.id.in_(select(chosen.c.id))).order_by(*_order(reading, filtered[0]))
+    return _columns(of_list=True).add_columns(total).where(reading.c.id.in_(select(chosen.c.id))).order_by(*_order(reading, filtered[0]))
 
 
 @lru_cache(SHAPES)
@@ -317,7 +321,7 @@ def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:
 
 
 # Statements that every look at the worklist needs, built once.
-_ROWS_OF = _columns().where(reading.c.id.in_(bindparam("ids", expanding=True)))
+_ROWS_OF = _columns(of_list=True).where(reading.c.id.in_(bindparam("ids", expanding=True)))
 _COUNTS = select(
     *(_count(state).scalar_subquery().label(state) for state in ("todo", "mine", "review", "done", "bounced")),
     _counted(select(study.c.id).where(study.c.state.in_(OPEN_STUDIES))).scalar_subquery().label("arriving"))

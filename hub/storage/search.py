@@ -213,8 +213,9 @@ def _few(key: Key, at_site: bool) -> Select:
     own, column = [study.c.site_id == bindparam("site")] if at_site else [], FIELDS[key.field]
     if key.looks is not None:
         return key.looks.studies().limit(bindparam("most"))
-    if key.field in _OF_PATIENT:
-        ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key))), *own)
+    if key.field in _OF_PATIENT:      # the patient's site is its studies': asked here, it cannot mislead planners to all studies of a site
+        ours = [patient.c.site_id == bindparam("site")] if at_site else []
+        ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key), *ours)))
     elif column.table is study:
         ids = select(study.c.id).where(_fits(key), *own)
     else:
