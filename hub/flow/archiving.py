@@ -18,7 +18,7 @@ from hub.errors import Invalid, NotFound
 from hub.model.access import SYSTEM, Actor
 from hub.queue import outbox
 from hub.storage import audit, packing
-from hub.storage.tables import archived, archived_study, instance, reading, removal, study
+from hub.storage.tables import archived, archived_study, instance, reading, removal, state_in, study
 
 BATCH = 32          # files between two transactions
 LOOKED_AT = 50      # due studies looked at in one go
@@ -51,7 +51,7 @@ def due(hub: Hub, most: int = LOOKED_AT) -> list:
         return list(connection.execute(
             select(study.c.id, study.c.generation).join(reading, reading.c.study_id == study.c.id)
             .outerjoin(archived_study, archived_study.c.study_id == study.c.id)
-            .where(study.c.state == "ready", reading.c.state.in_(SIGNED), reading.c.changed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
+            .where(study.c.state == "ready", state_in(reading, SIGNED), reading.c.changed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
                    or_(archived_study.c.id.is_(None), archived_study.c.generation != study.c.generation))
             .order_by(reading.c.changed_at).limit(most)))
 

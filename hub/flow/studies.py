@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit, database
 from hub.storage.names import some
-from hub.storage.search import SHAPES, Match, Question, conditions, in_latin, question
+from hub.storage.search import SHAPES, Match, Question, conditions, floor, in_latin, question
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
 
 BATCH = 500     # ids in one statement
@@ -140,10 +140,20 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
     asked, values, few = question(connection, matches, site_id)
     if level == "study" and few is not None and len(matches) == 1 and not asked.by_date:
         return _with_images(connection, actor, few[::-1])[offset:offset + limit]
-    found = connection.execute(_chosen(level, asked), values | {"most": limit, "start": offset})
+    values |= {"most": limit, "start": offset}
+    if level == "study" and few is None and len(asked.gathered) < len(asked.names) and not asked.by_date:      # many bear the name: the newest do, or few with all the rest
+        near = connection.scalars(_chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset)}).all()
+        if len(near) == limit:
+            return _shown(connection, near)
+        asked = replace(asked, gathered=asked.names)
+    found = connection.execute(_chosen(level, asked), values)
     if level in ("series", "instance"):
         return list(found.all())
-    ids = found.scalars().all()
+    return _shown(connection, found.scalars().all())
+
+
+def _shown(connection: Connection, ids: list[int]) -> list:
+    """The rows of these studies, in this order."""
     rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ANSWERED_OF, {"ids": part}).all()}
     return [rows[one] for one in ids]
 

@@ -21,6 +21,7 @@ from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
+NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
 SHAPES = 500      # statements kept
 
 
@@ -67,12 +68,19 @@ class Key:
 @dataclass(frozen=True)
 class Question:
     """All keys of a query in one shape. ``settled``: the place of the key whose few studies are the parameter ``few``, or None;
-    ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only."""
+    ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only.
+    ``is_near``: of the newest studies only, those with ids above ``floor``."""
 
     keys: tuple[Key, ...]
     at_site: bool
     settled: int | None = None
     gathered: tuple[int, ...] = ()
+    is_near: bool = False
+
+    @property
+    def names(self) -> tuple[int, ...]:
+        """The places of names."""
+        return tuple(place for place, key in enumerate(self.keys) if key.looks is not None)
 
     @property
     def by_date(self) -> bool:
@@ -118,7 +126,7 @@ def question(connection: Connection, matches: list[Match], site_id: int | None) 
         few = few_of(connection, _few(key, asked.at_site), values)
         if few is not None:
             return replace(asked, settled=keys.index(key)), values | {"few": few}, few
-    gathered = tuple(place for place, key in enumerate(keys) if key.looks is not None and _are_gathered(connection, key.looks, values))
+    gathered = tuple(place for place in asked.names if _are_gathered(connection, keys[place].looks, values))
     return replace(asked, gathered=gathered), values, None
 
 
@@ -134,6 +142,8 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
         told.append(study.c.id.in_(bindparam("few", expanding=True)))
     if asked.at_site:
         told.append(study.c.site_id == bindparam("site"))
+    if asked.is_near:
+        told.append(study.c.id > bindparam("floor"))
     return told
 
 
@@ -147,6 +157,11 @@ def in_latin(connection: Connection, matches: list[Match], site_id: int | None) 
             if any(way.kinds for groups in key.looks.values for ways in groups for way in ways) and few_of(connection, _few(key, site_id is not None), values | {"site": site_id}) != []:
                 return [*matches[:place], read, *matches[place + 1:]]
     return None
+
+
+def floor(connection: Connection, most: int) -> int:
+    """Where the newest studies begin, among which as many hits of a frequent name should lie: below it they are looked up."""
+    return (connection.scalar(_NEWEST) or 0) - max(NEAR, NEAR_A_HIT * most)
 
 
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
