@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, sele
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
+from hub.flow.worklist import OPEN_STUDIES
 from hub.model.access import SYSTEM, Actor
 from hub.queue import outbox
 from hub.storage import audit, packing
@@ -51,7 +52,8 @@ def due(hub: Hub, most: int = LOOKED_AT) -> list:
         return list(connection.execute(
             select(study.c.id, study.c.generation).join(reading, reading.c.study_id == study.c.id)
             .outerjoin(archived_study, archived_study.c.study_id == study.c.id)
-            .where(study.c.state == "ready", state_in(reading, SIGNED), reading.c.changed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
+            # Not open, rather than ready: nearly all studies are ready, and no index of theirs may lead.
+            .where(study.c.state.not_in(OPEN_STUDIES), state_in(reading, SIGNED), reading.c.changed_at <= until, ~exists().where(removal.c.study_id == study.c.id),
                    or_(archived_study.c.id.is_(None), archived_study.c.generation != study.c.generation))
             .order_by(reading.c.changed_at).limit(most)))
 

@@ -170,7 +170,10 @@ def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
 def _chosen(level: str, asked: Question) -> Select:
     """What fits a question, newest study first: of patients and studies the study's id, of what is below all columns. Its own
     parameters: ``most`` and ``start``."""
-    return _sought(level, conditions(level, asked), asked.by_date).limit(bindparam("most")).offset(bindparam("start"))
+    found = _sought(level, conditions(level, asked), asked.by_date)
+    if level == "study" and asked.leader is not None:
+        found = found.with_only_columns(series.c.study_id).join(series, series.c.study_id == study.c.id).group_by(series.c.study_id).order_by(None).order_by(series.c.study_id.desc())
+    return found.limit(bindparam("most")).offset(bindparam("start"))
 
 
 def _sought(level: str, conditions: list, by_date: bool) -> Select:

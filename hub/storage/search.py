@@ -83,6 +83,12 @@ class Question:
         return tuple(place for place, key in enumerate(self.keys) if key.looks is not None)
 
     @property
+    def leader(self) -> Key | None:
+        """A modality that leads through its own index, newest study first; None where another key or a site leads sooner."""
+        found = [key for key in self.keys if key.field in ("modalities_in_study", "modality") and key.asked == ("is",)]
+        return found[0] if found and not (self.at_site or self.names or self.by_date or self.settled is not None) else None
+
+    @property
     def by_date(self) -> bool:
         """Whether its studies are shown by their own date: those of a range lie together in that order, not in that of arrival."""
         return any(key.field == "study_date" for key in self.keys)
@@ -135,6 +141,9 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
     a level below it are looked for there."""
     told = []
     for place, key in enumerate(asked.keys):
+        if level == "study" and key == asked.leader:
+            told.append(_fits(key))
+            continue
         if place == asked.settled and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE):
             continue
         told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
