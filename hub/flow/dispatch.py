@@ -13,11 +13,11 @@ from hub.errors import Conflict, NotFound, Refused
 from hub.flow.errands import OUTCOMES, Errand
 from hub.flow.heading import heading_of
 from hub.flow.lettering import compose_pdf
-from hub.flow.worklist import MOST_COUNTED, OPEN_STUDIES, most_counted
+from hub.flow.worklist import MOST_COUNTED, OPEN_STUDIES, page_of_text
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY, READING
 from hub.storage import audit
-from hub.storage.search import SHAPES, Found, beginning
+from hub.storage.search import SHAPES, Found
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
 
@@ -161,24 +161,11 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
     span = (since is not None, until is not None)
     with hub.reading() as connection:
         if text.strip():
-            return _with_text(connection, (state, *span), values, text, start)
+            return page_of_text(connection, lambda found: _clinic_found((state, *span), found), _CLINIC_ROWS, text, actor.site_id,
+                                values | {"start": 0}, start, CLINIC_PAGE)
         rows = connection.execute(_clinic_page(state, *span), values).all()
         total = rows[0].total if rows else connection.scalar(_clinic_count(state, *span), values) if start else 0
     return rows, total
-
-
-def _with_text(connection: Connection, asked: tuple, values: dict, text: str, start: int) -> tuple[list, int]:
-    """One page of what a text finds at a clinic, and how many there are: names that are written so first, then those in Latin
-    letters that read so."""
-    found, also, told = beginning(connection, text, values["site_id"])
-    most = max(most_counted(text), start + CLINIC_PAGE)
-    values = values | told | {"most": most, "start": 0}
-    ids = connection.scalars(_clinic_found(asked, found), values).all()
-    if also is not None and len(ids) < most:
-        ids += [one for one in connection.scalars(_clinic_found(asked, also), values | {"few": told["also"]}) if one not in set(ids)]
-    page = ids[start:start + CLINIC_PAGE]
-    rows = {row.id: row for row in connection.execute(_CLINIC_ROWS, {"ids": page}).all()} if page else {}
-    return [rows[one] for one in page], len(ids[:most])
 
 
 @cache

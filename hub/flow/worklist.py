@@ -1,7 +1,7 @@
 """The reading queue: ordered by urgency, then deadline, then age; claimed by one person at a time."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -49,23 +49,25 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     filtered = (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
         if filters.text.strip():
-            return _with_text(connection, filtered, filters, values, start)
+            return page_of_text(connection, lambda found: _found(filtered, found), _ROWS_OF, filters.text, filters.site_id, values, start, PAGE)
         rows = connection.execute(_listing(*filtered), values).all()
         total = rows[0].total if rows else connection.scalar(_count(*filtered), values) if start else 0
     return rows, total
 
 
-def _with_text(connection: Connection, filtered: tuple, filters: Filters, values: dict, start: int) -> tuple[list, int]:
+def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Select, text: str, site_id: int | None, values: dict, start: int, size: int) -> tuple[list, int]:
     """One page of those that a text finds, and how many there are, counted as far as lists are: one walk for both. Those whose name
-    is written so come first, then those known in Latin letters that read so."""
-    found, also, told = beginning(connection, filters.text, filters.site_id)
-    most = max(most_counted(filters.text), start + PAGE)
+    is written so come first, then those known in Latin letters that read so. ``found_by`` makes the statement of ids from what
+    is looked for, ``rows_of`` is that of their rows."""
+    found, also, told = beginning(connection, text, site_id)
+    most = max(most_counted(text), start + size)
     values = values | told | {"most": most}
-    ids = connection.scalars(_found(filtered, found), values).all()
+    ids = connection.scalars(found_by(found), values).all()
     if also is not None and len(ids) < most:
-        ids += [one for one in connection.scalars(_found(filtered, also), values | {"few": told["also"]}) if one not in set(ids)]
-    page = ids[start:start + PAGE]
-    rows = {row.id: row for row in connection.execute(_ROWS_OF, {"ids": page}).all()} if page else {}
+        known = set(ids)
+        ids += [one for one in connection.scalars(found_by(also), values | {"few": told["also"]}) if one not in known]
+    page = ids[start:start + size]
+    rows = {row.id: row for row in connection.execute(rows_of, {"ids": page}).all()} if page else {}
     return [rows[one] for one in page], len(ids[:most])
 
 
