@@ -44,6 +44,7 @@ _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _EXPLICIT = {"<": struct.Struct("<HH2sH"), ">": struct.Struct(">HH2sH")}
 _IMPLICIT = {"<": struct.Struct("<HHL"), ">": struct.Struct(">HHL")}
 _LENGTH = {"<": struct.Struct("<L"), ">": struct.Struct(">L")}
+_SHORT_LENGTH = {"<": struct.Struct("<H"), ">": struct.Struct(">H")}
 
 # What differs between the objects of a series, and the form in which it says nothing that would need a note.
 _DECIMAL = rb" *[+-]?\d{1,12}(?:\.\d{0,12})? *"
@@ -57,6 +58,7 @@ _INSTANCE, _NUMBER, _POSITION = (tag_for_keyword(k) for k in ("SOPInstanceUID", 
 _CHARSET = 0x00080005
 
 Found = dict[int, tuple[bytes | None, bytes]]               # tag: VR (None where implicit) and value
+Walked = list[tuple[int, bytes | None, int, int]]           # tag, VR, where the value begins and ends
 
 
 class _Odd(Exception):
@@ -70,12 +72,16 @@ class HeadReader:
         self._shared: tuple | None = None
         self._facts: InstanceFacts | None = None
         self._normal: tuple[float, float, float] | None = None
+        self._said, self._mould = ("", ""), None            # of objects like the last one
 
     def facts(self, head: bytes, start: int, size: int, syntax: str, charset: str = "") -> InstanceFacts | None:
         """The facts of an object of ``size`` bytes whose file begins with ``head`` and whose data set begins at
         ``start``; None where the file must be asked, be it for a header without its UIDs. ``charset``: what the texts of
         an object that declares nothing are taken to be."""
-        found = elements(head, start, size, syntax)
+        if self._mould is not None and self._said == (syntax, charset) and (own := self._mould.own(head, start)) is not None:
+            return self._with(own)
+        walked: Walked = []
+        found = elements(head, start, size, syntax, walked)
         if found is None:
             return None
         if charset and not found.get(_CHARSET, (b"", b""))[1].strip(b"\0 "):
@@ -84,6 +90,7 @@ class HeadReader:
         is_plain = all(vr in (None, _OWN[tag][0]) and _OWN[tag][1].fullmatch(value) for tag, (vr, value) in own.items())
         shared = (syntax, tuple(own), found)
         if is_plain and shared == self._shared:
+            self._said, self._mould = (syntax, charset), Mould.of(head, start, syntax, walked, self._mould)
             return self._with(own)
         dataset = as_dataset(found | own, syntax)
         if missing_uids(dataset):
@@ -92,6 +99,7 @@ class HeadReader:
         facts = facts_from(told)
         if is_plain and told["study_time"] and told["position"]:
             self._shared, self._facts, self._normal = shared, facts, slice_normal(told["orientation"])
+            self._said, self._mould = (syntax, charset), Mould.of(head, start, syntax, walked, None)
         return facts
 
     def _with(self, own: Found) -> InstanceFacts | None:
@@ -104,8 +112,50 @@ class HeadReader:
                        position_mm=float(sum(a * b for a, b in zip(position, self._normal))))
 
 
-def elements(head: bytes, start: int, size: int, syntax: str) -> Found | None:
-    """The wanted elements of a data set up to its pixels, or None where ``head`` does not plainly hold them all."""
+class Mould:
+    """The head of an object, cut where those of its series differ: what lies between is compared as it is, and only the
+    values in the gaps are looked at. A gap is an element that every object has for itself (``_OWN``), or one that nobody
+    asks for and that was seen to differ."""
+
+    def __init__(self, gaps: list[tuple[bytes, struct.Struct, int | None, bytes | None]], end: bytes, values: dict[int, bytes], loose: frozenset[int]):
+        self._gaps, self._end, self._values, self._loose = gaps, end, values, loose
+
+    @classmethod
+    def of(cls, head: bytes, start: int, syntax: str, walked: Walked, last: Mould | None) -> Mould | None:
+        """From the elements that a walk has passed; ``last`` is of an object before with the same wanted elements. None
+        where the walk did not end at pixels."""
+        if walked[-1][0] not in PIXELS:
+            return None
+        *elements_before, (_, _, _, end_of_all) = walked
+        values = {tag: head[begin:end] for tag, _, begin, end in elements_before if tag not in WANTED}
+        loose = frozenset() if last is None else last._loose | {tag for tag, value in values.items() if last._values.get(tag, value) != value}
+        order, gaps, place = ">" if syntax == ExplicitVRBigEndian else "<", [], start
+        for tag, vr, begin, end in elements_before:
+            if tag in _OWN or tag in loose:
+                length = (_SHORT_LENGTH if vr in _SHORT else _LENGTH)[order]
+                gaps.append((head[place:begin - length.size], length, tag if tag in _OWN else None, vr))
+                place = end
+        return cls(gaps, head[place:end_of_all], values, loose)
+
+    def own(self, head: bytes, start: int) -> Found | None:
+        """What this object has for itself, where it is like the mould otherwise and its own values are plain."""
+        place, own = start, {}
+        for fixed, length, tag, vr in self._gaps:
+            begin = place + len(fixed) + length.size
+            if not head.startswith(fixed, place) or begin > len(head):
+                return None
+            place = begin + length.unpack_from(head, begin - length.size)[0]
+            if tag is not None:
+                value = head[begin:place]
+                if not _OWN[tag][1].fullmatch(value):
+                    return None
+                own[tag] = vr, value
+        return own if head.startswith(self._end, place) else None
+
+
+def elements(head: bytes, start: int, size: int, syntax: str, walked: Walked) -> Found | None:
+    """The wanted elements of a data set up to its pixels, or None where ``head`` does not plainly hold them all. Adds to
+    ``walked`` all whose length is told, and where the header of the pixels begins and its length."""
     if syntax == DeflatedExplicitVRLittleEndian:
         return None
     order = ">" if syntax == ExplicitVRBigEndian else "<"
@@ -113,9 +163,9 @@ def elements(head: bytes, start: int, size: int, syntax: str) -> Found | None:
         if syntax == ImplicitVRLittleEndian:
             if head[start + 4:start + 6].isalpha():
                 return None                                 # says implicit and is explicit: pydicom knows how
-            found, _ = _walk(head, start, size, order, _implicit, 0)
+            found, _ = _walk(head, start, size, order, _implicit, 0, walked)
         else:
-            found, _ = _walk(head, start, size, order, _explicit, 0)
+            found, _ = _walk(head, start, size, order, _explicit, 0, walked)
     except (_Odd, struct.error):
         return None
     return None if any(group in found for group in GROUPS) else found
@@ -133,7 +183,7 @@ def as_dataset(found: Found, syntax: str) -> Dataset:
     return dataset
 
 
-def _walk(head: bytes, place: int, size: int, order: str, next_element, depth: int) -> tuple[Found, int]:
+def _walk(head: bytes, place: int, size: int, order: str, next_element, depth: int, walked: Walked) -> tuple[Found, int]:
     """Elements from ``place`` to the pixels, the end of the object or the end of an item; and where that is."""
     found: Found = {}
     last, at_hand = -1, len(head)
@@ -142,6 +192,7 @@ def _walk(head: bytes, place: int, size: int, order: str, next_element, depth: i
         if tag == ITEM_END and depth:
             return found, place + 8
         if depth == 0 and tag in PIXELS:
+            walked.append((tag, vr, place, begin - (2 if vr in _SHORT else 4)))
             return found, place
         if tag <= last or tag >= ITEM:
             raise _Odd
@@ -156,8 +207,10 @@ def _walk(head: bytes, place: int, size: int, order: str, next_element, depth: i
         place = begin + length
         if place > at_hand:
             raise _Odd
-        if depth == 0 and (tag in WANTED or tag in GROUPS):
-            found[tag] = (vr, bytes(head[begin:place]))
+        if depth == 0:
+            walked.append((tag, vr, begin, place))
+            if tag in WANTED or tag in GROUPS:
+                found[tag] = (vr, bytes(head[begin:place]))
     if depth or at_hand != size:
         raise _Odd
     return found, place
@@ -174,7 +227,7 @@ def _past_sequence(head: bytes, place: int, size: int, order: str, next_element,
         if tag != ITEM:
             raise _Odd
         if length == UNDEFINED:
-            _, place = _walk(head, place, size, order, next_element, depth + 1)
+            _, place = _walk(head, place, size, order, next_element, depth + 1, [])
         else:
             place += length
 

@@ -19,6 +19,7 @@ from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import BinaryIO
 
 from hub.errors import NotFound, out_of_space, translated
@@ -33,6 +34,7 @@ _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or fi
 MOST_AT_ONCE = 64      # files that are open while they wait for one commit of the journal
 HEAD_BYTES = 65536             # of a blob are kept at hand while it is written
 BUFFER_BYTES = 640 * 1024      # a CT slice and its header in one piece; what is bigger goes to disk piece by piece
+ROOM_S = 0.1                   # of what comes in that time there is room above the floor's own margin
 _spare: deque[bytearray] = deque(maxlen=32)
 
 
@@ -47,6 +49,7 @@ class Blobs:
         for folder in _make_folder(self.incoming, Path(self.folder.anchor)):
             sync_folder(folder)
         self.unpacked.mkdir(exist_ok=True)
+        self._has_room_until = 0.0
         self._shelving, self._is_shelved = Lock(), False      # the 256 folders are there and on disk
         self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
 
@@ -56,9 +59,11 @@ class Blobs:
         return BlobWriter(self, name)
 
     def check_room(self) -> None:
-        """Raises OutOfSpace when the disk has less free than the floor."""
-        if self.floor and shutil.disk_usage(self.folder).free < self.floor:
-            raise out_of_space()
+        """Raises OutOfSpace when the disk has less free than the floor; what was seen to be free counts for ROOM_S."""
+        if self.floor and not self._has_room_until > (now := monotonic()):
+            if shutil.disk_usage(self.folder).free < self.floor:
+                raise out_of_space()
+            self._has_room_until = now + ROOM_S
 
     def is_tight(self) -> bool:
         """Whether the disk has less free than twice the floor."""
@@ -260,10 +265,12 @@ class BlobWriter:
         self._give_back()
 
     def place(self) -> None:
-        """The second: the name, where it is free."""
+        """The second: the name, where it is free. It is not where the blob lies packed: readers prefer an original, so it
+        may not come before it is safe."""
         try:
             self._shelf = self._blobs.shelf(self.sha256)
-            self._is_placed = renamed(self._path, f"{self._shelf}/{self.sha256}")
+            place = f"{self._shelf}/{self.sha256}"
+            self._is_placed = not os.path.exists(place + packing.SUFFIX) and renamed(self._path, place)
         except OSError as error:
             raise translated(error) from error
 

@@ -12,6 +12,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid,
 )
 
+from dicom_gateway import heads
 from dicom_gateway.dataset import missing_uids, read_header
 from dicom_gateway.facts import facts_of
 from dicom_gateway.heads import HeadReader
@@ -150,3 +151,44 @@ def test_a_header_longer_than_what_is_at_hand_and_a_deflated_one_are_left_to_the
     ds.add_new(0x00291010, "OB", bytes(70_000))
     assert short(HeadReader(), as_file(ds)) is None
     assert HeadReader().facts(as_file(slice_of_ct(1)), 0, 1000, DeflatedExplicitVRLittleEndian) is None
+
+
+def own_tags(number: int) -> dict:
+    """What real devices write differently into every slice, besides what the hub asks for."""
+    return {"SliceLocation": f"{number * 1.25:g}", "XRayTubeCurrent": str(100 + number % 40), "AcquisitionNumber": str(number % 3 + 1),
+            "IrradiationEventUID": generate_uid()}
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_slices_that_differ_in_what_nobody_asks_for_are_not_walked_again_and_are_read_all_the_same(syntax, monkeypatch):
+    reader, study, series, walks = HeadReader(), generate_uid(), generate_uid(), []
+    monkeypatch.setattr(heads, "elements", lambda *given, elements=heads.elements: walks.append(1) or elements(*given))
+    for number in range(1, 60):
+        file = saved(slice_of_ct(number, study, series, StudyDate="20260504", StudyTime="083000", **own_tags(number)), syntax)
+        assert short(reader, file) == long(file)
+    assert len(walks) < 12
+
+
+def test_a_damaged_slice_among_good_ones_is_read_as_if_it_had_come_alone():
+    study, series, chance, told = generate_uid(), generate_uid(), random.Random(7), 0
+    files = [saved(slice_of_ct(n, study, series, StudyDate="20260504", StudyTime="083000", **own_tags(n)), ExplicitVRLittleEndian) for n in range(12)]
+    reader, starts = HeadReader(), [len(file) - len(body(file)) for file in files]
+    for turn in range(1500):
+        file, start = bytearray(files[turn % 12]), starts[turn % 12]
+        if turn % 2:
+            for _ in range(chance.choice((1, 1, 3))):
+                file[chance.randrange(start, start + 700)] = chance.choice((0, 0x20, 0x30, 0x41, 0x5C, 0xFF, chance.randrange(256)))
+        if turn % 7 == 0:
+            at = chance.randrange(start, start + 700)
+            del file[at:at + chance.choice((1, 2, 8))]
+        try:
+            alone = HeadReader().facts(bytes(file[:HEAD_BYTES]), start, len(file), ExplicitVRLittleEndian)
+        except Exception:
+            alone = None                          # what is raised sends the file the long way, too
+        try:
+            among = reader.facts(bytes(file[:HEAD_BYTES]), start, len(file), ExplicitVRLittleEndian)
+        except Exception:
+            among = None
+        assert among == alone, turn
+        told += among is not None
+    assert told > 700

@@ -12,6 +12,7 @@ import pytest
 from hub.errors import NotFound, OutOfSpace
 from hub.storage import blobs as room
 from hub.storage.blobs import Blobs
+from hub.storage.packing import packed_place
 
 CONTENT = b"sixty-four slices of a chest"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -91,6 +92,16 @@ def test_bytes_that_are_there_already_are_not_touched_before_the_new_ones_are_sa
     place = blobs.path(SHA256)
     assert [what for what, _ in calls] == ["no rename", "fsync", "replace", "fsync"]
     assert str(blobs.incoming) in calls[1][1] and calls[2][1] == str(place) and calls[3][1] == str(place.parent)
+
+
+def test_an_original_beside_its_packed_form_does_not_come_before_it_is_safe(blobs, calls):
+    first = blobs.keep(b"one slice")
+    place = blobs.path(first.sha256)
+    place.rename(packed_place(blobs.folder, first.sha256))
+    calls.clear()
+    assert blobs.keep(b"one slice") == first
+    assert [what for what, _ in calls] == ["fsync", "replace", "fsync"]
+    assert place.read_bytes() == b"one slice"
 
 
 def test_a_system_that_cannot_rename_without_replacing_synchronises_first(blobs, calls, monkeypatch):
@@ -254,6 +265,7 @@ import resource, signal, sys
 from pathlib import Path
 from hub.errors import OutOfSpace
 from hub.storage.blobs import Blobs
+from hub.storage.packing import packed_place
 blobs = Blobs(Path(sys.argv[1]))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
