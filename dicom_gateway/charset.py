@@ -111,7 +111,7 @@ def element_text(dataset: Dataset, keyword: str) -> Decoded:
     return read_text(raw, declared_sets(dataset))
 
 
-_PATIENT_TEXTS = (
+PATIENT_TEXTS = (
     "PatientName", "PatientID", "InstitutionName", "StudyDescription", "SeriesDescription",
     "ReferringPhysicianName", "PatientAddress", "StationName", "Manufacturer", "BodyPartExamined",
     "ProtocolName", "InstitutionalDepartmentName", "RequestedProcedureDescription",
@@ -123,7 +123,7 @@ def patient_attributes(dataset: Dataset) -> dict[str, Decoded]:
 
     A device writes all its texts in one encoding, so one sure Chinese description settles a doubtful name.
     """
-    texts = {keyword: element_text(dataset, keyword) for keyword in _PATIENT_TEXTS if keyword in dataset}
+    texts = {keyword: element_text(dataset, keyword) for keyword in PATIENT_TEXTS if keyword in dataset}
     settled = {
         text.encoding_used for text in texts.values() if not text.unsure and text.encoding_used in ("gb18030", "utf_8")
     }

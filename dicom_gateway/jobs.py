@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from pydicom import dcmread
@@ -14,9 +15,12 @@ from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare import planes
 from dicom_gateway.prepare.frames import FLOATING
+from dicom_gateway.prepare.header import Headers
 from dicom_gateway.prepare.instance import PreparedInstance, prepare_instance
 from dicom_gateway.prepare.manifest import study_manifest
+from dicom_gateway.undecoded import LARGEST, undecoded
 from dicom_gateway.web import metadata
+from dicom_gateway.web.attributes import Said
 from hub.context import Hub
 from hub.errors import HubError
 from hub.flow import preparation
@@ -29,6 +33,7 @@ PART, PROFILE_PART = "metadata_part", "profiles_part"      # of what was prepare
 PLANE = "plane"              # a picture across a series
 PROFILES = "profiles"        # what each slice leaves for the pictures across its series
 BATCH = 16                   # instances entered in one transaction
+PART_LEVEL = 1               # of gzip, for what is packed anew when the study is ready
 
 
 def prepare_ahead(hub: Hub, study_id: int) -> None:
@@ -46,14 +51,15 @@ def prepare_ahead(hub: Hub, study_id: int) -> None:
 
 def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
     """Prepares every instance of a study and makes it ready. Instances prepared before are not done again; those in the
-    middle of their series, which are looked at first, come first."""
+    middle, which are looked at first, come first. Where some stand already the last come first: whoever prepares ahead may
+    still have those in hand that follow."""
     rows = preparation.begin(hub, study_id, generation)
     if rows is None:
         return
     known = _Known(hub, study_id)
 
     def batches() -> Iterator[list]:
-        left = [row for _, row in sorted(enumerate(rows), key=lambda one: abs(one[0] - len(rows) // 2))]
+        left = rows[::-1] if known.abouts else [row for _, row in sorted(enumerate(rows), key=lambda one: abs(one[0] - len(rows) // 2))]
         while left := [row for row in left if not known.holds(row.id)]:
             yield left[:BATCH]
             left = left[BATCH:]
@@ -73,6 +79,14 @@ def prepare_study(hub: Hub, study_id: int, generation: int) -> None:
     for (kind, media, _, about), file in zip(contents, hub.blobs.keep_all([content for _, _, content, _ in contents])):
         made.append(NewArtifact(kind, file, media, about=about))
     preparation.finish(hub, study_id, generation, made, problems, summary=_summary(rows), replaces=(PART, PROFILE_PART, PLANE))
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the instances of a study have said so far, so that it is worked out once."""
+
+    headers: Headers
+    said: Said
 
 
 @dataclass(frozen=True)
@@ -115,9 +129,10 @@ def _prepare_all(hub: Hub, study_id: int, batches: Iterator[list], known: dict[i
     """Instances, batch by batch, on all processors (the codecs let other threads run); the bytes of one batch go to disk
     while the next is being worked on."""
     begun: list = []
+    before = _Before(Headers(), Said())
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for rows in batches:
-            ended, begun = begun, [pool.submit(_prepare_one, hub, study_id, row, known.get(row.id)) for row in rows]
+            ended, begun = begun, [pool.submit(_prepare_one, hub, study_id, row, known.get(row.id), before) for row in rows]
             yield from _entered(hub, study_id, [one.result() for one in ended])
         yield from _entered(hub, study_id, [one.result() for one in begun])
 
@@ -133,7 +148,7 @@ def _entered(hub: Hub, study_id: int, batch: list[_Prepared]) -> list[_Prepared]
     lines = {one.row.id: one.line for one in batch if one.line is not None and one.about is not None}
     profiles = {one.row.id: one.result.profile for one in batch if one.result is not None and one.result.profile is not None}
     if lines:
-        content, about = metadata.packed(lines)
+        content, about = metadata.packed(lines, PART_LEVEL)
         told.append((PART, metadata.MEDIA_TYPE, content, None, min(lines), about))
     if profiles:
         content, about = planes.packed(profiles)
@@ -146,15 +161,15 @@ def _entered(hub: Hub, study_id: int, batch: list[_Prepared]) -> list[_Prepared]
     return batch
 
 
-def _prepare_one(hub: Hub, study_id: int, row, about: dict | None) -> _Prepared:
+def _prepare_one(hub: Hub, study_id: int, row, about: dict | None, before: _Before) -> _Prepared:
     line, result, problems = None, None, []
     try:
-        dataset = dcmread(hub.blobs.path(row.sha256), force=True)
-        line = _line(dataset, row, "PixelData" in dataset)     # before decoding, while texts are still bytes
+        dataset = _read(hub.blobs.path(row.sha256))
+        line = metadata.line_of(dataset, row.study_uid, row.series_uid, row.sop_uid, row.transfer_syntax, "PixelData" in dataset,
+                                before.said)     # before decoding, while texts are still bytes
         if about is None and any(name in dataset for name in ("PixelData", *FLOATING)):
-            result = prepare_instance(dataset)
-            about = result.attributes | {"pixel_sha256": result.pixel_sha256,
-                                         "stored_photometric": str(dataset.get("PhotometricInterpretation") or "")}
+            result = prepare_instance(dataset, before.headers)
+            about = result.attributes | {"pixel_sha256": result.pixel_sha256}
     except HubError as error:
         about = None
         problems.append(Problem(error.code, f"第 {row.number or '?'} 幅无法显示：{error.zh}", f"image {row.number or '?'}: {error.en}", row.id))
@@ -166,8 +181,10 @@ def _prepare_one(hub: Hub, study_id: int, row, about: dict | None) -> _Prepared:
     return _Prepared(row, about, line, result, problems)
 
 
-def _line(dataset: Dataset, row, prepared: bool) -> bytes:
-    return metadata.line_of(dataset, row.study_uid, row.series_uid, row.sop_uid, row.transfer_syntax, prepared)
+def _read(file: Path) -> Dataset:
+    """The data set of a stored file; ``dcmread`` takes ten times as long."""
+    dataset = undecoded(file.read_bytes()) if file.stat().st_size <= LARGEST else None
+    return dcmread(file, force=True) if dataset is None else dataset
 
 
 def _across(hub: Hub, manifest: dict, ids: dict[str, int], known: _Known) -> list[NewArtifact]:

@@ -5,7 +5,7 @@ grey values are the stored values (unused bits cleared, sign restored), colours 
 frame is unpacked at a time. Source: PS3.5 section 8 and Annex A, PS3.3 C.7.6.3.
 """
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,8 +68,9 @@ class Frames:
         return _stored_values(frame, layout)
 
 
-def decode(dataset: Dataset) -> Frames:
-    """The frames of a dataset read with pixel data, in their stored order.
+def decode(dataset: Dataset, layout_of: Callable[[Dataset], PixelLayout] = pixel_layout) -> Frames:
+    """The frames of a dataset read with pixel data, in their stored order. ``layout_of``: where somebody knows its layout
+    already.
 
     Refused with UndecodablePixels: no pixel data, an unknown transfer syntax, attributes that make no
     image, fewer bytes or frames than stated. A damaged compressed frame is refused when it is asked for.
@@ -83,7 +84,7 @@ def decode(dataset: Dataset) -> Frames:
             "该对象不含可显示的像素数据。",
             "this object holds no integer pixel data to show",
         )
-    layout = pixel_layout(dataset)
+    layout = layout_of(dataset)
     data = dataset.PixelData
     if not isinstance(data, (bytes, bytearray)):
         raise UndecodablePixels("no_pixels", "像素数据无法读取。", "the pixel data is not a string of bytes")

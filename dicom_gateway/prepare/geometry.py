@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -73,8 +74,11 @@ class Stack:
 def slice_normal(orientation: Sequence[float] | None) -> tuple[float, float, float] | None:
     """The unit vector at right angles to the slice, or None where the six cosines make no plane."""
     cosines = _finite(orientation, 6)
-    if cosines is None:
-        return None
+    return _normal(cosines) if cosines is not None else None
+
+
+@lru_cache(maxsize=1024)      # the slices of a series lie alike
+def _normal(cosines: tuple[float, ...]) -> tuple[float, float, float] | None:
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if any(abs(length - 1) > UNIT_TOLERANCE for length in lengths) or abs(row @ column) > UNIT_TOLERANCE:

@@ -14,12 +14,14 @@ import numpy as np
 from PIL import Image
 
 from dicom_gateway.prepare.encode import rendered
+from dicom_gateway.prepare.hounsfield import Rescale, to_modality_values
 from dicom_gateway.prepare.window import Window, apply_window, full_range
 
 EDGE = 256                   # pixels of a picture's longer side, and values of a profile's longest line
 FEWEST = 8                   # slices that make a picture across them
 MODALITIES = ("CT", "MR", "PT")
 CALM = 4                     # pixels to a side over which brightness is averaged before it is projected
+SHIFTED = 1 << 17            # with 16 bits and 4 more behind the point, float32 is exact
 
 # plane: its words, and the directions in the patient (LPS) that are shown rightwards and downwards
 _VIEWS = {
@@ -51,6 +53,15 @@ def profile(values: np.ndarray) -> np.ndarray:
     brightest = calm.max(axis=0)
     placed = np.minimum(np.arange(len(middle)) * across * len(brightest) // values.shape[1], len(brightest) - 1)
     return np.concatenate([middle, brightest[placed], values[::down, values.shape[1] // 2]]).astype(np.float32)
+
+
+def profile_of(stored: np.ndarray, rescale: Rescale) -> np.ndarray:
+    """The profile of a slice from its stored values. Means and maxima of values that are only shifted are shifted: where
+    float32 holds them exactly, the slice itself need not be."""
+    if rescale.table is None and rescale.slope == 1 and float(rescale.intercept).is_integer() and abs(rescale.intercept) <= SHIFTED \
+            and stored.dtype.itemsize <= 2:
+        return profile(stored) + np.float32(rescale.intercept)
+    return profile(to_modality_values(stored, rescale).values)
 
 
 def packed(profiles: Mapping[int, np.ndarray]) -> tuple[bytes, dict]:

@@ -7,6 +7,7 @@ right here, in UTF-8; the original stays as it came. Junk values become empty, n
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 import struct
@@ -18,11 +19,13 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
-from dicom_gateway.charset import declared_sets, patient_attributes, read_text
+from dicom_gateway.charset import PATIENT_TEXTS, declared_sets, patient_attributes, read_text
 
 MOST_INLINE = 1024
 MOST_INLINE_NUMBERS = 64 * 1024
 MOST_REMEMBERED = 256      # bytes of a value
+MOST_REPEATED = 16 * 1024  # bytes of a value, or of a sequence, that the next instance may repeat
+MOST_KEPT = 4096           # values that are kept of one study
 ROOT = "{dicomweb-root}"
 
 _TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
@@ -44,8 +47,59 @@ def to_json(dataset: Dataset, address: str = "") -> dict:
     ``address``: where the instance lies below the service ("studies/../instances/.."), for bulk data. Needs the
     data set as pydicom read it, before any element was touched, so that the bytes of texts are still there.
     """
-    settled = {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset).items()}
-    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", settled)
+    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _settled(dataset))
+
+
+class Said:
+    """DICOM JSON of the instances of one study: what two of them say in the same bytes is put into words once. Safe to share
+    between threads: what two work out at once is the same."""
+
+    def __init__(self):
+        self._known: dict[tuple, tuple[dict, dict]] = {}      # by context: settled texts, and JSON by tag, VR and bytes
+
+    def texts(self, dataset: Dataset, address: str = "") -> dict[int, str]:
+        """As ``to_json``, each element by its tag (ascending) as JSON text."""
+        context = _context(dataset)
+        settled, known = self._known.get(context) or (None, {})
+        if settled is None:
+            settled = _settled(dataset)
+            if context is not None:
+                self._known[context] = settled, known
+        if len(known) > MOST_KEPT:
+            known.clear()
+        declared, place, little, told = tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _is_little(dataset), {}
+        for tag, element in sorted([(int(tag), element) for tag, element in dataset.items()], key=_first):
+            if tag >> 16 <= 0x0002 or not tag & 0xFFFF:
+                continue
+            key = (tag, element.VR, element.value) if _may_repeat(element) else None
+            text = known.get(key)
+            if text is None:
+                text = _written(_safely(dataset, tag, element, declared, f"{place}/{tag:08X}", settled, little))
+                if key is not None and "BulkDataURI" not in text:      # which names the instance
+                    known[key] = text
+            told[tag] = text
+        return told
+
+
+def _context(dataset: Dataset) -> tuple | None:
+    """The bytes on which the JSON of other elements depends: character set, sign of the pixels, creators of private elements
+    and those texts that settle each other's encoding. None where they are gone."""
+    said = [element for tag, element in dataset.items() if int(tag) in _IN_CONTEXT or tag.is_private_creator]
+    if not all(isinstance(one, RawDataElement) for one in said):
+        return None
+    return dataset.original_encoding, tuple([(one.tag, one.VR, one.value) for one in said])
+
+
+def _may_repeat(element) -> bool:
+    return isinstance(element, RawDataElement) and isinstance(element.value, bytes) and len(element.value) <= MOST_REPEATED
+
+
+def _written(told: dict) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _settled(dataset: Dataset) -> dict[int, str]:
+    return {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset).items()}
 
 
 def person_name(text: str) -> dict:
@@ -69,12 +123,21 @@ def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: di
         if tag.group <= 0x0002 or tag.element == 0:
             continue
         name = f"{int(tag):08X}"
-        try:
-            told[name] = _element(dataset, int(tag), element, declared, f"{place}/{name}", settled, little)
-        except (ValueError, TypeError, KeyError, struct.error, NotImplementedError, OverflowError, AttributeError, EOFError, OSError,
-                RecursionError):
-            told[name] = {"vr": "UN"}
+        told[name] = _safely(dataset, int(tag), element, declared, f"{place}/{name}", settled, little)
     return told
+
+
+def _safely(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: dict[int, str], little: bool) -> dict:
+    """An element; an empty one where what was sent is junk."""
+    try:
+        return _element(dataset, tag, element, declared, address, settled, little)
+    except (ValueError, TypeError, KeyError, struct.error, NotImplementedError, OverflowError, AttributeError, EOFError, OSError,
+            RecursionError):
+        return {"vr": "UN"}
+
+
+def _first(item: tuple[int, object]) -> int:
+    return item[0]
 
 
 def _by_tag(item: tuple[BaseTag, object]) -> int:
@@ -149,6 +212,9 @@ def _standard_vr(tag: int) -> str:
 @lru_cache(maxsize=256)
 def _tag_of(keyword: str) -> int:
     return tag_for_keyword(keyword)
+
+
+_IN_CONTEXT = frozenset(map(tag_for_keyword, (*PATIENT_TEXTS, "SpecificCharacterSet", "PixelRepresentation")))
 
 
 def to_little(value: bytes, vr: str, little: bool) -> bytes:

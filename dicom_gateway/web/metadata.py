@@ -11,29 +11,33 @@ import json
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID
-from dicom_gateway.web.attributes import ROOT, to_json
+from dicom_gateway.web.attributes import ROOT, Said
 
 KIND = "metadata"
+SYNTAXES, ROWS, PIXEL_DATA = 0x00083002, 0x00280010, 0x7FE00010      # Available Transfer Syntax UID, Rows, Pixel Data
+PIXELS = {0x7FE00008, 0x7FE00009, PIXEL_DATA}
+_NAMED = '"{:08X}":{}'
 MEDIA_TYPE = "application/gzip"
 
 
-def line_of(dataset: Dataset, study_uid: str, series_uid: str, sop_uid: str, stored_syntax: str, prepared: bool) -> bytes:
+def line_of(dataset: Dataset, study_uid: str, series_uid: str, sop_uid: str, stored_syntax: str, prepared: bool, said: Said | None = None) -> bytes:
     """The DICOM JSON of one instance as a line of UTF-8 (PS3.18 F), with the transfer syntaxes it can be had in.
 
-    ``dataset`` as read, untouched; with or without pixel data. ``prepared``: whether lossless HTJ2K exists.
+    ``dataset`` as read, untouched; with or without pixel data. ``prepared``: whether lossless HTJ2K exists. ``said``: what the
+    instances of its study said before.
     """
     address = f"studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
-    told = to_json(dataset, address)
-    syntaxes = [uid for uid in (stored_syntax, HTJ2K_LOSSLESS_UID if prepared else "") if uid]
-    told["00083002"] = {"vr": "UI", "Value": list(dict.fromkeys(syntaxes))} if syntaxes else {"vr": "UI"}
-    if "00280010" in told and not {"7FE00008", "7FE00009", "7FE00010"} & told.keys():
-        told["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{ROOT}/{address}/bulkdata/7FE00010"}
-    return json.dumps(dict(sorted(told.items())), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    told = (said or Said()).texts(dataset, address)
+    syntaxes = dict.fromkeys(uid for uid in (stored_syntax, HTJ2K_LOSSLESS_UID if prepared else "") if uid)
+    told[SYNTAXES] = json.dumps({"vr": "UI", "Value": list(syntaxes)} if syntaxes else {"vr": "UI"}, separators=(",", ":"))
+    if ROWS in told and not PIXELS & told.keys():
+        told[PIXEL_DATA] = json.dumps({"vr": "OW", "BulkDataURI": f"{ROOT}/{address}/bulkdata/{PIXEL_DATA:08X}"}, separators=(",", ":"))
+    return f"{{{','.join([_NAMED.format(tag, told[tag]) for tag in sorted(told)])}}}".encode()
 
 
-def packed(lines: dict[int, bytes]) -> tuple[bytes, dict]:
-    """The artifact's bytes and what is said about it, from lines by instance id in reading order."""
-    return gzip.compress(b"\n".join(lines.values()), 5, mtime=0), {"instances": list(lines)}
+def packed(lines: dict[int, bytes], level: int = 5) -> tuple[bytes, dict]:
+    """The artifact's bytes and what is said about it, from lines by instance id in reading order. ``level``: of gzip."""
+    return gzip.compress(b"\n".join(lines.values()), level, mtime=0), {"instances": list(lines)}
 
 
 def unpacked(content: bytes, about: dict) -> dict[int, bytes]:

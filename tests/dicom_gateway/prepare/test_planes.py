@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from dicom_gateway.prepare import planes
+from dicom_gateway.prepare.hounsfield import Rescale, to_modality_values
 from dicom_gateway.prepare.manifest import study_manifest
+from dicom_gateway.prepare.planes import profile, profile_of
 
 SIDE = 40
 WINDOW = {"name": "", "center": 0.0, "width": 2000.0, "function": "LINEAR"}
@@ -103,3 +105,11 @@ def test_a_stack_that_cannot_be_shown_across_says_why():
     assert "大小不同" in planes.why_not(one | {"kind": "stack"})[0]
     assert "少于" in planes.why_not(one | {"instances": one["instances"][:5]})[0]
     assert planes.why_not(one | {"modality": "DX"}) == ("", "") and planes.why_not(one | {"kind": "localizer"}) == ("", "")
+
+
+@pytest.mark.parametrize("rescale", [Rescale(1.0, -1024.0, "HU"), Rescale(1.0, 65536.0, None), Rescale(2.0, -1024.0, "HU"), Rescale(1.0, 0.5, None), Rescale(-1.0, 3.0, None)])
+@pytest.mark.parametrize("dtype", ["<u2", "<i2", "u1"])
+def test_the_profile_of_stored_values_is_the_profile_of_their_values(rescale, dtype):
+    limits = np.iinfo(dtype)
+    stored = np.random.default_rng(4).integers(limits.min, limits.max, (301, 290), endpoint=True).astype(dtype)
+    assert np.array_equal(profile_of(stored, rescale), profile(to_modality_values(stored, rescale).values))
