@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_native_id
 
 import numpy as np
 from pydicom import dcmread
@@ -33,6 +34,7 @@ PART, PROFILE_PART = "metadata_part", "profiles_part"      # of what was prepare
 PLANE = "plane"              # a picture across a series
 PROFILES = "profiles"        # what each slice leaves for the pictures across its series
 BATCH = 16                   # instances entered in one transaction
+GENTLE = 10                  # niceness (Linux) of what can wait: whoever sends, or looks, goes first
 PART_LEVEL = 1               # of gzip, for what is packed anew when the study is ready
 
 
@@ -45,7 +47,7 @@ def prepare_ahead(hub: Hub, study_id: int) -> None:
             seen.update(row.id for row in rows)
             yield rows
 
-    for _ in _prepare_all(hub, study_id, batches(), {}):
+    for _ in _prepare_all(hub, study_id, batches(), {}, GENTLE):
         pass
 
 
@@ -125,16 +127,23 @@ class _Known:
         return instance_id in self.abouts and instance_id in self.lines
 
 
-def _prepare_all(hub: Hub, study_id: int, batches: Iterator[list], known: dict[int, dict]) -> Iterator[_Prepared]:
+def _prepare_all(hub: Hub, study_id: int, batches: Iterator[list], known: dict[int, dict], niceness: int = 0) -> Iterator[_Prepared]:
     """Instances, batch by batch, on all processors (the codecs let other threads run); the bytes of one batch go to disk
-    while the next is being worked on."""
+    while the next is being worked on. ``niceness``: of the threads that work, on top of their process's."""
     begun: list = []
     before = _Before(Headers(), Said())
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(os.cpu_count() or 1, initializer=_step_back, initargs=(niceness,)) as pool:
         for rows in batches:
             ended, begun = begun, [pool.submit(_prepare_one, hub, study_id, row, known.get(row.id), before) for row in rows]
             yield from _entered(hub, study_id, [one.result() for one in ended])
         yield from _entered(hub, study_id, [one.result() for one in begun])
+
+
+def _step_back(niceness: int) -> None:
+    """Lowers the priority of this thread alone, for as long as it lives."""
+    if niceness:
+        thread = get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)
 
 
 def _entered(hub: Hub, study_id: int, batch: list[_Prepared]) -> list[_Prepared]:

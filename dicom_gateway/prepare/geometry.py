@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -179,7 +180,7 @@ def _usual(steps: list[float]) -> float | None:
     most = max(counted.values())
     usual = min(step for step, count in counted.items() if count == most)
     near = [step for step in steps if abs(step - usual) <= max(0.1, IRREGULAR_FRACTION * usual)]
-    return float(np.median(near))
+    return float(median(near))
 
 
 def _tilt(ordered: list[Slice], normal: np.ndarray, extent_mm: float) -> float:

@@ -36,8 +36,11 @@ def close_quiet_studies(hub: Hub) -> int:
                 exists().where(procedure_step.c.study_uid == study.c.study_uid, procedure_step.c.state == "completed")))
             .order_by(study.c.last_received_at).limit(200)).scalars().all()
     for study_id in waiting:
-        with hub.writing() as connection:
-            closed += _close_if_quiet(hub, connection, study_id)
+        with hub.reading() as connection:          # most are told to wait, and nobody who stores need wait for that
+            is_quiet = _quiet(hub, connection, study_id) is not None
+        if is_quiet:
+            with hub.writing() as connection:
+                closed += _close_if_quiet(hub, connection, study_id)
     return closed
 
 
@@ -92,12 +95,19 @@ def _reported(connection: Connection, of) -> tuple[str, dict[str, tuple[str, set
     return "in_progress" if "in_progress" in states else states[-1] if states else "", made
 
 
-def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
+def _quiet(hub: Hub, connection: Connection, study_id: int) -> tuple | None:
+    """A study and its proof sheet, where it has been quiet for as long as they ask for."""
     row = connection.execute(select(study).where(study.c.id == study_id)).one()
     quiet_s = (hub.now() - row.last_received_at).total_seconds()
     proof = proof_of(connection, study_id)
-    if quiet_s < _patience(hub, row, proof):
+    return (row, proof) if quiet_s >= _patience(hub, row, proof) else None
+
+
+def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
+    found = _quiet(hub, connection, study_id)      # again: more may have come since it was looked at
+    if found is None:
         return False
+    row, proof = found
     try:
         advance(connection, STUDY, study_id, "close", proof=proof.as_json(), association_open=False,
                 generation=row.generation + 1)

@@ -1,4 +1,7 @@
-"""What happens by itself: every sweep with its pace, run by the scheduler process. Sweeps are idempotent."""
+"""What happens by itself: every sweep with its pace, run by the scheduler process. Sweeps are idempotent.
+
+What a sweep orders is handed to the workers in the same breath, not when their turn comes.
+"""
 from __future__ import annotations
 
 import logging
@@ -16,6 +19,7 @@ log = logging.getLogger("hub.scheduler")
 ABANDONED_S = 24 * 3600
 FIXITY_PACE_S = 5
 UNPACKED_S = 3600        # an unpacked copy of an archived file stays so long after it was asked for
+HAND_OVER = "hand over jobs"
 
 
 def sweeps(hub: Hub) -> list:
@@ -28,8 +32,8 @@ def sweeps(hub: Hub) -> list:
 
     return [
         (0.2, "close quiet studies", lambda: completion.close_quiet_studies(hub)),
-        (0.5, "prepare ahead", lambda: preparation.order_ahead(hub)),
-        (0.2, "hand over jobs", dispatcher.hand_over),
+        (0.25, "prepare ahead", lambda: preparation.order_ahead(hub)),
+        (0.2, HAND_OVER, dispatcher.hand_over),
         (5, "recover forgotten jobs", dispatcher.recover),
         (FIXITY_PACE_S, "hash stored files again", lambda: _check_fixity(hub)),
         (5, "identify older patients", catch_up),
@@ -50,17 +54,19 @@ def _check_fixity(hub: Hub) -> None:
 
 
 def run_forever(hub: Hub, stop: Event) -> None:
-    """Runs all sweeps at their pace until ``stop`` is set. A sweep that fails is tried again in its turn."""
+    """Runs all sweeps at their pace until ``stop`` is set. A sweep that fails is tried again in its turn; one that did
+    something has probably ordered work."""
     table = sweeps(hub)
-    due = [0.0] * len(table)
+    due = {name: 0.0 for _, name, _ in table}
     while not stop.is_set():
-        for index, (pace_s, name, sweep) in enumerate(table):
-            if monotonic() >= due[index]:
+        for pace_s, name, sweep in table:
+            if monotonic() >= due[name]:
                 try:
-                    sweep()
+                    if sweep():
+                        due[HAND_OVER] = 0.0
                 except HubError as error:
                     log.warning("%s: %s", name, error)
                 except Exception:
                     log.exception("%s failed", name)
-                due[index] = monotonic() + pace_s
+                due[name] = monotonic() + pace_s
         stop.wait(0.05)

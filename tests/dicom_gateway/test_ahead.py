@@ -1,6 +1,8 @@
 """Preparation while a study arrives: the same result as afterwards, nothing done twice, nothing hidden."""
 import json
+import os
 from datetime import timedelta
+from threading import get_native_id
 
 import pytest
 
@@ -166,3 +168,22 @@ def test_pictures_across_a_series_are_made_anew_when_a_slice_comes_late_and_go_w
     close(house)
     run_jobs(house)
     assert kinds(house, study_id)["plane"] == 3 and kinds(house, study_id)["profiles"] == 1
+
+
+def test_preparing_ahead_lets_whoever_sends_go_first_and_leaves_its_own_process_as_it_was(house, monkeypatch):
+    study_id, seen, prepare = arrive(house, range(1, SLICES + 1)), [], jobs.prepare_instance
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def noted(*given):
+        seen.append(os.getpriority(os.PRIO_PROCESS, get_native_id()) - own)
+        return prepare(*given)
+
+    monkeypatch.setattr(jobs, "prepare_instance", noted)
+    jobs.prepare_ahead(house.hub, study_id)
+    assert seen == [jobs.GENTLE] * SLICES and os.getpriority(os.PRIO_PROCESS, 0) == own
+    close(house)
+    run_jobs(house)
+    late = arrive(house, range(1, SLICES + 1), "1.2.20")
+    close(house)
+    run_jobs(house)
+    assert seen[SLICES:] == [0] * SLICES and studies.find(house.hub, SYSTEM, late).state == "ready"
