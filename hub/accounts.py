@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound, Refused, Retryable
 from hub.model.access import ROLES, Actor
-from hub.storage import audit
+from hub.storage import audit, database
 from hub.storage.tables import account, session, site
 
 SHORTEST_PASSWORD = 10
@@ -202,12 +202,13 @@ def _check_site(connection: Connection, site_id: int | None) -> None:
         raise Invalid("no_site", "没有这个机构。", "no such institution.")
 
 
+_BY_TOKEN = select(account, session.c.id.label("session_id"), session.c.seen_at, session.c.ends_at, session.c.ended_at).join(
+    session, session.c.account_id == account.c.id).where(session.c.token_sha256 == bindparam("token"))
+
+
 def _session_of(hub: Hub, token: str):
     now = hub.now()
-    with hub.reading() as connection:
-        row = connection.execute(
-            select(account, session.c.id.label("session_id"), session.c.seen_at, session.c.ends_at, session.c.ended_at)
-            .join(session, session.c.account_id == account.c.id).where(session.c.token_sha256 == _digest(token))).one_or_none()
+    row = database.first(hub.engine, _BY_TOKEN, {"token": _digest(token)})      # with every frame and every page
     idle = timedelta(minutes=hub.settings.session_idle_minutes)
     if row is None or not row.active or row.ended_at or row.ends_at <= now or row.seen_at + idle <= now:
         return None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
@@ -122,6 +124,22 @@ def first_row(engine: Engine, statement: Select, values: dict) -> tuple | None:
     except dbapi.Error as error:
         fault = DBAPIError.instance(sql, None, error, dbapi.Error, dialect=engine.dialect)
         raise (_named(fault) if isinstance(fault, (OperationalError, DataError)) else fault) from error
+
+
+def first(engine: Engine, statement: Select, values: dict) -> NamedTuple | None:
+    """The first row of one statement by the driver itself, as ``first_row``; named, its values as SQLAlchemy gives them."""
+    found = first_row(engine, statement, values)
+    if found is None:
+        return None
+    row, readers = _shaped(statement, engine.dialect)
+    return row(*[value if read is None else read(value) for read, value in zip(readers, found, strict=True)])
+
+
+@lru_cache(maxsize=64)
+def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
+    """A class for the rows of a statement, and what turns each column from the driver's form into SQLAlchemy's."""
+    columns = list(statement.selected_columns)
+    return namedtuple("Row", [one.key for one in columns]), [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
 
 
 @lru_cache(maxsize=64)

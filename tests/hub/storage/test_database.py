@@ -5,10 +5,12 @@ import pytest
 from sqlalchemy import bindparam, func, insert, literal_column, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from hub import accounts
 from hub.errors import OutOfSpace, Retryable
+from hub.model.access import SYSTEM
 from hub.storage import database
 from hub.storage.fitting import fitted
-from hub.storage.tables import instance, patient, site
+from hub.storage.tables import account, instance, patient, site
 
 
 def add_site(connection, hub, code: str) -> None:
@@ -88,6 +90,16 @@ def test_the_first_row_by_the_driver_is_that_of_the_statement_and_leaves_nothing
     with empty_hub.writing() as connection:
         add_site(connection, empty_hub, "C")
     assert database.first_row(empty_hub.engine, wanted, {"code": "C"}) is not None, "the newest state is seen"
+
+
+def test_a_row_by_the_driver_has_the_names_and_values_that_sqlalchemy_gives(empty_hub):
+    accounts.create(empty_hub, SYSTEM, username="li", password="Right-horse-2026", display_name="李", role="reader")
+    wanted = select(account, (account.c.id + 1).label("next")).where(account.c.username == bindparam("name"))
+    with empty_hub.reading() as connection:
+        truth = connection.execute(wanted, {"name": "li"}).one()
+    found = database.first(empty_hub.engine, wanted, {"name": "li"})
+    assert found._asdict() == truth._asdict() and found.created_at.tzinfo is not None and found.active is True and found.locked_until is None
+    assert database.first(empty_hub.engine, wanted, {"name": "nobody"}) is None
 
 
 def test_a_fault_of_the_driver_has_the_name_that_any_way_in_gives_it(empty_hub, monkeypatch):
