@@ -43,7 +43,7 @@ def prepare_ahead(hub: Hub, study_id: int) -> None:
     cannot be prepared is left to ``prepare_study``, which names it."""
     def batches() -> Iterator[list]:
         seen: set[int] = set()
-        while rows := [row for row in preparation.arrived(hub, study_id) if row.id not in seen][:BATCH]:
+        while rows := preparation.arrived(hub, study_id, seen, BATCH):
             seen.update(row.id for row in rows)
             yield rows
 

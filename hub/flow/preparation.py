@@ -4,7 +4,9 @@ A study always reaches the queue. What could not be prepared is named in ``probl
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
@@ -84,13 +86,16 @@ def order_ahead(hub: Hub) -> int:
         return sum(outbox.enqueue(connection, hub.now(), AHEAD, f"{row.id}:{row.instances}:{done}", study_id=row.id) for row, done in waiting)
 
 
-def arrived(hub: Hub, study_id: int) -> list:
-    """The instances of a study that is still arriving and of which nothing is prepared, in reading order; else none."""
+def arrived(hub: Hub, study_id: int, but: Collection[int] = (), most: int | None = None) -> list:
+    """The first instances, ``most`` of them, of a study that is still arriving of which nothing is prepared, in reading order; none
+    of a study that has closed. ``but``: ids of instances that are left out."""
     with hub.reading() as connection:
         if connection.scalar(select(study.c.state).where(study.c.id == study_id)) not in STUDY.sources("close"):
             return []
         known = select(artifact.c.instance_id).where(artifact.c.study_id == study_id, artifact.c.kind == "prepared")
-        return list(connection.execute(_instances(study_id).where(instance.c.id.not_in(known))))
+        waiting = connection.scalars(_instances(study_id).with_only_columns(instance.c.id).where(instance.c.id.not_in(known)))
+        wanted = list(islice((one for one in waiting if one not in but), most))
+        return list(connection.execute(_instances(study_id).where(instance.c.id.in_(wanted)))) if wanted else []
 
 
 def _prepared(connection: Connection, study_id: int) -> int:

@@ -187,3 +187,11 @@ def test_preparing_ahead_lets_whoever_sends_go_first_and_leaves_its_own_process_
     close(house)
     run_jobs(house)
     assert seen[SLICES:] == [0] * SLICES and studies.find(house.hub, SYSTEM, late).state == "ready"
+
+
+def test_what_has_arrived_is_given_in_reading_order_and_as_many_as_asked_for(house):
+    study_id = arrive(house, range(SLICES, 0, -1))
+    everything = preparation.arrived(house.hub, study_id)
+    assert [row.number for row in everything] == list(range(1, SLICES + 1))
+    assert preparation.arrived(house.hub, study_id, {everything[0].id, everything[2].id}, 3) == [everything[place] for place in (1, 3, 4)]
+    assert preparation.arrived(house.hub, study_id, {row.id for row in everything}, 3) == []
