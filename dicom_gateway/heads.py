@@ -21,6 +21,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from dicom_gateway.dataset import is_uid, missing_uids, summary
 from dicom_gateway.facts import facts_from
 from dicom_gateway.prepare.geometry import slice_normal
+from dicom_gateway.walking import UNDEFINED, Odd, Walked, length_bytes, walk
 from hub.model.arrival import InstanceFacts
 
 KEYWORDS = (
@@ -35,34 +36,22 @@ KEYWORDS = (
 )
 WANTED = frozenset(tag_for_keyword(keyword) for keyword in KEYWORDS)
 GROUPS = (0x52009229, 0x52009230)                           # shared and per-frame functional groups: geometry lies inside
-PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)               # where pydicom stops, too
-ITEM, ITEM_END, SEQUENCE_END, UNDEFINED = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFFFFFF
-DEEPEST = 16
-
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())      # PS3.5 7.1.2
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_EXPLICIT = {"<": struct.Struct("<HH2sH"), ">": struct.Struct(">HH2sH")}
-_IMPLICIT = {"<": struct.Struct("<HHL"), ">": struct.Struct(">HHL")}
-_LENGTH = {"<": struct.Struct("<L"), ">": struct.Struct(">L")}
-_SHORT_LENGTH = {"<": struct.Struct("<H"), ">": struct.Struct(">H")}
+PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))    # where pydicom stops, too
+_LENGTH = {(size, big): struct.Struct((">" if big else "<") + ("H" if size == 2 else "L")) for size in (2, 4) for big in (False, True)}
 
 # What differs between the objects of a series, and the form in which it says nothing that would need a note.
 _DECIMAL = rb" *[+-]?\d{1,12}(?:\.\d{0,12})? *"
+_DECIMALS = _DECIMAL + rb"(?:\\" + _DECIMAL + rb"){0,15}"
 _TIME = rb"(?:(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d{1,6})?)? *"
 _OWN = {tag_for_keyword(keyword): (vr, re.compile(form)) for keyword, vr, form in (
-    ("SOPInstanceUID", b"UI", rb"[0-9.]{1,64}\0?"), ("InstanceNumber", b"IS", rb" *[+-]?\d{1,9} *"),
-    ("ImagePositionPatient", b"DS", _DECIMAL + rb"\\" + _DECIMAL + rb"\\" + _DECIMAL),
-    ("AcquisitionTime", b"TM", _TIME), ("ContentTime", b"TM", _TIME),
-    ("WindowCenter", b"DS", _DECIMAL), ("WindowWidth", b"DS", _DECIMAL))}
+    ("SOPInstanceUID", "UI", rb"[0-9.]{1,64}\0?"), ("InstanceNumber", "IS", rb" *[+-]?\d{1,9} *"),
+    ("ImagePositionPatient", "DS", _DECIMAL + rb"\\" + _DECIMAL + rb"\\" + _DECIMAL),
+    ("AcquisitionTime", "TM", _TIME), ("ContentTime", "TM", _TIME),
+    ("WindowCenter", "DS", _DECIMALS), ("WindowWidth", "DS", _DECIMALS))}
 _INSTANCE, _NUMBER, _POSITION = (tag_for_keyword(k) for k in ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient"))
 _CHARSET = 0x00080005
 
-Found = dict[int, tuple[bytes | None, bytes]]               # tag: VR (None where implicit) and value
-Walked = list[tuple[int, bytes | None, int, int]]           # tag, VR, where the value begins and ends
-
-
-class _Odd(Exception):
-    """Not for this reader."""
+Found = dict[int, tuple[str | None, bytes]]                 # tag: VR (None where implicit) and value
 
 
 class HeadReader:
@@ -80,12 +69,12 @@ class HeadReader:
         an object that declares nothing are taken to be."""
         if self._mould is not None and self._said == (syntax, charset) and (own := self._mould.own(head, start)) is not None:
             return self._with(own)
-        walked: Walked = []
-        found = elements(head, start, size, syntax, walked)
-        if found is None:
+        walked = walked_to_pixels(head, start, size, syntax)
+        if walked is None:
             return None
+        found: Found = {tag: (vr, head[begin:end]) for tag, vr, _, begin, end in walked if tag in WANTED}
         if charset and not found.get(_CHARSET, (b"", b""))[1].strip(b"\0 "):
-            found[_CHARSET] = (b"CS" if syntax != ImplicitVRLittleEndian else None, charset.encode("ascii"))
+            found[_CHARSET] = ("CS" if syntax != ImplicitVRLittleEndian else None, charset.encode("ascii"))
         own = {tag: found.pop(tag) for tag in _OWN if tag in found}
         is_plain = all(vr in (None, _OWN[tag][0]) and _OWN[tag][1].fullmatch(value) for tag, (vr, value) in own.items())
         shared = (syntax, tuple(own), found)
@@ -117,25 +106,25 @@ class Mould:
     values in the gaps are looked at. A gap is an element that every object has for itself (``_OWN``), or one that nobody
     asks for and that was seen to differ."""
 
-    def __init__(self, gaps: list[tuple[bytes, struct.Struct, int | None, bytes | None]], end: bytes, values: dict[int, bytes], loose: frozenset[int]):
+    def __init__(self, gaps: list[tuple[bytes, struct.Struct, int | None, str | None]], end: bytes, values: dict[int, bytes], loose: frozenset[int]):
         self._gaps, self._end, self._values, self._loose = gaps, end, values, loose
 
     @classmethod
-    def of(cls, head: bytes, start: int, syntax: str, walked: Walked, last: Mould | None) -> Mould | None:
+    def of(cls, head: bytes, start: int, syntax: str, walked: list[Walked], last: Mould | None) -> Mould | None:
         """From the elements that a walk has passed; ``last`` is of an object before with the same wanted elements. None
         where the walk did not end at pixels."""
-        if walked[-1][0] not in PIXELS:
+        if not walked or walked[-1][0] not in PIXELS:
             return None
-        *elements_before, (_, _, _, end_of_all) = walked
-        values = {tag: head[begin:end] for tag, _, begin, end in elements_before if tag not in WANTED}
+        *before, (_, vr_of_pixels, _, pixels_at, _) = walked
+        values = {tag: head[begin:end] for tag, _, length, begin, end in before if tag not in WANTED and length != UNDEFINED}
         loose = frozenset() if last is None else last._loose | {tag for tag, value in values.items() if last._values.get(tag, value) != value}
-        order, gaps, place = ">" if syntax == ExplicitVRBigEndian else "<", [], start
-        for tag, vr, begin, end in elements_before:
+        gaps, place = [], start
+        for tag, vr, _, begin, end in before:
             if tag in _OWN or tag in loose:
-                length = (_SHORT_LENGTH if vr in _SHORT else _LENGTH)[order]
+                length = _LENGTH[length_bytes(vr), syntax == ExplicitVRBigEndian]
                 gaps.append((head[place:begin - length.size], length, tag if tag in _OWN else None, vr))
                 place = end
-        return cls(gaps, head[place:end_of_all], values, loose)
+        return cls(gaps, head[place:pixels_at - length_bytes(vr_of_pixels)], values, loose)
 
     def own(self, head: bytes, start: int) -> Found | None:
         """What this object has for itself, where it is like the mould otherwise and its own values are plain."""
@@ -153,96 +142,27 @@ class Mould:
         return own if head.startswith(self._end, place) else None
 
 
-def elements(head: bytes, start: int, size: int, syntax: str, walked: Walked) -> Found | None:
-    """The wanted elements of a data set up to its pixels, or None where ``head`` does not plainly hold them all. Adds to
-    ``walked`` all whose length is told, and where the header of the pixels begins and its length."""
-    if syntax == DeflatedExplicitVRLittleEndian:
-        return None
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
+def walked_to_pixels(head: bytes, start: int, size: int, syntax: str) -> list[Walked] | None:
+    """The elements of a data set up to the header of its pixels, or None where ``head`` does not plainly hold them all."""
+    implicit = syntax == ImplicitVRLittleEndian
+    if syntax == DeflatedExplicitVRLittleEndian or implicit and head[start + 4:start + 6].isalpha():
+        return None                                         # says implicit and is explicit: pydicom knows how
     try:
-        if syntax == ImplicitVRLittleEndian:
-            if head[start + 4:start + 6].isalpha():
-                return None                                 # says implicit and is explicit: pydicom knows how
-            found, _ = _walk(head, start, size, order, _implicit, 0, walked)
-        else:
-            found, _ = _walk(head, start, size, order, _explicit, 0, walked)
-    except (_Odd, struct.error):
+        walked = list(walk(head, start, implicit, syntax == ExplicitVRBigEndian, PIXELS))
+    except Odd:
         return None
-    return None if any(group in found for group in GROUPS) else found
+    if any(tag in GROUPS or length == UNDEFINED and (tag in WANTED or vr not in (None, "SQ")) for tag, vr, length, _, _ in walked if tag not in PIXELS):
+        return None
+    return walked if walked and walked[-1][0] in PIXELS or len(head) == size else None
 
 
 def as_dataset(found: Found, syntax: str) -> Dataset:
     """The elements as pydicom would have read them, undecoded."""
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-    raw = {BaseTag(tag): RawDataElement(BaseTag(tag), vr and vr.decode("ascii"), len(value), value, 0, implicit, little)
+    raw = {BaseTag(tag): RawDataElement(BaseTag(tag), vr, len(value), value, 0, implicit, little)
            for tag, (vr, value) in sorted(found.items())}
     dataset, sets = Dataset(raw), raw.get(BaseTag(_CHARSET))
     dataset.set_original_encoding(implicit, little, convert_encodings(convert_raw_data_element(sets).value) if sets else default_encoding)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset
-
-
-def _walk(head: bytes, place: int, size: int, order: str, next_element, depth: int, walked: Walked) -> tuple[Found, int]:
-    """Elements from ``place`` to the pixels, the end of the object or the end of an item; and where that is."""
-    found: Found = {}
-    last, at_hand = -1, len(head)
-    while place < at_hand:
-        tag, vr, length, begin = next_element(head, place, order)
-        if tag == ITEM_END and depth:
-            return found, place + 8
-        if depth == 0 and tag in PIXELS:
-            walked.append((tag, vr, place, begin - (2 if vr in _SHORT else 4)))
-            return found, place
-        if tag <= last or tag >= ITEM:
-            raise _Odd
-        last = tag
-        if length == UNDEFINED:
-            if vr not in (None, b"SQ") or tag in WANTED:
-                raise _Odd
-            if tag in GROUPS:
-                found[tag] = (vr, b"")
-            place = _past_sequence(head, begin, size, order, next_element, depth)
-            continue
-        place = begin + length
-        if place > at_hand:
-            raise _Odd
-        if depth == 0:
-            walked.append((tag, vr, begin, place))
-            if tag in WANTED or tag in GROUPS:
-                found[tag] = (vr, bytes(head[begin:place]))
-    if depth or at_hand != size:
-        raise _Odd
-    return found, place
-
-
-def _past_sequence(head: bytes, place: int, size: int, order: str, next_element, depth: int) -> int:
-    """Where a sequence of undefined length ends (PS3.5 7.5.2)."""
-    if depth > DEEPEST:
-        raise _Odd
-    while True:
-        tag, _, length, place = _implicit(head, place, order)
-        if tag == SEQUENCE_END:
-            return place
-        if tag != ITEM:
-            raise _Odd
-        if length == UNDEFINED:
-            _, place = _walk(head, place, size, order, next_element, depth + 1, [])
-        else:
-            place += length
-
-
-def _explicit(head: bytes, place: int, order: str) -> tuple[int, bytes | None, int, int]:
-    group, element, vr, length = _EXPLICIT[order].unpack_from(head, place)
-    if vr in _SHORT:
-        return group << 16 | element, vr, length, place + 8
-    if vr in _LONG:
-        return group << 16 | element, vr, _LENGTH[order].unpack_from(head, place + 8)[0], place + 12
-    if group == 0xFFFE:
-        return group << 16 | element, None, _LENGTH[order].unpack_from(head, place + 4)[0], place + 8
-    raise _Odd
-
-
-def _implicit(head: bytes, place: int, order: str) -> tuple[int, bytes | None, int, int]:
-    group, element, length = _IMPLICIT[order].unpack_from(head, place)
-    return group << 16 | element, None, length, place + 8

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import DataElement, config, dcmread
 from pydicom.data import get_testdata_files
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid,
@@ -67,11 +67,28 @@ def test_every_file_of_pydicom_is_read_as_pydicom_reads_it():
     assert compared > 100, "the short way is hardly ever taken"
 
 
-def test_every_slice_of_a_real_ct_is_read_as_pydicom_reads_it(real_data):
-    reader, files = HeadReader(), sorted((real_data / "dicom" / "chest_ct").rglob("*.dcm"))
-    assert files
+def test_every_slice_of_a_real_ct_is_read_as_pydicom_reads_it_and_hardly_one_is_walked_through(real_data, monkeypatch):
+    reader, files, walks = HeadReader(), sorted((real_data / "dicom" / "chest_ct").rglob("*.dcm")), []
+    monkeypatch.setattr(heads, "walk", lambda *given, walk=heads.walk: walks.append(1) or walk(*given))
+    assert len(files) > 50
     for path in files:
         assert short(reader, path.read_bytes()) == long(path.read_bytes()), path.name
+    assert len(walks) < 10
+
+
+@pytest.mark.parametrize("windows", [{}, {"WindowCenter": "40", "WindowWidth": "400"}, {"WindowCenter": ["-600", "40"], "WindowWidth": ["01600", "400"]},
+                                     {"WindowCenter": ["40", "x"], "WindowWidth": ["400", ""]}, {"WindowCenter": "", "WindowWidth": "400"}])
+def test_windows_of_every_number_are_read_as_pydicom_reads_them(windows, monkeypatch):
+    monkeypatch.setattr(config.settings, "reading_validation_mode", config.IGNORE)
+    reader, study, series = HeadReader(), generate_uid(), generate_uid()
+    for number in range(1, 5):
+        ds = slice_of_ct(number, study, series, StudyDate="20260504", StudyTime="083000")
+        with config.disable_value_validation():
+            for keyword, value in windows.items():
+                ds[keyword] = DataElement(keyword, "LO", value)           # whatever devices write
+                ds[keyword].VR = "DS"
+        file = saved(ds, ImplicitVRLittleEndian)
+        assert short(reader, file) == long(file)
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -162,7 +179,7 @@ def own_tags(number: int) -> dict:
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_slices_that_differ_in_what_nobody_asks_for_are_not_walked_again_and_are_read_all_the_same(syntax, monkeypatch):
     reader, study, series, walks = HeadReader(), generate_uid(), generate_uid(), []
-    monkeypatch.setattr(heads, "elements", lambda *given, elements=heads.elements: walks.append(1) or elements(*given))
+    monkeypatch.setattr(heads, "walk", lambda *given, walk=heads.walk: walks.append(1) or walk(*given))
     for number in range(1, 60):
         file = saved(slice_of_ct(number, study, series, StudyDate="20260504", StudyTime="083000", **own_tags(number)), syntax)
         assert short(reader, file) == long(file)
