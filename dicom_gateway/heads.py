@@ -40,7 +40,7 @@ PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))    # where pydicom stop
 _LENGTH = {(size, big): struct.Struct((">" if big else "<") + ("H" if size == 2 else "L")) for size in (2, 4) for big in (False, True)}
 
 # What differs between the objects of a series, and the form in which it says nothing that would need a note.
-_DECIMAL = rb" *[+-]?\d{1,12}(?:\.\d{0,12})? *"
+_DECIMAL = rb" *[+-]?\d{1,12}(?:\.\d{0,12})?(?:[eE](?:-\d{1,3}|\+?0?[0-5]))? *"      # below 10**18, where notes begin
 _DECIMALS = _DECIMAL + rb"(?:\\" + _DECIMAL + rb"){0,15}"
 _TIME = rb"(?:(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\.\d{1,6})?)? *"
 _OWN = {tag_for_keyword(keyword): (vr, re.compile(form)) for keyword, vr, form in (

@@ -76,6 +76,17 @@ def test_every_slice_of_a_real_ct_is_read_as_pydicom_reads_it_and_hardly_one_is_
     assert len(walks) < 10
 
 
+def test_positions_with_exponents_are_told_apart_like_others(monkeypatch):
+    reader, study, series, walks = HeadReader(), generate_uid(), generate_uid(), []
+    monkeypatch.setattr(heads, "walk", lambda *given, walk=heads.walk: walks.append(1) or walk(*given))
+    for number, z in enumerate(("1.5e-12", "-2.5E-3", "3", "4.25e+01", "0.5e2", "1e5", "7."), 1):
+        ds = slice_of_ct(number, study, series, StudyDate="20260504", StudyTime="083000")
+        ds.ImagePositionPatient = ["-1E-14", "2", z]
+        file = saved(ds, ExplicitVRLittleEndian)
+        assert short(reader, file) == long(file), z
+    assert len(walks) < 4
+
+
 @pytest.mark.parametrize("windows", [{}, {"WindowCenter": "40", "WindowWidth": "400"}, {"WindowCenter": ["-600", "40"], "WindowWidth": ["01600", "400"]},
                                      {"WindowCenter": ["40", "x"], "WindowWidth": ["400", ""]}, {"WindowCenter": "", "WindowWidth": "400"}])
 def test_windows_of_every_number_are_read_as_pydicom_reads_them(windows, monkeypatch):
