@@ -1,7 +1,7 @@
 """C-STORE: instances per second of the hub's gateway against real peers, in one run.
 
     python benchmarks/dicom_store.py [--associations 1,4,16] [--each 40] [--sides 512,98] [--rounds 3] [--sender storescu|light]
-                                     [--write docs/benchmarks.md]
+                                     [--like FOLDER_WITH_CT_SLICES] [--write docs/benchmarks.md]
 
 Senders are DCMTK's storescu, one process per association, or the light sender of this folder, which leaves nearly the whole
 machine to the server; TCP_NODELAY=1 is set on both sides of every server. The
@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -31,8 +32,10 @@ from benchmarks.store_servers import CALLER, SERVERS, Hub, Server  # noqa: E402
 from tests.dicom_gateway.wire import A_ASSOCIATE_AC, A_RELEASE_RP, CT, EXPLICIT, Wire  # noqa: E402
 
 STORESCU = "/usr/bin/storescu"
+REAL = 0                      # in place of the pixels a side
 REACH = {512: {"DCMTK storescp": "0.8", "Orthanc": "5; 3 at one", "plain pynetdicom": "12"},
          98: {"DCMTK storescp": "0.4", "Orthanc": "8; 3 at one"}}
+REACH[REAL] = REACH[512]
 SET_UPS = 20
 SENT_BY = {"storescu": "DCMTK storescu (its start and set-up included)", "light": "a light sender (prepared bytes, set-up not included)"}
 
@@ -45,8 +48,11 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--servers", default="", help="only those whose name contains one of these words")
     options.add_argument("--sender", choices=("storescu", "light"), default="storescu")
+    options.add_argument("--like", type=Path, help="send real slices of this folder, with UIDs of their own, in place of made ones of every side")
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
+    if chosen.like:
+        chosen.sides = str(REAL)
     counts, sides = ([int(n) for n in words.split(",")] for words in (chosen.associations, chosen.sides))
     place, busy = Path(tempfile.mkdtemp(prefix="store-bench-")), os.getloadavg()[0]
     names = [name for name in SERVERS if not chosen.servers or any(word in name for word in chosen.servers.split(","))]
@@ -60,7 +66,8 @@ def main() -> None:
             for side in sides:
                 for n in counts:
                     for name, server in running.items():
-                        files = make_files(place / "send" / generate_uid(), n, chosen.each, side)
+                        to = place / "send" / generate_uid()
+                        files = real_files(to, n, chosen.each, chosen.like) if side == REAL else make_files(to, n, chosen.each, side)
                         before = server.cpu_s()
                         rates[name, side, n].append(MEASURES[chosen.sender](server, files, n * chosen.each))
                         cpu[name, side][0] += server.cpu_s() - before
@@ -74,7 +81,7 @@ def main() -> None:
         print("\n".join(lines) + "\n")
         if chosen.write:
             from benchmarks.page import put
-            put(chosen.write, f"C-STORE, {side} x {side}" + ", light sender" * (chosen.sender == "light"), lines)
+            put(chosen.write, ("C-STORE, real slices" if side == REAL else f"C-STORE, {side} x {side}") + ", light sender" * (chosen.sender == "light"), lines)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -99,6 +106,21 @@ def make_files(folder: Path, associations: int, each: int, side: int) -> list[Pa
             ds.file_meta = FileMetaDataset()
             ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, ds.SOPInstanceUID
             ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            ds.save_as(own / f"{index}.dcm", enforce_file_format=True)
+        folders.append(own)
+    return folders
+
+
+def real_files(folder: Path, associations: int, each: int, like: Path) -> list[Path]:
+    """As ``make_files``, of the slices in ``like``, again from the first where they are too few."""
+    slices, folders = sorted(path for path in like.rglob("*") if path.is_file()), []
+    for number in range(associations):
+        study, series = generate_uid(), generate_uid()
+        (own := folder / str(number)).mkdir(parents=True)
+        for index in range(each):
+            ds = dcmread(slices[index % len(slices)])
+            ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.PatientID, ds.InstanceNumber = study, series, f"B{number}", index + 1
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             ds.save_as(own / f"{index}.dcm", enforce_file_format=True)
         folders.append(own)
     return folders
@@ -143,7 +165,8 @@ def set_up_ms(server: Server) -> float:
 
 
 def table(servers, counts, side, rates, cpu, extra, chosen, busy: float) -> list[str]:
-    lines = [f"Instances per second, CT {side} x {side} x 16 bit, {chosen.each} per association, median of {chosen.rounds} rounds, loopback, sent by {SENT_BY[chosen.sender]}.",
+    what = "real CT slices of 512 x 512" if side == REAL else f"CT {side} x {side} x 16 bit"
+    lines = [f"Instances per second, {what}, {chosen.each} per association, median of {chosen.rounds} rounds, loopback, sent by {SENT_BY[chosen.sender]}.",
              f"Load of the machine before the run: {busy:.0f} (on a busy one all servers come closer together than they are).", "",
              "| server | " + " | ".join(f"{n} association{'s' * (n > 1)}" for n in counts)
              + " | server CPU, ms an object | set-up, ms | most memory, MB |", "|---|" + "---|" * (len(counts) + 3)]

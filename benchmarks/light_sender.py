@@ -17,7 +17,7 @@ from threading import Barrier, Thread
 from pydicom.filereader import read_file_meta_info
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.dicom_gateway.wire import A_ASSOCIATE_AC, CT, EXPLICIT, P_DATA_TF, Wire, associate_rq, command, pdu, pdv  # noqa: E402
+from tests.dicom_gateway.wire import A_ASSOCIATE_AC, CT, P_DATA_TF, Wire, associate_rq, command, pdu, pdv  # noqa: E402
 
 LONGEST_PDU = struct.pack(">BxH", 0x51, 4)      # the user information item that tells it (PS3.8 D.1)
 NO_LIMIT = 131072
@@ -41,15 +41,16 @@ def main() -> None:
 
 
 def send(port: int, called: str, calling: str, folder: Path, ready: Barrier, failures: list[str]) -> None:
+    files = sorted(folder.iterdir())
     with Wire(port, 60) as line:
-        line.socket.sendall(associate_rq(calling, called, ((1, CT, EXPLICIT),), 16384))
+        line.socket.sendall(associate_rq(calling, called, ((1, CT, str(read_file_meta_info(files[0]).TransferSyntaxUID)),), 16384))
         kind, answer = line.answer()
         if kind != A_ASSOCIATE_AC:
             failures.append("the association was refused")
             ready.abort()
             return
         longest = struct.unpack_from(">L", answer, answer.index(LONGEST_PDU) + 4)[0] or NO_LIMIT
-        messages = [message(path, longest) for path in sorted(folder.iterdir())]
+        messages = [message(path, longest) for path in files]
         ready.wait(60)
         for one in messages:
             line.socket.sendall(one)
