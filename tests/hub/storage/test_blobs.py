@@ -79,6 +79,14 @@ def test_many_blobs_have_their_names_before_the_first_is_synchronised_and_all_ar
     assert blobs.keep_all([]) == []
 
 
+def test_the_disk_works_on_all_of_many_blobs_before_the_first_is_waited_for(blobs, calls, monkeypatch):
+    begin = room.begin_to_write
+    monkeypatch.setattr(room, "begin_to_write", lambda handle: calls.append(("begin", "")) or begin(handle))
+    kept = blobs.keep_all([b"one", b"two", b"three"])
+    places = [str(blobs.path(one.sha256)) for one in kept]
+    assert [what for what, path in calls if what == "begin" or path in places] == ["rename", "begin"] * 3 + ["fsync"] * 3
+
+
 def test_more_blobs_than_may_be_open_at_once_are_all_kept(blobs):
     contents = [number.to_bytes(4, "big") for number in range(room.MOST_AT_ONCE * 2 + 3)]
     assert [blobs.read(one.sha256) for one in blobs.keep_all(contents)] == contents
