@@ -64,7 +64,7 @@ def _page(trouble: str = "") -> str:
     hub, actor = the_hub(), the_actor()
     found, text = retention.dry_run(hub, actor), request.args.get("text", "")[:64]
     return render_template(
-        "retention.html", trouble=trouble, rules=hub.rules.retention, may_go=[one for one in found if not one.stays], stay=[one for one in found if one.stays],
+        "retention.html", trouble=trouble, rules=hub.rules.retention, may_go=[one for one in found if not one.verdict.stays], stay=[one.verdict for one in found if one.verdict.stays],
         removals=retention.removals(hub, actor), holds=retention.holds(hub, actor), packed=archiving.sums(hub, actor), text=text,
         hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST,
         stays_words=retention.stays_words, w=wording)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 
 from sqlalchemy import Connection, bindparam, select
@@ -14,6 +14,7 @@ from hub.model.matching import Known
 from hub.rulebook import IdentityRules
 from hub.storage.tables import patient, patient_identifier, patient_index, person_link
 
+AT_ONCE = 1000        # ids in one statement
 YEARS_BY_AGE = 2      # a declared age may be off, counted by another calendar or told with last year's study
 MOST_ALIKE = 200      # rows that share one weak fact are compared: the newest, so that a name borne by thousands stays quick
 
@@ -23,6 +24,10 @@ _ROWS = select(patient).where(patient.c.id.in_(bindparam("ids", expanding=True))
 _PERSON_OF = select(person_link.c.person_id).where(person_link.c.patient_id == bindparam("patient_id"), person_link.c.ended_at.is_(None))
 _MEMBERS = select(person_link.c.patient_id).where(
     person_link.c.person_id.in_(_PERSON_OF.scalar_subquery()), person_link.c.ended_at.is_(None)).order_by(person_link.c.patient_id)
+
+_LINK, _OTHER = person_link.alias(), person_link.alias()
+_MEMBERS_OF = select(_LINK.c.patient_id, _OTHER.c.patient_id).join(_OTHER, _OTHER.c.person_id == _LINK.c.person_id).where(
+    _LINK.c.patient_id.in_(bindparam("ids", expanding=True)), _LINK.c.ended_at.is_(None), _OTHER.c.ended_at.is_(None))
 
 _USABLE = select(patient_index.c.patient_id).where(patient_index.c.is_usable)
 _NEWEST = _USABLE.order_by(patient_index.c.patient_id.desc()).limit(MOST_ALIKE)
@@ -46,6 +51,21 @@ def load(connection: Connection, rules: IdentityRules, patient_ids: Iterable[int
 def members(connection: Connection, patient_id: int) -> list[int]:
     """The rows that are one person with this one, itself among them, in order."""
     return list(connection.scalars(_MEMBERS, {"patient_id": patient_id})) or [patient_id]
+
+
+def members_of(connection: Connection, patient_ids: Collection[int]) -> dict[int, set[int]]:
+    """By row, the rows that are one person with it, itself among them."""
+    found = {patient_id: {patient_id} for patient_id in patient_ids}
+    for ids in batched(found):
+        for patient_id, member_id in connection.execute(_MEMBERS_OF, {"ids": ids}):
+            found[patient_id].add(member_id)
+    return found
+
+
+def batched(ids: Iterable) -> Iterator[list]:
+    """As many ids or rows at a time as one statement takes."""
+    every = list(ids)
+    return (every[start:start + AT_ONCE] for start in range(0, len(every), AT_ONCE))
 
 
 def candidates(connection: Connection, one: Known) -> set[int]:

@@ -6,55 +6,49 @@ anything else still names stays.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
-from sqlalchemy import Connection, Text, and_, cast, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, null, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Gone, Invalid, NotFound, Retryable
-from hub.flow import known
+from hub.flow import known, terms
+from hub.flow.terms import Candidate
 from hub.model.access import Actor
-from hub.model.lifecycle import HELD, JOB
-from hub.model.retention import STAYS, Rule
+from hub.model.retention import STAYS
 from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.tables import (
-    archived, archived_study, artifact, availability, critical, damage, delivery, held, instance, job, legal_hold, patient, reading, removal, repair, report, series, site, study,
-    tombstone,
+    archived, archived_study, artifact, decision, held, instance, legal_hold, patient, removal, report, series, site, study, tombstone,
 )
 
 MOST = 200                 # studies shown and removed in one go
 LOOKED_AT = 5000           # candidates looked at for one page
 YOUNG_S = 600              # a file written later than that may be one that is just arriving again
-SIGNED = ("final", "amended")
-SENT = ("delivered", "acknowledged", "withdrawn")
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A study whose term is over. ``row``: as the page shows it. ``stays``: code of STAYS, "" where it may go."""
+class Listed:
+    """A study whose term is over, with its instances and their bytes."""
 
-    row: object
-    rule: Rule
-    last_visit: date
-    kept_until: date
-    stays: str = ""
+    verdict: Candidate
+    instances: int
+    size: int
 
 
-def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Candidate]:
+def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
     """What would be removed now, and what stays although its term is over, with the reason. Changes nothing."""
     actor.require("retention.manage")
-    found: list[Candidate] = []
+    over: list[Candidate] = []
     with hub.reading() as connection:
-        for row in _candidates(hub, connection):
-            one = _judged(hub, connection, row)
-            if one is not None and one.stays != "not_due":
-                found.append(one)
-                if len(found) == most:
-                    break
-    return found
+        for rows in known.batched(_candidates(hub, connection)):
+            over += [one for one in terms.judged(hub, connection, rows) if one.stays != "not_due"]
+            if len(over) >= most:
+                break
+        sums = _sums(connection, [one.row.id for one in over[:most]])
+    return [Listed(one, *sums.get(one.row.id, (0, 0))) for one in over[:most]]
 
 
 def remove(hub: Hub, actor: Actor, study_ids: Sequence[int], rules_version: str) -> dict[int, str]:
@@ -72,13 +66,35 @@ def remove_bytes(hub: Hub, removal_id: int) -> None:
     """The files of a removed study go, but for those that something else names. Safe to repeat."""
     with hub.reading() as connection:
         row = connection.execute(select(removal).where(removal.c.id == removal_id)).one_or_none()
-        wanted = [sha256 for sha256 in row.files if not _is_named(connection, sha256)] if row is not None and row.ended_at is None else []
+        if row is None or row.ended_at is not None:
+            return
+        wanted = set(row.files) - named_among(connection, row.files)
+    take_away(hub, wanted)
+    with hub.writing() as connection:
+        connection.execute(update(removal).where(removal.c.id == removal_id).values(ended_at=hub.now()))
+
+
+def take_away(hub: Hub, hashes: Collection[str]) -> None:
+    """Removes these files. Retryable where the bytes of one have just been written again; the others are gone then."""
     older_than = hub.now().timestamp() - YOUNG_S
-    if not all([hub.blobs.remove(sha256, older_than) for sha256 in wanted]):
+    if not all([hub.blobs.remove(sha256, older_than) for sha256 in hashes]):
         raise Retryable("arriving_again", "有文件刚刚再次到达，稍后再试。", "a file has just arrived again; tried again later.")
-    if row is not None and row.ended_at is None:
-        with hub.writing() as connection:
-            connection.execute(update(removal).where(removal.c.id == removal_id).values(ended_at=hub.now()))
+
+
+def named_among(connection: Connection, hashes: Collection[str], but_for_held: int = 0) -> set[str]:
+    """Those of these files that anything names which was not removed. ``but_for_held``: a held object that does not count."""
+    wanted, found = set(hashes), set()
+    stands, decision_stands = (~exists().where(removal.c.study_id == table.c.study_id) for table in (instance, decision))
+    for some in known.batched(wanted):
+        for statement in (select(instance.c.sha256).where(instance.c.sha256.in_(some), stands), select(artifact.c.sha256).where(artifact.c.sha256.in_(some)),
+                          select(held.c.sha256).where(held.c.sha256.in_(some), held.c.id != but_for_held), select(report.c.pdf_sha256).where(report.c.pdf_sha256.in_(some))):
+            found.update(connection.scalars(statement))
+    several = or_(instance.c.format != "dicom", instance.c.copies.is_not(None))
+    for statement in (select(instance.c.files, instance.c.copies).where(several, stands), select(held.c.files, null()).where(held.c.id != but_for_held),
+                      select(decision.c.before["files"], null()).where(decision.c.before.is_not(None), decision_stands)):
+        for files, copies in connection.execute(statement):
+            found.update(wanted.intersection(one["sha256"] for one in (*(files or ()), *(copies or ()))))
+    return found
 
 
 def require_there(hub: Hub, study_id: int) -> None:
@@ -155,92 +171,41 @@ def holds(hub: Hub, actor: Actor) -> list:
             .join(site, site.c.id == study.c.site_id).where(legal_hold.c.ended_at.is_(None)).order_by(legal_hold.c.id.desc())))
 
 
-def _candidates(hub: Hub, connection: Connection) -> Iterator:
+def _candidates(hub: Hub, connection: Connection) -> list:
     """Studies that came so long ago that the shortest term may be over, the oldest first."""
     shortest = timedelta(days=365 * hub.rules.retention.shortest_years)
     oldest = connection.scalar(select(study.c.received_at).order_by(study.c.id).limit(1))
     if oldest is None or oldest > hub.now() - shortest:
-        return                                               # a young hub is not searched
-    rows = connection.execute(_studies().where(study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id))
-                              .order_by(study.c.id).limit(LOOKED_AT))
-    yield from rows.all()
+        return []                                            # a young hub is not searched
+    return list(connection.execute(
+        terms.STUDIES.where(study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id)).order_by(study.c.id).limit(LOOKED_AT)))
 
 
-def _studies():
-    own = instance.c.study_id == study.c.id
-    instances, size = (select(what).where(own).correlate(study).scalar_subquery() for what in (func.count(instance.c.id), func.sum(instance.c.size)))
-    return (select(study.c.id, study.c.study_uid, study.c.kind, study.c.modality, study.c.study_at, study.c.accession_number, study.c.received_at,
-                   study.c.state, study.c.site_id, study.c.patient_id, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"),
-                   site.c.name.label("site_name"), site.c.code.label("site_code"), reading.c.state.label("reading_state"), instances.label("instances"), size.label("size"))
-            .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id)
-            .outerjoin(reading, reading.c.study_id == study.c.id))
-
-
-def _judged(hub: Hub, connection: Connection, row) -> Candidate | None:
-    """The verdict on a study; None where no rule names its kind."""
-    rules = hub.rules.retention
-    rule = rules.rule_for(row.kind, row.site_code in hub.settings.outpatient_sites.split())
-    if rule is None:
-        return None
-    last = _last_visit(hub, connection, row)
-    until = rule.kept_until(last)
-    stays = "not_due" if hub.now().astimezone(hub.settings.zone).date() < until else _why_it_stays(hub, connection, row)
-    return Candidate(row, rule, last, until, stays)
-
-
-def _last_visit(hub: Hub, connection: Connection, row) -> date:
-    """The newest day on which this person was examined or something of them came in, over all institutions."""
-    own = known.members(connection, row.patient_id)
-    last = row.received_at
-    days = []
-    for study_at, received_at in connection.execute(select(study.c.study_at, study.c.received_at).where(study.c.patient_id.in_(own))):
-        last = max(last, received_at)
-        try:
-            days.append(date.fromisoformat(study_at[:10]))
-        except ValueError:
-            continue
-    today = hub.now().astimezone(hub.settings.zone).date()
-    return max([last.astimezone(hub.settings.zone).date(), *(day for day in days if day <= today)])
-
-
-def _why_it_stays(hub: Hub, connection: Connection, row) -> str:
-    def there(table, *conditions) -> bool:
-        return connection.scalar(select(table.c.id).where(*conditions).limit(1)) is not None
-
-    of_study = select(report.c.id).where(report.c.study_id == row.id)
-    own = select(instance.c.id).where(instance.c.study_id == row.id)
-    settled = hub.now() - timedelta(days=hub.rules.retention.settle_days)
-    checks = {
-        "removed": there(removal, removal.c.study_id == row.id),
-        "unreported": row.state != "ready" or row.reading_state not in SIGNED,
-        "on_hold": there(legal_hold, legal_hold.c.study_id == row.id, legal_hold.c.ended_at.is_(None)),
-        "in_conflict": there(held, held.c.state == HELD.initial, or_(held.c.instance_id.in_(own), held.c.facts["study_uid"].as_string() == row.study_uid)),
-        "damaged": there(damage, damage.c.study_id == row.id, damage.c.mended_at.is_(None)),
-        "corrected": there(repair, repair.c.study_id == row.id, repair.c.at > settled),
-        "unsent": there(delivery, delivery.c.report_id.in_(of_study), not_(delivery.c.state.in_(SENT)))
-        or there(availability, availability.c.study_id == row.id, not_(availability.c.state.in_(SENT)))
-        or there(report, report.c.study_id == row.id, report.c.withdrawn_at.is_(None), report.c.signed_at.is_not(None), report.c.pdf_sha256 == ""),
-        "critical": there(critical, critical.c.study_id == row.id, critical.c.state != "closed"),
-        "at_work": there(job, job.c.state.in_((JOB.initial, *JOB.sources("recover"))), job.c.args["study_id"].as_integer() == row.id),
-    }
-    return next((code for code, holds_it in checks.items() if holds_it), "")
+def _sums(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, int]]:
+    """Study to its instances and their bytes."""
+    rows = connection.execute(select(instance.c.study_id, func.count(instance.c.id), func.sum(instance.c.size)).where(
+        instance.c.study_id.in_(study_ids)).group_by(instance.c.study_id))
+    return {study_id: (count, int(size)) for study_id, count, size in rows}
 
 
 def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
     now = hub.now()
     with hub.writing() as connection:
-        row = connection.execute(_studies().where(study.c.id == study_id)).one_or_none()
-        one = _judged(hub, connection, row) if row is not None else None
+        rows = connection.execute(terms.STUDIES.where(study.c.id == study_id)).all()
+        one = next(iter(terms.judged(hub, connection, rows)), None)
         if one is None:
             raise NotFound("not_found", "没有找到这个检查。", "no such study.")
         if one.stays:
             return one.stays
+        row = one.row
         instances = list(connection.execute(select(instance, series.c.series_uid).join(series).where(instance.c.study_id == study_id).order_by(instance.c.id)))
         made = list(connection.scalars(select(artifact.c.sha256).where(artifact.c.study_id == study_id)))
         own = [file["sha256"] for one_of in instances for file in (*one_of.files, *(one_of.copies or ()))]
+        set_aside = connection.scalars(select(decision.c.before).where(decision.c.study_id == study_id, decision.c.before.is_not(None)))
+        own += [file["sha256"] for before in set_aside for file in before["files"]]
         removal_id = connection.execute(insert(removal).values(
             study_id=study_id, study_uid=row.study_uid, rule=one.rule.id, rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(),
-            instances=len(instances), size=int(row.size or 0), files=list(dict.fromkeys([*own, *made])), account_id=actor.account_id, who=actor.name,
+            instances=len(instances), size=sum(i.size for i in instances), files=list(dict.fromkeys([*own, *made])), account_id=actor.account_id, who=actor.name,
             at=now)).inserted_primary_key[0]
         for start in range(0, len(instances), MOST):
             connection.execute(insert(tombstone), [dict(
@@ -254,19 +219,6 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
         audit.append(connection, now, actor, "study.removed", "study", study_id, row.site_id, row.patient_id, study_uid=row.study_uid, rule=one.rule.id,
                      rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(), instances=len(instances))
     return ""
-
-
-def _is_named(connection: Connection, sha256: str) -> bool:
-    """Whether anything that was not removed still names this file."""
-    stands = ~exists().where(removal.c.study_id == instance.c.study_id)
-    for found in (select(instance.c.id).where(instance.c.sha256 == sha256, stands),
-                  select(instance.c.id).where(instance.c.format != "dicom", cast(instance.c.files, Text).contains(sha256), stands),
-                  select(artifact.c.id).where(artifact.c.sha256 == sha256),
-                  select(held.c.id).where(or_(held.c.sha256 == sha256, and_(held.c.door == "ecg", cast(held.c.files, Text).contains(sha256)))),
-                  select(report.c.id).where(report.c.pdf_sha256 == sha256)):
-        if connection.scalar(found.limit(1)) is not None:
-            return True
-    return False
 
 
 def _reason(why: str) -> str:
