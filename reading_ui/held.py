@@ -9,7 +9,7 @@ import ecg.web
 from dicom_gateway import held as reading
 from dicom_gateway.web.rendering import picture
 from hub.errors import HubError, Invalid, NotFound
-from hub.flow import administration, decisions, devices
+from hub.flow import administration, decisions, devices, discarded
 from hub.model.arrival import InstanceFacts, StoredFile
 from reading_ui import wording
 from reading_ui.errors import status_of
@@ -17,7 +17,7 @@ from reading_ui.gate import needs, the_actor, the_hub
 from reading_ui.language import sentence
 
 desk = Blueprint("held", __name__)
-STATES = ("open", "resolved", "discarded")
+STATES = ("open", "resolved", "discarded", "removed")
 EDGE = 320
 
 # By reason, the decisions that fit, the most likely first.
@@ -34,7 +34,7 @@ MEANINGS = {
     "separate": (lazy_gettext("分为单独的检查"), lazy_gettext("另建一个检查（系统补发检查标识，原文件不变）；该患者其余图像随后自动归入。不可撤销。")),
     "supply": (lazy_gettext("补上缺少的标识"), lazy_gettext("以更正的形式补上，原文件不变，随后按正常流程收入。不可撤销。")),
     "release": (lazy_gettext("重新读取并收入"), lazy_gettext("在解析程序或设备修复后使用，按正常流程收入。不可撤销。")),
-    "discard": (lazy_gettext("弃用"), lazy_gettext("写明原因后移出待处理；记录与原始文件保留至存储期满。可撤销。")),
+    "discard": (lazy_gettext("弃用"), lazy_gettext("写明原因后移出待处理；原始文件保留至保存期满，期满前可撤销。")),
     "note": (lazy_gettext("仅标记为已处理"), lazy_gettext("不改变任何影像，只记下处理结果。可撤销。")),
 }
 
@@ -95,7 +95,7 @@ def thumbnail(held_id: int, which: str):
     """The middle frame of the version that was kept aside ("second") or of the one in use ("first")."""
     hub = the_hub()
     row, first = decisions.versions(hub, the_actor(), held_id)
-    sha256 = {"second": row.files[0]["sha256"], "first": first.sha256 if first is not None else ""}.get(which, "")
+    sha256 = {"second": row.files[0]["sha256"] if row.files else "", "first": first.sha256 if first is not None else ""}.get(which, "")
     if not sha256 or row.door != "dicom":
         raise NotFound("not_found", "没有可显示的图像。", "there is no picture to show.")
     content = picture(hub.blobs.path(sha256), 0, "image/jpeg", {}, EDGE)
@@ -139,9 +139,10 @@ def _one(held_id: int, trouble: str = "", form=None) -> str:
     choices = CHOICES.get(row.reason, OTHERWISE)
     rows = decisions.history(hub, actor, held_id)
     is_dicom = row.door == "dicom" and len(row.files) == 1
+    stone = discarded.tombstone_of(hub, held_id) if row.state == "removed" else None
     return render_template(
-        "held_one.html", row=row, first=first, trouble=trouble, form=form or {}, w=wording, choices=choices, meanings=MEANINGS, history=rows,
-        may_undo=row.state != "open" and decisions.may_undo(rows),
+        "held_one.html", row=row, stone=stone, first=first, trouble=trouble, form=form or {}, w=wording, choices=choices, meanings=MEANINGS, history=rows,
+        may_undo=row.state not in ("open", "removed") and decisions.may_undo(rows),
         home=decisions.study_of_conflict(hub, actor, row) if row.reason == "other_patient" else None,
         apart=reading.differences(hub.blobs.path(first.sha256), hub.blobs.path(row.sha256)) if first is not None and is_dicom and first.format == "dicom" else [],
         reads={} if row.facts.get("whole") or not is_dicom else reading.as_it_reads(hub, StoredFile(**row.files[0])),

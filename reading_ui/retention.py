@@ -1,10 +1,12 @@
 """The retention desk: what may be removed by rule, shown first and removed only after a person confirmed it; legal holds."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from hub.errors import HubError, Invalid
-from hub.flow import archiving, repairs, retention
+from hub.flow import archiving, discarded, repairs, retention
 from reading_ui import wording
 from reading_ui.errors import status_of
 from reading_ui.gate import needs, the_actor, the_hub
@@ -23,19 +25,30 @@ def page():
 @needs("retention.manage")
 def remove():
     """Removes the studies that were ticked, once more judged; the number typed must be how many they are."""
+    return _removed(request.form.getlist("study"), retention.remove, "removed")
+
+
+@desk.post("/retention/discarded")
+@needs("retention.manage")
+def remove_discarded():
+    """The same for discarded objects of the quarantine desk."""
+    return _removed(request.form.getlist("case"), discarded.remove, "removed-cases")
+
+
+def _removed(ticked: list[str], remove_these: Callable[..., dict[int, str]], anchor: str):
     form = request.form
     try:
-        chosen = [int(one) for one in form.getlist("study") if one.isdigit() and len(one) < 18]
+        chosen = [int(one) for one in ticked if one.isdigit() and len(one) < 18]
         if not chosen or form.get("count", "").strip() != str(len(chosen)):
-            raise Invalid("not_confirmed", "请在确认框中填写所选检查的数量，与勾选一致后再移除。", "type how many studies are ticked; nothing was removed.")
-        came = retention.remove(the_hub(), the_actor(), chosen, form.get("rules", ""))
+            raise Invalid("not_confirmed", "请在确认框中填写所选的数量，与勾选一致后再移除。", "type how many are ticked; nothing was removed.")
+        came = remove_these(the_hub(), the_actor(), chosen, form.get("rules", ""))
     except HubError as error:
         return _page(sentence(error.zh, error.en)), status_of(error)
-    stayed = {study_id: why for study_id, why in came.items() if why}
+    stayed = {one: why for one, why in came.items() if why}
     if stayed:
-        words = "；".join(f"#{study_id} {sentence(*retention.stays_words(why))}" for study_id, why in stayed.items())
-        return _page(sentence(f"以下检查未移除：{words}", f"these studies were not removed: {words}")), 409
-    return redirect(url_for("retention.page", _anchor="removed"))
+        words = "；".join(f"#{one} {sentence(*retention.stays_words(why))}" for one, why in stayed.items())
+        return _page(sentence(f"以下各项未移除：{words}", f"these were not removed: {words}")), 409
+    return redirect(url_for("retention.page", _anchor=anchor))
 
 
 @desk.post("/retention/holds")
@@ -62,9 +75,10 @@ def end(hold_id: int):
 
 def _page(trouble: str = "") -> str:
     hub, actor = the_hub(), the_actor()
-    found, text = retention.dry_run(hub, actor), request.args.get("text", "")[:64]
+    found, cases, text = retention.dry_run(hub, actor), discarded.dry_run(hub, actor), request.args.get("text", "")[:64]
     return render_template(
         "retention.html", trouble=trouble, rules=hub.rules.retention, may_go=[one for one in found if not one.verdict.stays], stay=[one.verdict for one in found if one.verdict.stays],
+        cases=[one for one in cases if not one.stays], cases_stay=[one for one in cases if one.stays], gone_cases=discarded.removals(hub, actor),
         removals=retention.removals(hub, actor), holds=retention.holds(hub, actor), packed=archiving.sums(hub, actor), text=text,
         hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST,
         stays_words=retention.stays_words, w=wording)

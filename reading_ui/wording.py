@@ -15,7 +15,7 @@ JOBS: Words = {
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
-    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "remove_bytes": ("删除到期文件", "removing files"),
+    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除弃用对象的文件", "removing files of discarded objects"),
 }
 JOB_STATES: Words = {
     "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),
@@ -139,7 +139,7 @@ ACTIONS: Words = {
     "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.note": ("标记为已处理", "held object noted"),
     "held.keep_first": ("保留先到的版本", "first version kept"), "held.use_second": ("改用第二个版本", "second version used"),
     "held.separate": ("分为单独的检查", "study of its own"), "held.supply": ("补上标识", "UIDs supplied"),
-    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"),
+    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"), "held.removed": ("移除弃用的隔离对象", "discarded object removed"),
     "held.undo": ("撤销隔离处理", "decision undone"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
     "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
     "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),

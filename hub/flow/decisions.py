@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
-from hub.flow import intake
+from hub.flow import discarded, intake
 from hub.flow.devices import Device
 from hub.model.access import Actor
 from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken, facts_from
@@ -88,7 +88,7 @@ def release(hub: Hub, actor: Actor, held_id: int, facts: InstanceFacts, words: s
 
 
 def discard(hub: Hub, actor: Actor, held_id: int, words: str) -> None:
-    """The object is put away with a reason; its row and its bytes stay until retention ends them. Undone by ``undo``."""
+    """The object is put away with a reason; its row stays, its bytes until their term is over. Undone by ``undo`` until then."""
     with hub.writing() as connection:
         row = _open(connection, actor, held_id)
         _decide(hub, connection, actor, row, "discard", words, event="discard")
@@ -101,6 +101,8 @@ def undo(hub: Hub, actor: Actor, held_id: int) -> None:
     with hub.writing() as connection:
         row = _row(connection, held_id)
         last = _standing(connection, held_id)
+        if row.state == discarded.STATE and discarded.may_go(hub, connection, held_id):
+            raise Conflict("term_over", "保存期已满，弃用的决定不能再撤销；请机构重新发送。", "the term of this object is over and its decision stands; have it sent again.")
         if last is not None and last.choice in LASTING:
             raise Conflict("cannot_be_undone", "该对象已收入检查，此决定不能撤销；如信息有误，请在“信息更正”中更正。",
                            "the object has entered a study, so this decision stays; correct what is wrong in the repair ledger.")

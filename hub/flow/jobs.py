@@ -28,6 +28,7 @@ JOBS = {
     "announce": "hub.flow.availability:announce",
     "archive": "hub.flow.archiving:archive_study",
     "remove_bytes": "hub.flow.retention:remove_bytes",
+    "remove_held_bytes": "hub.flow.discarded:remove_bytes",
 }
 
 GIVEN_UP = {       # a study that cannot be prepared reaches its reader all the same, and says so

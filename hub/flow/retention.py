@@ -54,12 +54,17 @@ def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
 def remove(hub: Hub, actor: Actor, study_ids: Sequence[int], rules_version: str) -> dict[int, str]:
     """Removes the images of these studies, each judged again at this moment. Returns why a study stayed, "" for one that
     went. Conflict when the rules are others than those of the dry run."""
+    require_confirmed(hub, actor, study_ids, rules_version)
+    return {study_id: _remove(hub, actor, study_id) for study_id in dict.fromkeys(study_ids)}
+
+
+def require_confirmed(hub: Hub, actor: Actor, ids: Sequence[int], rules_version: str) -> None:
+    """Refused without the right; Conflict under other rules than those of the dry run; Invalid for too many at once."""
     actor.require("retention.manage")
     if rules_version != hub.rules.retention.version:
         raise Conflict("other_rules", "保存期限规则已变，请重新查看清单后再确认。", "the retention rules have changed; look at the list again.")
-    if len(study_ids) > MOST:
-        raise Invalid("too_many", f"一次最多移除 {MOST} 个检查。", f"at most {MOST} studies at a time.")
-    return {study_id: _remove(hub, actor, study_id) for study_id in dict.fromkeys(study_ids)}
+    if len(ids) > MOST:
+        raise Invalid("too_many", f"一次最多移除 {MOST} 项。", f"at most {MOST} at a time.")
 
 
 def remove_bytes(hub: Hub, removal_id: int) -> None:
@@ -81,16 +86,16 @@ def take_away(hub: Hub, hashes: Collection[str]) -> None:
         raise Retryable("arriving_again", "有文件刚刚再次到达，稍后再试。", "a file has just arrived again; tried again later.")
 
 
-def named_among(connection: Connection, hashes: Collection[str], but_for_held: int = 0) -> set[str]:
-    """Those of these files that anything names which was not removed. ``but_for_held``: a held object that does not count."""
+def named_among(connection: Connection, hashes: Collection[str], but_for_held: Collection[int] = ()) -> set[str]:
+    """Those of these files that anything names which was not removed. ``but_for_held``: a held objects that do not count."""
     wanted, found = set(hashes), set()
     stands, decision_stands = (~exists().where(removal.c.study_id == table.c.study_id) for table in (instance, decision))
     for some in known.batched(wanted):
         for statement in (select(instance.c.sha256).where(instance.c.sha256.in_(some), stands), select(artifact.c.sha256).where(artifact.c.sha256.in_(some)),
-                          select(held.c.sha256).where(held.c.sha256.in_(some), held.c.id != but_for_held), select(report.c.pdf_sha256).where(report.c.pdf_sha256.in_(some))):
+                          select(held.c.sha256).where(held.c.sha256.in_(some), held.c.id.not_in(but_for_held)), select(report.c.pdf_sha256).where(report.c.pdf_sha256.in_(some))):
             found.update(connection.scalars(statement))
     several = or_(instance.c.format != "dicom", instance.c.copies.is_not(None))
-    for statement in (select(instance.c.files, instance.c.copies).where(several, stands), select(held.c.files, null()).where(held.c.id != but_for_held),
+    for statement in (select(instance.c.files, instance.c.copies).where(several, stands), select(held.c.files, null()).where(held.c.id.not_in(but_for_held)),
                       select(decision.c.before["files"], null()).where(decision.c.before.is_not(None), decision_stands)):
         for files, copies in connection.execute(statement):
             found.update(wanted.intersection(one["sha256"] for one in (*(files or ()), *(copies or ()))))

@@ -158,6 +158,7 @@ HELD = Lifecycle("held object", "open", {
     ("discard", "open"): "discarded",
     ("reopen", "resolved"): "open",
     ("reopen", "discarded"): "open",
+    ("remove", "discarded"): "removed",
 })
 
 JOB = Lifecycle("job", "due", {
@@ -190,7 +191,7 @@ STATE_ZH = {
     "raised": "危急值已提出", "notified": "已通知", "read_back": "已复述确认", "closed": "已闭环", "escalated": "已升级",
     "scheduled": "待检查", "in_progress": "检查中", "completed": "已检查", "discontinued": "已中止",
     "contradicted": "患者不符", "joined": "已关联", "dismissed": "已排除",
-    "open": "待处理", "resolved": "已处理", "discarded": "已弃用",
+    "open": "待处理", "resolved": "已处理", "discarded": "已弃用", "removed": "已移除",
     "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
     "suggested": "待确认", "one_person": "同一患者", "kept_apart": "不是同一人",
 }
@@ -204,6 +205,6 @@ STATE_EN = {
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
     "scheduled": "Scheduled", "in_progress": "In progress", "completed": "Performed", "discontinued": "Discontinued",
     "contradicted": "Other patient", "joined": "Joined", "dismissed": "Dismissed",
-    "resolved": "Resolved", "discarded": "Discarded", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "resolved": "Resolved", "discarded": "Discarded", "removed": "Removed", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
     "suggested": "To decide", "one_person": "One person", "kept_apart": "Two people",
 }

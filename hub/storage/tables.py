@@ -378,6 +378,11 @@ tombstone = Table(        # one removed instance
     "tombstone", metadata, _id(), _ref("removal_id", "removal", nullable=False, index=True), _text("series_uid", 128), _text("sop_uid", 128, unique=True),
     _text("sop_class", 128), _text("sha256", 64, index=True), Column("files", JSON, nullable=False))
 
+held_removal = Table(     # what is left of a discarded object whose bytes were removed by rule; ended_at: when they were gone
+    "held_removal", metadata, _id(), _ref("held_id", "held", nullable=False, unique=True), _text("sha256", 64, index=True), Column("size", BigInteger, nullable=False),
+    Column("files", JSON, nullable=False), _text("rule", 32), _text("rules_version", 32), _text("kept_until", 10), _ref("account_id", "account"),
+    _text("who", 64), _when("at"), _when("ended_at", nullable=True))
+
 audit = Table(
     "audit", metadata, Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     _when("at"), Column("account_id", BigInteger), _text("actor", 64), _text("role", 16), _text("address", 64),

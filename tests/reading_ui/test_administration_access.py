@@ -17,7 +17,7 @@ ROUTES = {
     ("POST", "/held/987654/undo"): ADMINISTRATOR, ("POST", "/devices/987654/served"): ADMINISTRATOR,
     ("POST", "/destinations/987654/served"): ADMINISTRATOR,
     ("GET", "/deliveries"): ADMINISTRATOR, ("GET", "/deliveries/987654"): ADMINISTRATOR, ("POST", "/deliveries/987654/resend"): ADMINISTRATOR, ("POST", "/deliveries/notices/987654/resend"): ADMINISTRATOR,
-    ("GET", "/retention"): ADMINISTRATOR, ("POST", "/retention/remove"): ADMINISTRATOR, ("POST", "/retention/holds"): ADMINISTRATOR,
+    ("GET", "/retention"): ADMINISTRATOR, ("POST", "/retention/remove"): ADMINISTRATOR, ("POST", "/retention/holds"): ADMINISTRATOR, ("POST", "/retention/discarded"): ADMINISTRATOR,
     ("POST", "/retention/holds/987654/end"): ADMINISTRATOR,
     ("GET", "/sites"): ADMINISTRATOR, ("GET", "/sites/new"): ADMINISTRATOR, ("POST", "/sites/new"): ADMINISTRATOR, ("GET", "/sites/987654"): ADMINISTRATOR,
     ("POST", "/sites/987654/destinations"): ADMINISTRATOR, ("POST", "/destinations/987654/active"): ADMINISTRATOR,

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select, update
 
 from hub import health
-from hub.flow import retention
+from hub.flow import decisions, intake, retention
 from hub.model.access import SYSTEM
-from hub.storage.tables import job, reading, removal, study
+from hub.storage.tables import held, job, reading, removal, study
 from reading_ui import metrics
 from tests.reading_ui.house import opened
 
@@ -85,3 +85,35 @@ def test_the_disk_warns_before_it_refuses(house, warning, floor, state, low, up)
 
 def test_the_operations_desk_says_how_much_room_is_left(house):
     assert "磁盘剩余" in words(house.admin.get("/operations"))
+
+
+@pytest.fixture
+def put_away(house):
+    """An object that was discarded in 1994; returns the case."""
+    content = f"junk {house.hub.now()} {len(house.actions())}".encode()
+    case = intake.quarantine(house.hub, house.county.devices["QS"], "dicom", (house.hub.blobs.keep(content, "x.dcm"),), "unparsable").held_id
+    decisions.discard(house.hub, SYSTEM, case, "无法解析")
+    with house.hub.writing() as connection:
+        connection.execute(update(held).where(held.c.id == case).values(received_at=datetime(1994, 3, 1, tzinfo=UTC), resolved_at=datetime(1994, 3, 2, tzinfo=UTC)))
+    return case
+
+
+def test_a_discarded_object_is_listed_and_goes_when_its_number_is_typed(house, put_away):
+    page = words(house.admin.get("/retention"))
+    assert f'name="case" value="{put_away}" checked' in page and "弃用后 30 年" in page and "2024-03-02" in page
+    rules = house.hub.rules.retention.version
+    assert house.admin.post("/retention/discarded", case=str(put_away), count="", rules=rules).status_code == 400
+    answer = house.admin.post("/retention/discarded", case=str(put_away), count="1", rules=rules)
+    assert answer.status_code == 302 and answer.location.endswith("#removed-cases")
+    page = words(house.admin.get("/retention"))
+    assert f'name="case" value="{put_away}"' not in page and "已移除的隔离对象" in page and "held.removed" in house.actions()
+    assert "已移除" in words(house.admin.get("/held?state=removed"))
+    page = words(house.admin.get(f"/held/{put_away}"))
+    assert "只留墓碑记录" in page and "撤销处理" not in page and "下载原件" not in page
+    assert house.admin.get(f"/held/{put_away}/files/0").status_code == 404
+    assert house.admin.get(f"/held/{put_away}/pictures/second.jpg").status_code == 404
+
+
+def test_a_discarded_object_whose_term_is_over_cannot_be_taken_back(house, put_away):
+    answer = house.admin.post(f"/held/{put_away}/undo")
+    assert answer.status_code == 409 and "保存期已满" in words(answer)

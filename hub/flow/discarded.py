@@ -1,0 +1,149 @@
+"""Objects of the quarantine desk that were discarded: by rule their bytes go too, shown first and confirmed like studies.
+
+The term runs from the decision, and never ends before that of the study beside which the object was kept, nor while that
+one is on hold. Until it is over the decision can be taken back; from then on it cannot, so nothing is removed under
+whoever thinks again. The case, its decisions and a tombstone with its hashes stay; the same bytes sent again are a new case.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import Connection, insert, select, update
+
+from hub.context import Hub
+from hub.errors import NotFound
+from hub.flow import retention, terms
+from hub.model.access import Actor
+from hub.model.lifecycle import HELD
+from hub.model.retention import Rule
+from hub.queue import outbox
+from hub.storage import audit
+from hub.storage.states import advance
+from hub.storage.tables import damage, device, held, held_removal, instance, legal_hold, site, study
+
+KIND = "discarded"         # in hub/data/retention.toml
+STATE = "discarded"
+_CASES = (select(held, site.c.code.label("site_code"), site.c.name.label("site_name"), device.c.name.label("device_name"))
+          .outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A discarded object. ``row``: of ``held`` with the names of site and device. ``stays``: code of hub.model.retention.STAYS,
+    "" where it may go; ``is_shared``: a file of it stays all the same, because something else names it."""
+
+    row: object
+    rule: Rule
+    kept_until: date
+    stays: str
+    is_shared: bool = False
+
+
+def dry_run(hub: Hub, actor: Actor, most: int = retention.MOST) -> list[Case]:
+    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing."""
+    actor.require("retention.manage")
+    shortest = hub.now() - timedelta(days=365 * hub.rules.retention.shortest_years)
+    with hub.reading() as connection:
+        rows = connection.execute(_CASES.where(held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(retention.LOOKED_AT)).all()
+        over = [one for one in _judged(hub, connection, rows) if one.stays != "not_due"][:most]
+        shared = retention.named_among(connection, [file["sha256"] for one in over for file in one.row.files], [one.row.id for one in over])
+    return [Case(one.row, one.rule, one.kept_until, one.stays, any(file["sha256"] in shared for file in one.row.files)) for one in over]
+
+
+def may_go(hub: Hub, connection: Connection, held_id: int) -> bool:
+    """Whether a discarded object may be removed at this moment: then its decision can no longer be taken back."""
+    one = _case(hub, connection, held_id)
+    return one is not None and not one.stays
+
+
+def remove(hub: Hub, actor: Actor, held_ids: Sequence[int], rules_version: str) -> dict[int, str]:
+    """Removes the bytes of these objects, each judged again at this moment. Returns why one stayed, "" for one that went.
+    Conflict when the rules are others than those of the dry run."""
+    retention.require_confirmed(hub, actor, held_ids, rules_version)
+    return {held_id: _remove(hub, actor, held_id) for held_id in dict.fromkeys(held_ids)}
+
+
+def remove_bytes(hub: Hub, removal_id: int) -> None:
+    """The files of a removed object go, but for those that something else names. Safe to repeat."""
+    with hub.reading() as connection:
+        row = connection.execute(select(held_removal).where(held_removal.c.id == removal_id)).one_or_none()
+        if row is None or row.ended_at is not None:
+            return
+        hashes = [file["sha256"] for file in row.files]
+        wanted = set(hashes) - retention.named_among(connection, hashes)
+    retention.take_away(hub, wanted)
+    with hub.writing() as connection:
+        connection.execute(update(held_removal).where(held_removal.c.id == removal_id).values(ended_at=hub.now()))
+
+
+def removals(hub: Hub, actor: Actor, most: int = retention.MOST) -> list:
+    """The newest tombstones with the reason why the object had been held, its site and device."""
+    actor.require("retention.manage")
+    with hub.reading() as connection:
+        return list(connection.execute(
+            select(held_removal, held.c.reason, held.c.received_at, site.c.name.label("site_name"), device.c.name.label("device_name"))
+            .join(held, held.c.id == held_removal.c.held_id).outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id)
+            .order_by(held_removal.c.id.desc()).limit(most)))
+
+
+def tombstone_of(hub: Hub, held_id: int):
+    """What is left of a removed object: its row of ``held_removal``, or None."""
+    with hub.reading() as connection:
+        return connection.execute(select(held_removal).where(held_removal.c.held_id == held_id)).one_or_none()
+
+
+def _remove(hub: Hub, actor: Actor, held_id: int) -> str:
+    now = hub.now()
+    with hub.writing() as connection:
+        one = _case(hub, connection, held_id)
+        if one is None:
+            raise NotFound("not_found", "没有找到这个弃用的隔离对象。", "no such discarded object.")
+        if one.stays:
+            return one.stays
+        row, version = one.row, hub.rules.retention.version
+        removal_id = connection.execute(insert(held_removal).values(
+            held_id=held_id, sha256=row.sha256, size=row.size, files=row.files, rule=one.rule.id, rules_version=version, kept_until=one.kept_until.isoformat(),
+            account_id=actor.account_id, who=actor.name, at=now)).inserted_primary_key[0]
+        advance(connection, HELD, held_id, "remove", sha256=f"removed-{removal_id}", files=[])      # the hash is free for the same bytes sent again
+        outbox.enqueue(connection, now, "remove_held_bytes", str(removal_id), removal_id=removal_id)
+        audit.append(connection, now, actor, "held.removed", "held", held_id, row.site_id, sha256=row.sha256, rule=one.rule.id, rules_version=version,
+                     kept_until=one.kept_until.isoformat())
+    return ""
+
+
+def _case(hub: Hub, connection: Connection, held_id: int) -> Case | None:
+    rows = connection.execute(_CASES.where(held.c.id == held_id, held.c.state == STATE)).all()
+    return next(iter(_judged(hub, connection, rows)), None)
+
+
+def _judged(hub: Hub, connection: Connection, rows: Sequence) -> list[Case]:
+    """The verdict on each of these cases that a rule names."""
+    today, beside = terms.today_of(hub), _studies_beside(connection, rows)
+    ids = {study_id for some in beside.values() for study_id in some}
+    verdicts = {one.row.id: one for one in terms.judged(hub, connection, connection.execute(terms.STUDIES.where(study.c.id.in_(ids))).all())} if ids else {}
+    on_hold = set(connection.scalars(select(legal_hold.c.study_id).where(legal_hold.c.study_id.in_(ids), legal_hold.c.ended_at.is_(None))))
+    hashes = [file["sha256"] for row in rows for file in row.files]
+    damaged = set(connection.scalars(select(damage.c.sha256).where(damage.c.sha256.in_(hashes), damage.c.mended_at.is_(None))))
+    found = []
+    for row in rows:
+        rule = hub.rules.retention.rule_for(KIND, terms.is_outpatient(hub, row.site_code or ""))
+        if rule is None:
+            continue
+        standing = [study_id for study_id in beside[row.id] if study_id not in verdicts or verdicts[study_id].stays != "removed"]
+        last = max(row.resolved_at, row.received_at).astimezone(hub.settings.zone).date()
+        until = max([rule.kept_until(last), *(verdicts[study_id].kept_until for study_id in standing if study_id in verdicts)])
+        stays = ("not_due" if today < until or any(study_id not in verdicts for study_id in standing) else
+                 "on_hold" if on_hold & set(standing) else "damaged" if any(file["sha256"] in damaged for file in row.files) else "")
+        found.append(Case(row, rule, until, stays))
+    return found
+
+
+def _studies_beside(connection: Connection, rows: Sequence) -> dict[int, set[int]]:
+    """Case to the studies that it was sent for or conflicts with."""
+    uids = {row.facts.get("study_uid") for row in rows} - {None, ""}
+    instances = {row.instance_id for row in rows} - {None}
+    by_uid = dict(connection.execute(select(study.c.study_uid, study.c.id).where(study.c.study_uid.in_(uids))).all())
+    by_instance = dict(connection.execute(select(instance.c.id, instance.c.study_id).where(instance.c.id.in_(instances))).all())
+    return {row.id: {by_uid.get(row.facts.get("study_uid")), by_instance.get(row.instance_id)} - {None} for row in rows}
