@@ -15,7 +15,7 @@ JOBS: Words = {
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
-    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除弃用对象的文件", "removing files of discarded objects"),
+    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "archive_again": ("重新压缩再次到达的文件", "packing of what came again"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除弃用对象的文件", "removing files of discarded objects"),
 }
 JOB_STATES: Words = {
     "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),

@@ -79,6 +79,7 @@ def archive_originals(context) -> None:
                 for row in rows:
                     left_over.add(row.id)
                     archiving.archive_study(hub, row.id, lambda files: progress.advance(task, files))
+        archiving.archive_again(hub)
         sums = archiving.sums(hub, SYSTEM)
     click.echo(f"{sums.files} files packed, {sums.size / 1e6:.0f} MB in {sums.packed_size / 1e6:.0f} MB{f' ({sums.ratio:.2f}:1)' if sums.ratio else ''}, "
                f"{sums.left} left as they came")

@@ -95,6 +95,41 @@ def archive_study(hub: Hub, study_id: int, told: Callable[[int], None] = lambda 
     return _finished(hub, study_id, generation)
 
 
+def order_second_look(hub: Hub) -> int:
+    """Once a night, in the hours that are set, gives the workers the originals that came in again beside their packed form."""
+    local = hub.now().astimezone(hub.settings.zone)
+    if not hub.settings.archive_after_days or not hub.settings.archive_from_hour <= local.hour < hub.settings.archive_until_hour:
+        return 0
+    with hub.writing() as connection:
+        return int(outbox.enqueue(connection, hub.now(), "archive_again", f"{local:%Y-%m-%d}"))
+
+
+def archive_again(hub: Hub) -> int:
+    """Originals that were sent again after they had been packed go once more, and a packed form that is damaged is made anew of them.
+    Returns how many went. Safe to repeat, to be killed, and to run beside ``archive_study``."""
+    went = 0
+    for sha256 in packing.doubled(hub.blobs.folder):
+        with hub.reading() as connection:
+            is_done = connection.scalar(select(archived.c.id).where(archived.c.sha256 == sha256, archived.c.outcome == PACKED, archived.c.dropped_at.is_not(None)))
+            kind = connection.scalar(select(instance.c.format).where(instance.c.sha256 == sha256).limit(1))
+        if is_done is not None and kind is not None:
+            went += _went_again(hub, sha256, kind)
+    return went
+
+
+def _went_again(hub: Hub, sha256: str, kind: str) -> bool:
+    try:
+        try:
+            packing.drop_original(hub.blobs, sha256)
+        except NotFound:
+            packing.pack(hub.blobs, sha256, kind)
+            packing.drop_original(hub.blobs, sha256)
+    except (Invalid, NotFound) as error:
+        log.error("original %s that came again stays: %s", sha256[:12], error)
+        return False
+    return True
+
+
 def sums(hub: Hub, actor: Actor) -> Sums:
     """What is kept packed now, of the studies that have been through it."""
     actor.require("operations.view")

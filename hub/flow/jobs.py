@@ -27,6 +27,7 @@ JOBS = {
     "deliver": "hub.flow.dispatch:deliver",
     "announce": "hub.flow.availability:announce",
     "archive": "hub.flow.archiving:archive_study",
+    "archive_again": "hub.flow.archiving:archive_again",
     "remove_bytes": "hub.flow.retention:remove_bytes",
     "remove_held_bytes": "hub.flow.discarded:remove_bytes",
 }

@@ -42,6 +42,7 @@ def sweeps(hub: Hub) -> list:
         (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),
         (60, "mark overdue notices", lambda: availability.NOTICES.mark_overdue(hub)),
         (10, "pack read studies", lambda: archiving.order_nightly(hub)),
+        (60, "pack again what came again", lambda: archiving.order_second_look(hub)),
         (3600, "remove unpacked copies", lambda: hub.blobs.sweep_unpacked(hub.now().timestamp() - UNPACKED_S)),
         (3600, "refresh statistics", lambda: refresh_statistics(hub.engine)),
         (3600, "remove half-written files", lambda: hub.blobs.sweep_incoming(hub.now().timestamp() - ABANDONED_S)),

@@ -84,6 +84,13 @@ def drop_original(blobs, sha256: str) -> None:
         sync_folder(original.parent)
 
 
+def doubled(folder: Path) -> Iterator[str]:
+    """The hashes of which the store in ``folder`` holds an original beside its packed form."""
+    for shelf in sorted(folder.glob("[0-9a-f][0-9a-f]")):
+        names = set(os.listdir(shelf))
+        yield from sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) in names)
+
+
 def packed_place(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / f"{sha256}{SUFFIX}"
 

@@ -247,3 +247,123 @@ def test_kill_nine_at_any_moment_leaves_every_byte_and_the_work_ends(hub, county
     for content in objects.values():
         sha256 = hashlib.sha256(content).hexdigest()
         assert hub.blobs.original(sha256) is None and hub.blobs.read(sha256) == content
+
+
+def sent_again(hub, county, clock) -> int:
+    """A packed study whose first slice came in once more; returns its id."""
+    study_id = read_study(hub, county, clock)
+    archiving.archive_study(hub, study_id)
+    assert send(hub, county.ct, slice_facts(1, expected=3), contents(1)).outcome == "duplicate"
+    assert hub.blobs.original(hashes()[0]) is not None and packing.packed_place(hub.blobs.folder, hashes()[0]).exists()
+    return study_id
+
+
+def assert_all_is_packed_and_there(hub) -> None:
+    for number, sha256 in enumerate(hashes(), 1):
+        assert hub.blobs.original(sha256) is None and hub.blobs.read(sha256) == contents(number)
+
+
+def test_an_original_that_was_sent_again_is_packed_again(hub, county, clock):
+    sent_again(hub, county, clock)
+    assert list(packing.doubled(hub.blobs.folder)) == [hashes()[0]]
+    assert archiving.archive_again(hub) == 1 and archiving.archive_again(hub) == 0
+    assert_all_is_packed_and_there(hub)
+
+
+@pytest.mark.parametrize("fault", ["changed", "cut", "empty"])
+def test_a_packed_form_that_was_damaged_meanwhile_is_made_anew_of_what_came_again(hub, county, clock, fault):
+    sent_again(hub, county, clock)
+    place = packing.packed_place(hub.blobs.folder, hashes()[0])
+    content = bytearray(place.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    place.write_bytes({"changed": content, "cut": content[:-50], "empty": b""}[fault])
+    assert archiving.archive_again(hub) == 1
+    assert_all_is_packed_and_there(hub)
+
+
+def test_what_cannot_be_packed_again_stays_with_its_damaged_form_beside_it(hub, county, clock, monkeypatch):
+    sent_again(hub, county, clock)
+    packing.packed_place(hub.blobs.folder, hashes()[0]).write_bytes(b"")
+    real = packing.import_module("dicom_gateway.packing")
+    monkeypatch.setattr(real, "_restored", lambda above, lowest, dtype, signed: (above + 77).astype(dtype))
+    assert archiving.archive_again(hub) == 0
+    assert hub.blobs.original(hashes()[0]) is not None and hub.blobs.read(hashes()[0]) == contents(1)
+
+
+@pytest.mark.parametrize("step", ["before anything", "written", "placed", "dropped"])
+def test_a_kill_while_it_is_packed_again_loses_nothing(hub, county, clock, monkeypatch, step):
+    sent_again(hub, county, clock)
+    packing.packed_place(hub.blobs.folder, hashes()[0]).write_bytes(b"")
+    with monkeypatch.context() as planted:
+        def killed(*_args, **_more):
+            raise Killed
+
+        def then_killed(before):
+            def dying(*args, **more):
+                before(*args, **more)
+                raise Killed
+            return dying
+        if step == "before anything":
+            planted.setattr(packing, "pack", killed)
+        elif step == "written":
+            planted.setattr(packing.os, "replace", killed)
+        elif step == "placed":
+            planted.setattr(packing, "pack", then_killed(packing.pack))
+        else:
+            planted.setattr(packing, "pack", then_killed(packing.pack))
+            with pytest.raises(Killed):
+                archiving.archive_again(hub)
+            planted.setattr(packing, "drop_original", then_killed(packing.drop_original))
+        with pytest.raises(Killed):
+            archiving.archive_again(hub)
+    assert hub.blobs.read(hashes()[0]) == contents(1)
+    archiving.archive_again(hub)
+    assert_all_is_packed_and_there(hub)
+
+
+def test_an_original_whose_study_is_still_being_packed_or_kept_aside_is_left_alone(hub, county, clock, monkeypatch):
+    study_id = read_study(hub, county, clock)
+    with monkeypatch.context() as planted:
+        planted.setattr(archiving, "_drop", lambda *_: None)
+        archiving.archive_study(hub, study_id)
+    assert len(list(packing.doubled(hub.blobs.folder))) == 3 and archiving.archive_again(hub) == 0
+    assert all(hub.blobs.original(sha256) is not None for sha256 in hashes())
+
+
+def test_the_night_looks_once_for_what_came_again_and_the_day_never(hub, county, clock):
+    sent_again(hub, county, clock)
+    assert archiving.order_second_look(hub) == 0, "half past eight in the morning"
+    clock.forward(hours=18)
+    assert archiving.order_second_look(hub) == 1 and archiving.order_second_look(hub) == 0
+    assert archiving.order_second_look(with_settings(hub, archive_after_days=0)) == 0
+    [one] = rows(hub, job, job.c.kind == "archive_again")
+    assert perform(hub, one.id) == "done"
+    assert_all_is_packed_and_there(hub)
+    clock.forward(days=1)
+    assert archiving.order_second_look(hub) == 1
+
+
+AGAIN = WORKER.replace("archiving.archive_study(hub, int(sys.argv[3]))", "archiving.archive_again(hub)")
+
+
+def test_kill_nine_while_originals_are_packed_again_leaves_every_byte(hub, county, clock):
+    objects = {n: contents(n) for n in range(1, 25)}
+    study_id = read_study(hub, county, clock, objects)
+    archiving.archive_study(hub, study_id)
+    for number, content in objects.items():
+        assert send(hub, county.ct, slice_facts(number, expected=24), content).outcome == "duplicate"
+    for place in list(hub.blobs.folder.glob(f"??/*{packing.SUFFIX}"))[::2]:
+        place.write_bytes(b"damaged")
+    arguments = [sys.executable, "-c", AGAIN, hub.settings.data_dir, hub.settings.database_url]
+    for _kill in range(5):
+        process, before = subprocess.Popen(arguments), len(list(packing.doubled(hub.blobs.folder)))
+        while process.poll() is None and len(list(packing.doubled(hub.blobs.folder))) > before - 2:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        for content in objects.values():
+            assert hub.blobs.read(hashlib.sha256(content).hexdigest()) == content
+    assert subprocess.run(arguments, timeout=300).returncode == 0
+    for content in objects.values():
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert hub.blobs.original(sha256) is None and hub.blobs.read(sha256) == content
