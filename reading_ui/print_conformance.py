@@ -16,7 +16,7 @@ from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.status import PROCESSING_FAILURE
-from dicom_gateway.web import capabilities, described, frames, query, replies, routes, storing, transcoding
+from dicom_gateway.web import capabilities, frames, query, replies, routes, storing, transcoding
 from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
@@ -168,11 +168,11 @@ def _dicomweb() -> list[str]:
         "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
         "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials.",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
-        f"`application/dicom`, and `{described.METADATA}` with bulk data; instances described in XML are refused with 415.",
+        f"{', '.join(f'`{one}`' for one in storing.TAKEN)}, the last two with bulk data; the answer is XML where that is asked for.",
         f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",
         "instance availability UNAVAILABLE, here and by C-FIND; whoever retrieves it is told that it is gone, when, and by which rule.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
-        f"Metadata is `{replies.DICOM_JSON}`. At most {routes.MOST_FRAMES} frames a request.",
+        f"Metadata and search results are {' or '.join(f'`{one}`' for one in routes.DESCRIBED)} (Native DICOM Model, PS3.19 A.1). At most {routes.MOST_FRAMES} frames a request.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",
         *_table(("transfer syntax", "media type"), ((f"`{uid}` {UID(uid).name}", f"`{media}`") for uid, media in frames.MEDIA_OF.items())),
         "", "Failure and warning reasons of STOW-RS:", "", *_table(("reason", "code"), codes),

@@ -1,4 +1,5 @@
-"""STOW-RS by metadata and bulk data (PS3.18 8.6.1.2, 10.5): DICOM JSON in the first part, big values in parts of their own.
+"""STOW-RS by metadata and bulk data (PS3.18 8.6.1.2, 10.5): DICOM JSON in the first part, or the Native
+DICOM Model of each instance in a part, big values in parts of their own.
 
 The promise: an instance becomes a DICOM file only when every value that its metadata names has come along; a missing
 one fails that instance and names it, and no other.
@@ -14,9 +15,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_gateway.web import native_xml
 from hub.errors import Invalid
 
-METADATA = "application/dicom+json"
+JSON = ("application/dicom+json", "application/json")
+XML = (native_xml.MEDIA, "application/xml", "text/xml")
+LARGEST_XML = 32_000_000       # bytes of one instance's metadata
 _PIXELS = "7FE00010"
 
 
@@ -42,7 +46,7 @@ def instances(parts: Iterator[tuple[dict[str, str], Iterator[bytes]]], most_byte
     """The instances that a request describes. Invalid for metadata that are no DICOM JSON array, or for more than
     ``most_bytes`` in all: bulk data are held in memory until their instance is whole."""
     left = most_bytes
-    described: list = []
+    described: list[dict | Invalid] = []
     bulk: dict[str, _Bulk] = {}
     for headers, pieces in parts:
         taken = bytearray()
@@ -52,14 +56,16 @@ def instances(parts: Iterator[tuple[dict[str, str], Iterator[bytes]]], most_byte
                 raise Invalid("too_large", "请求超过允许的大小，未接收。", "the request is larger than allowed and was not taken in.")
             taken += piece
         kind = headers.get("content-type", "").lower()
-        if kind.startswith((METADATA, "application/json")):
+        if kind.startswith(JSON):
             described += _metadata(bytes(taken))
+        elif kind.startswith(XML):
+            described.append(_one_of_xml(bytes(taken)))
         else:
             syntax = kind.partition("transfer-syntax=")[2].split(";")[0].strip(' "')
             known = bulk.setdefault(headers.get("content-location", ""), _Bulk(UID(syntax or ExplicitVRLittleEndian), []))
             known.pieces.append(bytes(taken))
     for told in described:
-        yield _whole(told, bulk)
+        yield Described(b"", told, "", "") if isinstance(told, Invalid) else _whole(told, bulk)
 
 
 def _metadata(content: bytes) -> list[dict]:
@@ -70,6 +76,16 @@ def _metadata(content: bytes) -> list[dict]:
     if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
         raise Invalid("bad_metadata", "元数据不是 DICOM JSON 数组。", "the metadata are no array of DICOM JSON objects.")
     return told
+
+
+def _one_of_xml(content: bytes) -> dict | Invalid:
+    """One instance; where its part cannot be read, why: the others are not touched by it."""
+    if len(content) > LARGEST_XML:
+        return Invalid("too_large", "元数据超过允许的大小，未接收。", "the metadata are longer than allowed and were not taken in.")
+    try:
+        return native_xml.from_xml(content)
+    except Invalid as error:
+        return error
 
 
 def _whole(told: dict, bulk: dict[str, _Bulk]) -> Described:

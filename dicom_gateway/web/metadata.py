@@ -52,8 +52,13 @@ def document(lines: list[bytes], root: str) -> bytes:
     return b"[" + b",".join(lines).replace(ROOT.encode(), root.encode()) + b"]"
 
 
+def told(line: bytes, root: str) -> dict:
+    """One line as a DICOM JSON object, with the addresses of the service."""
+    return json.loads(line.replace(ROOT.encode(), root.encode()))
+
+
 def chosen(line: bytes, include: frozenset[str], root: str) -> dict:
     """The attributes of one line that a query asked to include: by tag, or all of them but the pixels."""
-    told = json.loads(line.replace(ROOT.encode(), root.encode()))
-    told.pop("7FE00010", None)
-    return told if "all" in include else {tag: told[tag] for tag in include if tag in told}
+    every = told(line, root)
+    every.pop("7FE00010", None)
+    return every if "all" in include else {tag: every[tag] for tag in include if tag in every}

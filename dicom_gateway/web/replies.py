@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Response, jsonify, request, send_file
 from werkzeug.http import quote_etag
 
-from dicom_gateway.web import multipart
+from dicom_gateway.web import multipart, native_xml
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.frames import NotAcceptable
 from dicom_gateway.web.multipart import Part
@@ -40,11 +40,31 @@ def missing(error: FileNotFoundError) -> Response:
     return refusal(NotFound("no_blob", "原始文件缺失，请联系管理员。", "a stored file is missing; tell the administrator."))
 
 
-def require_json() -> None:
-    """NotAcceptable unless the client takes DICOM JSON (PS3.18 8.7.5)."""
-    accepted = asked(request.headers.get("Accept", ""), request.args.get("accept", ""))
-    if not any(one.covers(DICOM_JSON) or one.covers("application/json") for one in accepted if not one.multipart):
-        raise NotAcceptable("not_acceptable", "此处只提供 application/dicom+json。", "only application/dicom+json is given here.")
+def wants_xml() -> bool:
+    """Whether the client asks for attributes in XML, in parts, rather than in DICOM JSON (PS3.18 8.7.3). NotAcceptable unless it takes one of them."""
+    for one in asked(request.headers.get("Accept", ""), request.args.get("accept", "")):
+        if not one.multipart and (one.covers(DICOM_JSON) or one.covers("application/json")):
+            return False
+        if one.multipart and one.covers(native_xml.MEDIA):
+            return True
+    raise NotAcceptable("not_acceptable", f"此处只提供 {DICOM_JSON} 或 multipart/related; type=\"{native_xml.MEDIA}\"。",
+                        f'only {DICOM_JSON} or multipart/related; type="{native_xml.MEDIA}" is given here.')
+
+
+def xml_reply(documents: list[bytes], warnings: tuple[str, ...] = ()) -> Response:
+    """Native DICOM Models, a part each."""
+    reply = parts_reply([Part(native_xml.MEDIA, one, len(one)) for one in documents], native_xml.MEDIA, tag_of(b"".join(documents)))
+    return _warned(reply, warnings)
+
+
+def one_object(told: dict, status: int) -> Response:
+    """One DICOM JSON object, as a Native DICOM Model where the client prefers XML (PS3.18 10.5.3)."""
+    for one in asked(request.headers.get("Accept", ""), request.args.get("accept", "")):
+        if one.covers(DICOM_JSON):
+            break
+        if one.covers(native_xml.MEDIA):
+            return _private(Response(native_xml.to_xml(told), status, content_type=native_xml.MEDIA), False)
+    return json_reply(document([told])[1:-1], status=status)
 
 
 def json_reply(body: bytes, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
@@ -68,10 +88,18 @@ def _json(content: bytes, squeezed: bool, etag: str, status: int = 200, warnings
     reply.vary.update(("Accept", "Accept-Encoding"))
     if squeezed:
         reply.headers["Content-Encoding"] = "gzip"
+    reply.set_etag(f"{etag}-gz" if squeezed else etag)
+    return _private(_warned(reply, warnings), True).make_conditional(request)
+
+
+def nothing_found(warnings: tuple[str, ...]) -> Response:
+    return _warned(Response(status=204), warnings)
+
+
+def _warned(reply: Response, warnings: tuple[str, ...]) -> Response:
     for text in warnings:
         reply.headers.add("Warning", f'299 {request.host}: "{text}"')
-    reply.set_etag(f"{etag}-gz" if squeezed else etag)
-    return _private(reply, True).make_conditional(request)
+    return reply
 
 
 def document(value: list) -> bytes:

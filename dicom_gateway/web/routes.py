@@ -17,7 +17,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from dicom_gateway.corrected import Corrected, corrected
 from dicom_gateway.prepare.encode import THUMBNAIL_EDGE
 from dicom_gateway.serving import served_values
-from dicom_gateway.web import answers, capabilities, metadata, replies
+from dicom_gateway.web import answers, capabilities, metadata, native_xml, replies
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.bulk import bulk_given
 from dicom_gateway.web.frames import NATIVE, OCTETS, NotAcceptable, frame_given
@@ -26,7 +26,7 @@ from dicom_gateway.web.query import Question, question
 from dicom_gateway.web.recent import Recent
 from dicom_gateway.web.rendering import DRAWN, PARAMETERS, picture
 from dicom_gateway.web.shelf import Opened, Shelf, require_uid
-from dicom_gateway.web.storing import store
+from dicom_gateway.web.storing import TAKEN, store
 from dicom_gateway.web.transcoding import TARGETS, transcoded
 from hub.context import Hub
 from hub.errors import Gone, HubError, Invalid, NotFound
@@ -106,7 +106,7 @@ class _Desk:
         return reply
 
     def search(self, level: str, s: str = "", e: str = "") -> Response:
-        replies.require_json()
+        in_xml = replies.wants_xml()
         asking = question(list(request.args.items(multi=True)))
         given = [Match(field, (uid,)) for field, uid in (("study_uid", s), ("series_uid", e)) if uid]
         for one in given:
@@ -119,16 +119,15 @@ class _Desk:
             if asking.capped:
                 warnings += ("There are additional results that can be requested.",)
         if not rows:
-            reply = Response(status=204)
-            for text in warnings:
-                reply.headers.add("Warning", f'299 {request.host}: "{text}"')
-            return reply
-        if level == "study":
-            root = self.root()
-            told = answers.document(answers.study_attributes(row, parts.get(row.id, {}), root) for row in rows)
-        else:
-            told = replies.document(self._answers(level, rows, parts, asking, opened, bool(e)))
-        return replies.json_reply(told, warnings=warnings)
+            return replies.nothing_found(warnings)
+        root = self.root()
+        if level == "study" and not in_xml:
+            return replies.json_reply(answers.document(answers.study_attributes(row, parts.get(row.id, {}), root) for row in rows), warnings=warnings)
+        told = ([answers.study_answer(row, parts.get(row.id, {}), root) for row in rows] if level == "study" else
+                self._answers(level, rows, parts, asking, opened, bool(e)))
+        if in_xml:
+            return replies.xml_reply([native_xml.to_xml(one) for one in told], warnings)
+        return replies.json_reply(replies.document(told), warnings=warnings)
 
     def _opened_for_search(self, s: str) -> Opened | None:
         """The study that is searched within; None for one whose images were removed: it is known, and said to be unavailable."""
@@ -162,8 +161,9 @@ class _Desk:
 
     def metadata(self, s: str, e: str = "", i: str = "") -> Response:
         opened, wanted = self._wanted(s, e, i)
-        replies.require_json()
-        root, made = self.root(), opened.artifact(metadata.KIND)
+        in_xml, root, made = replies.wants_xml(), self.root(), opened.artifact(metadata.KIND)
+        if in_xml:
+            return replies.xml_reply([native_xml.to_xml(metadata.told(line, root)) for line in self._shelf.lines(opened, wanted)])
         key = ("document", opened.key, made.sha256 if made else "", root, e, i)
 
         def make() -> bytes:
@@ -294,8 +294,9 @@ def _frame_numbers(text: str, frames: int) -> list[int]:
     return places
 
 
+DESCRIBED = [replies.DICOM_JSON, f'multipart/related; type="{native_xml.MEDIA}"']
 MEDIA = {
-    "search": [replies.DICOM_JSON], "metadata": [replies.DICOM_JSON], "instances": ["application/dicom"], "bulkdata": [OCTETS],
+    "search": DESCRIBED, "metadata": DESCRIBED, "instances": ["application/dicom"], "bulkdata": [OCTETS],
     "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"], "rendered": ["image/jpeg", "image/png"],
-    "store": ['multipart/related; type="application/dicom"', 'multipart/related; type="application/dicom+json"'],
+    "store": [f'multipart/related; type="{one}"' for one in TAKEN],
 }

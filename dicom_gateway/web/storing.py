@@ -6,6 +6,7 @@ streamed to the blob store; one instance that fails does not touch the others.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,7 +15,8 @@ from flask import Request, Response
 from dicom_gateway.dataset import read_header, summary
 from dicom_gateway.services.store import take_in
 from dicom_gateway.web import replies
-from dicom_gateway.web.described import METADATA, instances
+from dicom_gateway.web import native_xml
+from dicom_gateway.web.described import instances
 from dicom_gateway.web.multipart import BROKEN, arriving, boundary_of
 from dicom_gateway.web.shelf import require_uid
 from hub.context import Hub
@@ -24,6 +26,9 @@ from hub.flow.devices import Device
 
 log = logging.getLogger("hub.web")
 
+FILES = "application/dicom"
+TAKEN = (FILES, replies.DICOM_JSON, native_xml.MEDIA)      # types of the parts
+_TYPE = re.compile(r'type="?(application/dicom[+a-z]*)"?\s*(?:;|$)')
 MOST_DESCRIBED = 256_000_000       # bytes of one request of metadata and bulk data, which is held in memory
 OUT_OF_RESOURCES = 0xA700          # failure reasons of PS3.18 Table 10.5.3-2
 NOT_OF_THIS_STUDY = 0xA900
@@ -43,7 +48,7 @@ class _Account:
 
 def store(hub: Hub, request: Request, root: str, study_uid: str = "") -> Response:
     """Takes in the parts of a multipart/related request of a device with a token: files (type="application/dicom"), or
-    metadata and bulk data (type="application/dicom+json").
+    metadata and bulk data (type="application/dicom+json" or "application/dicom+xml"). Answered in XML where that is asked for.
 
     200 all stored, 202 some, 409 none; 401 without a valid token; 415 for another type of content; 400 for a
     message that breaks off before its first instance.
@@ -59,17 +64,15 @@ def store(hub: Hub, request: Request, root: str, study_uid: str = "") -> Respons
     if study_uid:
         require_uid(study_uid)
     content_type = request.headers.get("Content-Type", "")
-    described = METADATA in content_type.lower()
-    if not content_type.lower().startswith("multipart/related") or "application/dicom" not in content_type.lower().replace('"', "") \
-            or "dicom+" in content_type.lower() and not described:
-        reply = replies.refusal(Invalid("bad_type", "只接收 multipart/related; type=\"application/dicom\" 或 \"application/dicom+json\"。",
-                                        'only multipart/related; type="application/dicom" or "application/dicom+json" is taken in.'))
+    kind = _TYPE.search(content_type.lower())
+    if not content_type.lower().startswith("multipart/related") or kind is None or kind[1] not in TAKEN:
+        reply = replies.refusal(Invalid("bad_type", f"只接收 multipart/related，type 为 {'、'.join(TAKEN)} 之一。", f"only multipart/related of type {', '.join(TAKEN)} is taken in."))
         reply.status_code = 415
         return reply
     account = _Account()
     try:
         parts = arriving(request.stream, boundary_of(content_type))
-        for one in instances(parts, MOST_DESCRIBED) if described else ():
+        for one in instances(parts, MOST_DESCRIBED) if kind[1] != FILES else ():
             if one.refused is not None:
                 log.warning("STOW-RS from %s: %s", device.name, one.refused)
                 account.failed.append(_failure(CANNOT_UNDERSTAND, {"sop_class_uid": one.sop_class, "sop_instance_uid": one.sop_instance}))
@@ -161,4 +164,4 @@ def _answer(account: _Account, root: str, study_uid: str) -> Response:
         told["00081199"] = {"vr": "SQ", "Value": account.stored}
     warned = any("00081196" in item for item in account.stored)
     status = 409 if not account.stored else 202 if account.failed or warned else 200
-    return replies.json_reply(replies.document([told])[1:-1], status=status)
+    return replies.one_object(told, status)

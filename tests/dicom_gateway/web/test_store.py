@@ -77,7 +77,7 @@ def test_without_a_devices_token_nothing_is_taken(house, token):
 
 
 @pytest.mark.parametrize("content_type, body, status", [
-    ("application/dicom", b"x", 415), ('multipart/related; type="application/dicom+xml"; boundary=XyZ', message(b"{}"), 415),
+    ("application/dicom", b"x", 415), ('multipart/related; type="application/dicom+cbor"; boundary=XyZ', message(b"{}"), 415),
     ('multipart/related; type="application/dicom"', b"x", 400), (TYPE, b"", 400), (TYPE, b"--XyZ", 400), (TYPE, b"--XyZ--\r\n", 400),
     (TYPE, b"--XyZ\r\nContent-Type: application/dicom\r\n\r\nhalf", 400), (TYPE, b"--XyZ\r\n" + b"a" * 100_000, 400),
 ])

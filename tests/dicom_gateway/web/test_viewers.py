@@ -115,10 +115,10 @@ def test_what_is_served_is_described_from_the_routes_that_answer(ct):
     assert client.options("/dicomweb/", headers={"Accept": "text/csv"}).status_code == 406
 
 
-def test_an_instance_described_in_xml_is_refused_with_what_is_taken_instead(ct):
+def test_an_instance_in_a_form_that_is_not_taken_is_refused_with_those_that_are(ct):
     reply = ct.house.app.test_client().post("/dicomweb/studies", data=b"--x\r\n\r\n<NativeDicomModel/>\r\n--x--", headers={
-        "Authorization": f"Bearer {ct.house.token}", "Content-Type": 'multipart/related; type="application/dicom+xml"; boundary=x'})
-    assert reply.status_code == 415 and "application/dicom+json" in reply.json["en"] and reply.json["zh"]
+        "Authorization": f"Bearer {ct.house.token}", "Content-Type": 'multipart/related; type="application/dicom+cbor"; boundary=x'})
+    assert reply.status_code == 415 and "application/dicom+json" in reply.json["en"] and "application/dicom+xml" in reply.json["en"] and reply.json["zh"]
 
 
 @pytest.mark.peers
