@@ -1,9 +1,11 @@
-"""Where connections wait until they say something: a file descriptor each, no thread, no association.
+"""Where connections wait until they have asked: a file descriptor each, no thread, no association.
 
-The promise: however many connect and keep silent, the next device that speaks is served. Connections are limited in
-all and per address; where a limit is reached, the longest silent of the same address, else of all, makes room for the
-newest, and where nobody is silent, the one that has been introducing itself for the longest. One that says nothing within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port
-speaks. Every one that is turned away is counted and named; one that comes and goes without a word is nobody.
+The promise: however many connect and keep silent, or begin a request and never end it, the next device that asks is served.
+A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there. Connections are limited in all and per
+address; where a limit is reached, the one of the same address, else of all, that has been waiting here for the longest makes
+room for the newest, and where nobody waits here, the one that has been introducing itself for the longest. One that has not
+asked within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port speaks. Every one that is
+turned away is counted and named; one that comes and goes without a word is nobody.
 """
 from __future__ import annotations
 
@@ -18,20 +20,24 @@ from time import monotonic
 
 log = logging.getLogger("hub.gateway")
 
-PATIENCE_S = 30.0        # of a connection that has not said a word: twice what a slow line needs
+PATIENCE_S = 30.0        # of a connection that has not asked: twice what a slow line needs
+HEAD = 6                 # bytes of a PDU before what its length counts (PS3.8 9.3.1)
+MOST_AWAITED = 32_768    # bytes of a request that is waited for here; of a longer one its own thread sees whether it may be so long
+A_ASSOCIATE_RQ = 0x01
 LOOK_EVERY_S = 0.25
 
 Receive = Callable[[socket.socket, tuple], None]
 Note = Callable[[str, str], None]       # reason (hub.model.device_rules.REFUSALS), address
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Silent:
     line: socket.socket
     address: tuple
     first: int
     receive: Receive
     since: float
+    awaits: int = 1      # bytes without which it need not be looked at again
 
 
 @dataclass
@@ -54,7 +60,7 @@ class Lobby:
         self._thread.start()
 
     def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
-        """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``."""
+        """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``; of an A-ASSOCIATE-RQ, once that is whole."""
         host, leaves, stops, is_full = address[0], None, None, False
         with self._lock:
             speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
@@ -63,8 +69,8 @@ class Lobby:
             for count, most, silent, begun in ((len(begun_by_this) + len(of_this), self._most_of_one, of_this, begun_by_this),
                                                (len(speaking) + len(self._silent), self._most, list(self._silent.values()), speaking)):
                 if count >= most:
-                    leaves = silent[0] if silent else None
-                    stops = None if silent else next((other for other, one in begun if not one.is_introduced), None)
+                    leaves = next((one for one in silent if not _is_whole(one)), None)      # whoever has asked is just being taken up
+                    stops = None if leaves is not None else next((other for other, one in begun if not one.is_introduced), None)
                     is_full = leaves is None and stops is None
                     break
             if leaves is not None:
@@ -111,7 +117,7 @@ class Lobby:
             for key, _ in self._selector.select(LOOK_EVERY_S):
                 with self._lock:
                     one = self._silent.get(key.fd)
-                    if one is not None and one.line is key.fileobj:
+                    if one is not None and one.line is key.fileobj and _has_asked(one):
                         self._forget(one)
                         self._speaking[one.line] = _Speaker(one.address[0])
                         spoke.append(one)
@@ -122,8 +128,9 @@ class Lobby:
                     self._forget(one)
                     late.append(one)
             for one in late:
+                began = bool(_said(one.line))
                 _hang_up(one.line)
-                self._note("silent", one.address[0])
+                self._note("out_of_patience" if began else "silent", one.address[0])
             for one in spoke:
                 try:
                     self._receive(one)
@@ -148,6 +155,49 @@ class Lobby:
                 self._selector.unregister(one.line)
             except (KeyError, ValueError):
                 pass                          # closed meanwhile
+
+
+def _is_whole(one: _Silent) -> bool:
+    """Whether a request that may be acted on is there with all its bytes; over TLS, whether a handshake has begun."""
+    try:
+        needs, there = _progress(one)
+    except OSError:
+        return False                          # nothing has been said, or it has gone
+    return there >= needs > 0
+
+
+def _has_asked(one: _Silent) -> bool:
+    """Whether there is something to act on: a whole request, one that this is not the place to wait for, or an end. Else the
+    kernel is told how many bytes to wait for, so that one that trickles in costs nothing meanwhile."""
+    try:
+        needs, there = _progress(one)
+        if there < needs and one.awaits != needs:
+            one.awaits = needs
+            one.line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needs)
+            return False
+        if one.awaits > 1:                    # where it is still not there: it has ended, or the kernel will hold no more of it
+            one.line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass                                  # reset: whoever takes it up sees that
+    return True
+
+
+def _progress(one: _Silent) -> tuple[int, int]:
+    """How many bytes make the request whole, and how many of them are there; (0, 0) for what is none or not waited for here.
+    BlockingIOError where nothing has been said."""
+    head = one.line.recv(HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    if not head or head[0] != one.first:
+        return 0, 0
+    if one.first != A_ASSOCIATE_RQ:
+        return 1, 1
+    if len(head) < HEAD:
+        return HEAD, len(head)
+    needs = HEAD + int.from_bytes(head[2:], "big")
+    if needs > MOST_AWAITED:
+        return 0, 0
+    return needs, len(one.line.recv(needs, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
 
 def _said(line: socket.socket) -> bytes | None:

@@ -84,7 +84,7 @@ def _dimse() -> list[str]:
             ("connections", f"{limits.dicom_connections} in all, {limits.dicom_connections_per_address} from one address by default "
                             "(`dicom_connections`, `dicom_connections_per_address`); beyond them the longest silent one makes room"),
             ("associations", f"{limits.dicom_associations} by default (`dicom_associations`), and each device's own rules"),
-            ("silence before the first byte", f"{lobby.PATIENCE_S:g} s"))),
+            ("before the request for an association is whole", f"{lobby.PATIENCE_S:g} s"))),
         "", "SOP classes as SCP besides storage, in Explicit and Implicit VR Little Endian:", "",
         *_table(("SOP class", "name", "services"), ((f"`{uid}`", UID(uid).name, SERVICES_OF[uid]) for uid in served)),
         "", "### Storage", "",

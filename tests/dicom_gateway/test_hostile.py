@@ -105,6 +105,134 @@ def test_who_never_ends_introducing_itself_makes_room_for_the_next(tiny):
         one.close()
 
 
+def test_a_request_that_is_begun_costs_no_thread_and_the_devices_behind_the_same_address_are_all_served(tiny):
+    """A crowd that begins requests as fast as it can and never ends one, and a device that goes on sending beside it."""
+    stop, stalled, threads = threading.Event(), [], threading.active_count()
+
+    def crowd() -> None:
+        while not stop.is_set():
+            try:
+                stalled.append(socket.create_connection(("127.0.0.1", tiny.port), timeout=60))
+                stalled[-1].sendall(b"\x01\x00\x00\x00\x10\x00" + bytes(100))
+            except OSError:
+                pass                                    # it has made room already
+            if len(stalled) > 200:
+                stalled.pop(0).close()
+
+    hostile = threading.Thread(target=crowd)
+    hostile.start()
+    try:
+        wait_until(lambda: len(stalled) > 50)
+        assert threading.active_count() <= threads + 5
+        for _ in range(10):
+            assert tiny.send(slice_of_ct()) == [0x0000]
+    finally:
+        stop.set()
+        hostile.join()
+        for one in stalled:
+            one.close()
+    assert counted(tiny)["crowded_out"] >= 40
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 7, 200])
+def test_a_request_that_comes_in_pieces_is_answered_when_it_is_whole(tiny, pieces):
+    request = associate_rq(SENDER, "HUB", ((1, CT, EXPLICIT),), 16384)
+    with Wire(tiny.port) as wire:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(request) - 1, pieces):
+            wire.socket.sendall(request[start:min(start + pieces, len(request) - 1)])
+        assert tiny.send(slice_of_ct()) == [0x0000]       # meanwhile others are served
+        wire.socket.sendall(request[-1:])
+        assert wire.answer()[0] == 0x02                   # A-ASSOCIATE-AC
+
+
+def test_a_request_that_is_never_ended_is_closed_in_time_and_named(tiny, monkeypatch):
+    monkeypatch.setattr(lobby_room, "PATIENCE_S", 0.3)
+    with socket.create_connection(("127.0.0.1", tiny.port), timeout=60) as stalled:
+        stalled.sendall(b"\x01\x00\x00\x00\x10")
+        assert stalled.recv(1) == b""
+    wait_until(lambda: counted(tiny).get("out_of_patience", 0) >= 1)
+
+
+def test_a_request_whose_sender_goes_leaves_nothing_behind(tiny):
+    threads = threading.active_count()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", tiny.port), timeout=60) as one:
+            one.sendall(b"\x01\x00\x00\x00\x10\x00")
+    assert tiny.send(slice_of_ct()) == [0x0000]
+    wait_until(lambda: threading.active_count() <= threads + 4 and not tiny.server.lobby._silent)
+
+
+def test_a_device_that_is_being_looked_up_makes_no_room_for_requests_that_are_only_begun():
+    """The device's request is whole and its admission takes a while; the crowd of its address comes meanwhile."""
+    turned_away, asked, pairs = [], [], []
+    lobby = Lobby(10, 5, lambda reason, address: turned_away.append(reason))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def enter(said: bytes) -> socket.socket:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+        pairs.append((ours, theirs))
+        theirs.sendall(said)
+        lobby.enter(ours, ("10.0.0.1", 1), 0x01, lambda line, at: asked.append(line))
+        return theirs
+    try:
+        device = enter(associate_rq(SENDER, "HUB", ((1, CT, EXPLICIT),), 16384))
+        wait_until(lambda: len(asked) == 1)
+        for _ in range(50):
+            enter(b"\x01\x00\x00\x00")
+        assert turned_away == ["crowded_out"] * 46 and len(asked) == 1
+        device.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            device.recv(1)                                # its line is open
+        enter(associate_rq(SENDER, "HUB", ((1, CT, EXPLICIT),), 16384))
+        wait_until(lambda: len(asked) == 2)               # and the next of the same address gets in, too
+    finally:
+        lobby.close()
+        listener.close()
+        for pair in pairs:
+            for one in pair:
+                one.close()
+
+
+def test_a_device_that_has_asked_but_was_not_yet_taken_up_makes_no_room_either():
+    """The lobby's own thread is kept busy while the crowd comes in: the whole request waits among the silent ones, the oldest of all."""
+    busy, go_on, asked, turned_away, pairs = threading.Event(), threading.Event(), [], [], []
+    lobby = Lobby(10, 5, lambda reason, address: turned_away.append(reason))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def receive(line, at) -> None:
+        asked.append(at[1])
+        if at[1] == 0:
+            busy.set()
+            go_on.wait(60)
+
+    def enter(said: bytes, number: int) -> None:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+        pairs.append((ours, theirs))
+        theirs.sendall(said)
+        lobby.enter(ours, ("10.0.0.1", number), 0x01, receive)
+    request = associate_rq(SENDER, "HUB", ((1, CT, EXPLICIT),), 16384)
+    try:
+        enter(request, 0)
+        assert busy.wait(60)
+        lobby.introduced(pairs[0][0])
+        enter(request, 1)
+        for number in range(2, 40):
+            enter(b"\x01\x00\x00\x00", number)
+        assert turned_away == ["crowded_out"] * 35
+        go_on.set()
+        wait_until(lambda: asked == [0, 1])
+    finally:
+        go_on.set()
+        lobby.close()
+        listener.close()
+        for pair in pairs:
+            for one in pair:
+                one.close()
+
+
 def test_admitted_associations_make_room_for_nobody(tiny):
     """Five devices at work behind one address: the next is turned away by name, and let in when one has ended."""
     at_work = [tiny.associate(ECHO) for _ in range(5)]
