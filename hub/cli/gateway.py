@@ -14,6 +14,7 @@ from hub.context import open_hub
 
 GATEWAY = "dicom_gateway.server:start"      # found by name (docs/decisions/0002)
 M_ARENA_MAX = -8                            # malloc.h
+LOOK_EVERY_S = 1.0                          # whether the process was asked to end
 
 
 @click.command()
@@ -25,7 +26,8 @@ def gateway(context: click.Context) -> None:
     hub = open_hub(settings_of(context))
     server = getattr(import_module(module), name)(hub)
     _settle_memory()
-    stop.wait()
+    while not stop.wait(LOOK_EVERY_S):      # a signal that another thread was given wakes nobody who waits without end
+        pass
     server.shutdown()
     hub.close()
 
