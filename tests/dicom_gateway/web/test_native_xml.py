@@ -162,7 +162,7 @@ def test_what_is_no_model_or_would_do_harm_is_refused_with_words(content):
 def test_more_elements_than_are_read_are_refused_while_they_come(monkeypatch):
     monkeypatch.setattr(native_xml, "MOST_NODES", 100)
     with pytest.raises(Invalid):
-        from_xml(b"<NativeDicomModel>" + b'<DicomAttribute tag="00080050" vr="SH"/>' * 101)
+        from_xml(b"<NativeDicomModel>" + b"".join(b'<DicomAttribute tag="%08X" vr="SH"/>' % tag for tag in range(0x00081000, 0x00081000 + 101)) + b"</NativeDicomModel>")
 
 
 def test_a_document_with_any_bytes_changed_is_read_or_refused_and_nothing_else():
