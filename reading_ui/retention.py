@@ -80,5 +80,5 @@ def _page(trouble: str = "") -> str:
         "retention.html", trouble=trouble, rules=hub.rules.retention, may_go=[one for one in found if not one.verdict.stays], stay=[one.verdict for one in found if one.verdict.stays],
         cases=[one for one in cases if not one.stays], cases_stay=[one for one in cases if one.stays], gone_cases=discarded.removals(hub, actor),
         removals=retention.removals(hub, actor), holds=retention.holds(hub, actor), packed=archiving.sums(hub, actor), text=text,
-        hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST,
+        hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST, looked_at=retention.LOOKED_AT,
         stays_words=retention.stays_words, w=wording)

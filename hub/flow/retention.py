@@ -25,7 +25,7 @@ from hub.storage.tables import (
 )
 
 MOST = 200                 # studies shown and removed in one go
-LOOKED_AT = 5000           # candidates looked at for one page
+LOOKED_AT = 20_000         # candidates looked at for one page, the first to arrive first: two seconds at the most
 YOUNG_S = 600              # a file written later than that may be one that is just arriving again
 
 
