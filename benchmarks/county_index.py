@@ -112,20 +112,20 @@ _STATEMENTS = (
     "CASE WHEN i % 7 = 0 THEN '' ELSE h.han END AS h, CASE WHEN i % 7 = 0 THEN '' ELSE h.sound END AS hs FROM number "
     "JOIN part s ON s.kind = 0 AND s.place = (i * 7907 % 1000) * (i * 7907 % 1000) * $surnames / 1000000 "
     "JOIN part g ON g.kind = 1 AND g.place = i * 31 % $given JOIN part h ON h.kind = 1 AND h.place = (i * 17 + i / 127) % $given WHERE i <= $patients",
-    "INSERT INTO patient (id, site_id, identity_key, patient_id, name, name_as_sent, name_unsure, sex, birth_date, age, created_at) "
+    "INSERT INTO patient (id, site_id, identity_key, patient_id, name, name_as_sent, name_unsure, sex, birth_date, age, created_at, head, sound) "
     "SELECT i, site_id, 'id|P' || i, 'P' || (10000000 + i), s || g || h, s || '^' || g || h, FALSE, CASE i % 2 WHEN 0 THEN 'F' ELSE 'M' END, "
-    "(1935 + i * 13 % 85) || '-0' || (1 + i % 9) || '-1' || (i % 9), '', $begin FROM person",
+    "(1935 + i * 13 % 85) || '-0' || (1 + i % 9) || '-1' || (i % 9), '', $begin, s, ss FROM person",
     *(f"INSERT INTO patient_name (site_id, form, kind, patient_id) SELECT site_id, {form}, {kind}, i FROM person WHERE {where}"
       for form, kind, where in (
           ("s || g || h", 0, "TRUE"), ("g || h", 1, "TRUE"), ("h", 1, "h <> ''"), ("ss || gs || hs", 2, "TRUE"), ("gs || hs", 3, "TRUE"), ("hs", 3, "h <> ''"),
           ("substr(ss, 1, 1) || substr(gs, 1, 1) || substr(hs, 1, 1)", 4, "TRUE"))),
     "DROP TABLE person",
     "INSERT INTO study (id, study_uid, kind, site_id, patient_id, device_id, modality, body_part, description, accession_number, study_at, institution, "
-    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at) "
+    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at, head) "
     "SELECT i, '1.2.826.0.1.' || i, CASE WHEN i % 100 BETWEEN 55 AND 84 THEN 'ecg' ELSE 'image' END, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, "
     "1 + CAST(i AS BIGINT) * 7919 % $patients, 1 + i % 185, $modality, 'CHEST', '胸部平扫', 'A' || (200000000 + i), $study_at, '', '', "
     "CASE WHEN i <= $ready THEN 'ready' WHEN i % 3 = 0 THEN 'preparing' ELSE 'receiving' END, $urgency, '窦性心律', CASE WHEN i % 100 < 30 THEN 3 ELSE 1 END, 0, FALSE, "
-    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now FROM number",
+    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now, head FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients ORDER BY i",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2, i, '1.2.826.0.2.' || i, $modality, 1, '肺窗', 'CHEST' FROM number",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2 + 1, i, '1.2.826.0.3.' || i, "
     "CASE WHEN i % 10 = 0 THEN 'SR' ELSE 'CT' END, 2, '纵隔窗', 'CHEST' FROM number WHERE i % 100 < 30",
@@ -134,9 +134,9 @@ _STATEMENTS = (
       f"'1.2.840.10008.1.2.1', CASE WHEN i % 100 BETWEEN 55 AND 84 THEN 'scp' ELSE 'dicom' END, 'ab{n}f00d00000000000000000000000000000000000000000000' || (1000000000 + i), "
       f"524288, CAST('[]' AS $json), CAST('{{}}' AS $json), {n + 1}, 1, '', FALSE, 'DEVICE1', CAST('[]' AS $json), $now FROM number WHERE {where}"
       for n, where in ((0, "TRUE"), (1, "i % 100 < 30"), (2, "i % 100 < 30"))),
-    "INSERT INTO reading (id, study_id, site_id, patient_id, modality, state, rank, deadline_at, queued_at, claimed_by, bounce_reason, amend_reason, late_images, version, changed_at) "
+    "INSERT INTO reading (id, study_id, site_id, patient_id, modality, state, rank, deadline_at, queued_at, claimed_by, bounce_reason, amend_reason, late_images, version, changed_at, head, sound) "
     f"SELECT i, i, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, 1 + CAST(i AS BIGINT) * 7919 % $patients, $modality, {_STATES}, $rank, $later, $now, "
-    "CASE WHEN i > $queue AND i % 6 IN (1, 2) THEN 1 + i % 20 END, '', '', FALSE, 1, $later FROM number WHERE i <= $ready",
+    "CASE WHEN i > $queue AND i % 6 IN (1, 2) THEN 1 + i % 20 END, '', '', FALSE, 1, $later, head, sound FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients WHERE i <= $ready ORDER BY i",
     "INSERT INTO report (id, reading_id, study_id, version, number, content, positive, critical, reader_id, reader_name, submitted_at, reviewer_id, reviewer_name, "
     "signed_at, amends_reason, proof, content_sha256, pdf_sha256, check_code) SELECT i, i, i, 1, 'R' || i, "
     "CAST('{\"findings\": \"双肺纹理清晰，未见实变。纵隔居中，心影不大。\", \"impression\": \"胸部未见明显异常。\"}' AS $json), FALSE, FALSE, 1 + i % 20, '医师', $later, 1 + i % 19, '主任', "

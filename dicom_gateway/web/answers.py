@@ -1,10 +1,11 @@
 """QIDO-RS answers (PS3.18 10.6.3.3): rows of the hub's index as DICOM JSON. Pure."""
 from __future__ import annotations
 
-from collections.abc import Iterable
-from json.encoder import encode_basestring
+from collections.abc import Collection, Iterable
+from json.encoder import encode_basestring as _text
 
 from dicom_gateway.web.attributes import person_name
+from hub.flow.studies import Answered, Part
 from hub.model.person_name import name_shown
 
 Attributes = tuple[tuple[str, str, tuple], ...]      # tag, VR, values: texts, whole numbers or, of PN, component groups by name
@@ -20,7 +21,7 @@ def study_attributes(row, parts: dict, root: str) -> Attributes:
         ("00080050", "SH", _held(row.accession_number)), ("00080056", "CS", (_availability(row),)),
         ("00080061", "CS", tuple(sorted(modalities)) if len(modalities) > 1 else tuple(modalities)),
         ("00080090", "PN", ()), ("00081030", "LO", _held(row.description)), ("00081190", "UR", (f"{root}/studies/{row.study_uid}",)),
-        ("00100010", "PN", _name(row)), ("00100020", "LO", _held(row.patient_number)), ("00100030", "DA", _held(row.birth_date.replace("-", ""))),
+        ("00100010", "PN", _name(row.name_as_sent, row.patient_name)), ("00100020", "LO", _held(row.patient_number)), ("00100030", "DA", _held(row.birth_date.replace("-", ""))),
         ("00100040", "CS", _held(row.sex)), ("0020000D", "UI", (row.study_uid,)), ("00200010", "SH", ()),
         ("00201206", "IS", (len(own),)), ("00201208", "IS", (sum([part.total for part in own]),)),
     )
@@ -31,21 +32,56 @@ def study_answer(row, parts: dict, root: str) -> dict:
     return {tag: {"vr": vr, "Value": list(values)} if values else {"vr": vr} for tag, vr, values in study_attributes(row, parts, root)}
 
 
-def document(objects: Iterable[Attributes]) -> bytes:
-    """DICOM JSON of many objects, as ``replies.document`` writes it, in a fraction of its time."""
-    return f"[{','.join([_object(one) for one in objects])}]".encode()
+def study_document(rows: Iterable[Answered], parts: dict[int, dict[int, Part]], root: str) -> bytes:
+    """DICOM JSON of many studies, byte for byte ``replies.document`` of their ``study_answer``, in a fraction of its time: put
+    together from pieces, for answers of hundreds. ``parts``: series by their ids, by the study's id."""
+    return f"[{','.join([_study_text(row, parts.get(row.id, _NOTHING).values(), root) for row in rows])}]".encode()
 
 
-def _object(attributes: Attributes) -> str:
-    return "{" + ",".join([f'"{tag}":{{"vr":"{vr}","Value":[{_texts(vr, values)}]}}' if values else f'"{tag}":{{"vr":"{vr}"}}' for tag, vr, values in attributes]) + "}"
+_NOTHING: dict = {}
+FIRST_IDEOGRAPH = "\u2e80"      # see name_shown
 
 
-def _texts(vr: str, values: tuple) -> str:
-    if vr == "PN":
-        return ",".join([f"{{{','.join([f'{encode_basestring(name)}:{encode_basestring(text)}' for name, text in one.items()])}}}" for one in values])
-    if vr == "IS":
-        return ",".join(map(str, values))
-    return encode_basestring(values[0]) if len(values) == 1 else ",".join(map(encode_basestring, values))
+def _study_text(row: Answered, own: Collection[Part], root: str) -> str:
+    _, study_uid, _, _, _, study_at, number, description, shown, sent, patient_number, sex, born, removed_at = row
+    day, _, clock = study_at.partition("T")
+    modalities, total = set(), 0
+    for _, _, modality, count in own:
+        modalities.add(modality)
+        total += count
+    modalities.discard("")
+    return (
+        '{"00080005":{"vr":"CS","Value":["ISO_IR 192"]},"00080020":{"vr":"DA"' + _one(day.replace("-", "")) + ',"00080030":{"vr":"TM"' + _one(clock.replace(":", ""))
+        + ',"00080050":{"vr":"SH"' + _one(number) + ',"00080056":{"vr":"CS"' + (_HERE if removed_at is None else _GONE)
+        + ',"00080061":{"vr":"CS"' + _some(map(_text, sorted(modalities))) + ',"00080090":{"vr":"PN"},"00081030":{"vr":"LO"' + _one(description)
+        + ',"00081190":{"vr":"UR"' + _one(f"{root}/studies/{study_uid}") + ',"00100010":{"vr":"PN"' + _named(sent, shown)
+        + ',"00100020":{"vr":"LO"' + _one(patient_number) + ',"00100030":{"vr":"DA"' + _one(born.replace("-", "")) + ',"00100040":{"vr":"CS"' + _one(sex)
+        + ',"0020000D":{"vr":"UI"' + _one(study_uid) + ',"00200010":{"vr":"SH"},"00201206":{"vr":"IS","Value":[' + str(len(own))
+        + ']},"00201208":{"vr":"IS","Value":[' + str(total) + "]}}")
+
+
+def _named(sent: str, shown: str) -> str:
+    """The end of an element with a name, as ``_name`` has it."""
+    if shown and "=" not in sent and min(shown) >= FIRST_IDEOGRAPH and sent.replace("^", "") == shown:        # nearly all names of a county
+        return f',"Value":[{{"Alphabetic":{_text(sent)}}}]}}'
+    return _some([_groups_text(one) for one in _name(sent, shown)])
+
+
+def _one(text: str) -> str:
+    """The end of an element with one text, or with none."""
+    return f',"Value":[{_text(text)}]}}' if text else "}"
+
+
+_HERE, _GONE = (_one(word) for word in ("ONLINE", "UNAVAILABLE"))
+
+
+def _some(texts: Iterable[str]) -> str:
+    joined = ",".join(texts)
+    return f',"Value":[{joined}]}}' if joined else "}"
+
+
+def _groups_text(groups: dict) -> str:
+    return f"{{{','.join([f'{_text(name)}:{_text(text)}' for name, text in groups.items()])}}}"
 
 
 def _held(value: str) -> tuple:
@@ -86,9 +122,8 @@ def _availability(row) -> str:
     return "ONLINE" if row.removed_at is None else "UNAVAILABLE"
 
 
-def _name(row) -> tuple:
+def _name(sent: str, shown: str) -> tuple:
     """The name as it was sent, where it is still the one that is shown."""
-    sent, shown = row.name_as_sent, row.patient_name
     if sent != shown and (not sent or name_shown(sent) != shown):
         sent = shown
     groups = person_name(sent)

@@ -120,10 +120,9 @@ class _Desk:
                 warnings += ("There are additional results that can be requested.",)
         if not rows:
             return replies.nothing_found(warnings)
-        root = self.root()
         if level == "study" and not in_xml:
-            return replies.json_reply(answers.document(answers.study_attributes(row, parts.get(row.id, {}), root) for row in rows), warnings=warnings)
-        told = ([answers.study_answer(row, parts.get(row.id, {}), root) for row in rows] if level == "study" else
+            return replies.json_reply(answers.study_document(rows, parts, self.root()), warnings=warnings)
+        told = ([answers.study_answer(row, parts.get(row.id, {}), self.root()) for row in rows] if level == "study" else
                 self._answers(level, rows, parts, asking, opened, bool(e)))
         if in_xml:
             return replies.xml_reply([native_xml.to_xml(one) for one in told], warnings)

@@ -288,7 +288,7 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
         device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
         association_open=False, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now)))).inserted_primary_key[0]
+        last_received_at=now, **patients.heading_of(patient_id, "head"))))).inserted_primary_key[0]
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id

@@ -18,7 +18,7 @@ from hub.model.arrival import StoredFile
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, more_urgent
 from hub.queue import outbox
-from hub.storage import audit
+from hub.storage import audit, patients
 from hub.storage.states import advance
 from hub.storage.tables import artifact, instance, patient, reading, series, site, study
 
@@ -199,6 +199,7 @@ def _queue(hub: Hub, connection: Connection, row, urgency: str) -> None:
         return
     connection.execute(insert(reading).values(
         study_id=row.id, site_id=row.site_id, patient_id=row.patient_id, modality=row.modality, state=READING.initial, rank=RANK[urgency], queued_at=now, changed_at=now, version=0,
+        **patients.heading_of(row.patient_id, "head", "sound"),
         deadline_at=hub.rules.deadlines.deadline(row.modality, urgency, now), late_images=False))
 
 

@@ -40,9 +40,9 @@ def project(connection: Connection, rules: RepairRules, study_id: int, now: date
     corrected = _patient(connection, sent, whole, row.study_at, now)
     sent_values = _projected(row, {_OF_STUDY[name]: value for name, value in whole.items() if name in _OF_STUDY} | _moment(row, whole))
     connection.execute(update(study).where(study.c.id == study_id).values(
-        **fitted(study, sent_values), patient_id=corrected, sent_patient_id=sent if corrected != sent else None))
+        **fitted(study, sent_values), **patients.heading_of(corrected, "head"), patient_id=corrected, sent_patient_id=sent if corrected != sent else None))
     connection.execute(update(reading).where(reading.c.study_id == study_id).values(
-        patient_id=corrected, **fitted(reading, {name: value for name, value in sent_values.items() if name == "modality"})))
+        patient_id=corrected, **patients.heading_of(corrected, "head", "sound"), **fitted(reading, {name: value for name, value in sent_values.items() if name == "modality"})))
     for one in connection.execute(select(series).where(series.c.study_id == study_id)).all():
         own = _by_keyword(rules, newest(rows, one.id))
         connection.execute(update(series).where(series.c.id == one.id).values(

@@ -1,10 +1,8 @@
 """Looking at studies: who may, what there is, and a record of every look at a patient."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import islice
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select
@@ -17,11 +15,12 @@ from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
 from hub.storage import audit, database
+from hub.storage.database import some_ids
 from hub.storage.names import some
 from hub.storage.search import SHAPES, Match, Question, conditions, floor, in_latin, question
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
 
-BATCH = 500     # ids in one statement
+_HOLDS_DICOM = some(study.c.id, instance.c.study_id == study.c.id, instance.c.format == "dicom")
 NOWHERE = 0     # the site of whoever belongs to none: None would mean all of them
 
 
@@ -38,6 +37,34 @@ class StudyQuery:
     date_to: str = ""
     limit: int = 100
     offset: int = 0
+
+
+class Answered(NamedTuple):
+    """What a query is told of a study. ``removed_at``: as the database keeps it, None where its images are there."""
+
+    id: int
+    study_uid: str
+    kind: str
+    site_id: int
+    patient_id: int
+    study_at: str
+    accession_number: str
+    description: str
+    patient_name: str
+    name_as_sent: str
+    patient_number: str
+    sex: str
+    birth_date: str
+    removed_at: object
+
+
+class Part(NamedTuple):
+    """A series of such a study. ``total``: its DICOM instances."""
+
+    study_id: int
+    id: int
+    modality: str
+    total: int
 
 
 class Standing(NamedTuple):
@@ -104,7 +131,7 @@ def search(hub: Hub, actor: Actor, query: StudyQuery) -> list:
 def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int = 0) -> list:
     """The DICOM patients, studies, series or instances ("patient", "study", ..) that fit all ``matches``.
 
-    Rows hold the study with its patient, of the lower levels also their own columns, with the series' as
+    Rows are ``Answered``, of the lower levels also their own columns, with the series' as
     ``series_..``; newest study first (by its own date where a date is asked for), then in order. A patient is the row of the newest study that fits.
     Only what this person may see.
     """
@@ -112,8 +139,7 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
 
 
 def matching_with_parts(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: int, offset: int = 0) -> tuple[list, dict[int, dict]]:
-    """The rows of ``matching``, and of their studies every series by its id, by the study's id: with ``modality`` and ``total``, its
-    DICOM instances."""
+    """The rows of ``matching``, and of their studies every series by its id, by the study's id"""
     return _matching(hub, actor, level, matches, limit, offset, True)
 
 
@@ -130,22 +156,23 @@ def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: i
                 rows += _rows(connection, actor, level, latin, site_id, offset + limit - len(rows), 0)
             rows = rows[offset:]
         parts: dict[int, dict] = {}
-        for ids in batched(list({row.id: None for row in rows}), BATCH) if with_parts else ():
-            for part in connection.execute(_SIZES, {"ids": ids}):
-                parts.setdefault(part.study_id, {})[part.id] = part
+        for part in database.rows_of(connection, _sizes, list({row.id: None for row in rows})) if with_parts else ():
+            parts.setdefault(part[0], {})[part[1]] = Part(*part)
     return rows, parts
 
 
 def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match], site_id: int | None, limit: int, offset: int) -> list:
-    asked, values, few = question(connection, matches, site_id)
+    asked, values, few = question(connection, matches, site_id, level == "study")
     if level == "study" and few is not None and len(matches) == 1 and not asked.by_date:
         return _with_images(connection, actor, few[::-1])[offset:offset + limit]
     values |= {"most": limit, "start": offset}
-    if level == "study" and few is None and len(asked.gathered) < len(asked.names) and not asked.by_date:      # many bear the name: the newest do, or few with all the rest
-        near = connection.scalars(_chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset)}).all()
+    if level == "study" and asked.is_whole and len(matches) == 1:
+        return _shown(connection, _headed(connection, asked, values, offset + limit)[offset:])
+    if level == "study" and few is None and not set(asked.names) <= {*asked.gathered} and not asked.by_date:      # many bear the name: the newest do, or few with all the rest
+        near = connection.scalars(_chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)}).all()
         if len(near) == limit:
             return _shown(connection, near)
-        asked = replace(asked, gathered=asked.names)
+        asked = replace(asked, gathered=asked.names, headed=None, is_whole=False)
     found = connection.execute(_chosen(level, asked), values)
     if level in ("series", "instance"):
         return list(found.all())
@@ -154,16 +181,24 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
 
 def _shown(connection: Connection, ids: list[int]) -> list:
     """The rows of these studies, in this order."""
-    rows = {row.id: row for part in batched(ids, BATCH) for row in connection.execute(_ANSWERED_OF, {"ids": part}).all()}
+    rows = {row[0]: Answered(*row) for row in database.rows_of(connection, _answered_of, ids)}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row.id: row for row in connection.execute(_ANSWERED_OF, {"ids": ids}).all() if actor.sees_site(row.site_id)} if ids else {}
+    rows = {row[0]: row for one in database.rows_of(connection, _answered_of, ids) if actor.sees_site((row := Answered(*one)).site_id)}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
     with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
+
+
+def _headed(connection: Connection, asked: Question, values: dict, most: int) -> list[int]:
+    """The newest of those whose name begins with a character: those of images, and those of the others that are as new."""
+    values = values | {"most": most}
+    images = connection.scalars(_OF_IMAGES, values).all()
+    others = connection.scalars(_OF_OTHERS, values | {"above": images[-1] if len(images) == most else 0}).all()
+    return sorted((*images, *others), reverse=True)[:most]
 
 
 @lru_cache(SHAPES)
@@ -179,8 +214,7 @@ def _chosen(level: str, asked: Question) -> Select:
 def _sought(level: str, conditions: list, by_date: bool) -> Select:
     if level in ("series", "instance"):
         return _below(level, conditions, by_date)
-    holds_images = (study.c.kind == "image") | some(study.c.id, instance.c.study_id == study.c.id, instance.c.format == "dicom")
-    found = select(study.c.id).where(*conditions, holds_images)      # last: asked of the few that fit
+    found = select(study.c.id).where(*conditions, (study.c.kind == "image") | _HOLDS_DICOM)      # last: asked of the few that fit
     if level == "patient":
         fitting = found.add_columns(study.c.patient_id).subquery()
         newest = func.max(fitting.c.id)
@@ -304,13 +338,6 @@ def _is_somebody(hub: Hub, connection, row) -> bool:
     return usable
 
 
-def batched(ids: list[int], most: int) -> Iterator[list[int]]:
-    """The ids in parts of at most ``most``."""
-    rest = iter(ids)
-    while part := list(islice(rest, most)):
-        yield part
-
-
 def _matches(column, value: str):
     values = value.split("\\") if "\\" in value else [value]
     return or_(*(column.ilike(_pattern(v), escape="\\") if "*" in v or "?" in v else column == v for v in values))
@@ -332,23 +359,34 @@ def _columns():
 
 def _answered():
     """What is told of a study that a query found."""
-    return (select(study.c.id, study.c.study_uid, study.c.kind, study.c.site_id, study.c.patient_id, study.c.study_at, study.c.accession_number,
-                   study.c.description, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.patient_id.label("patient_number"),
-                   patient.c.sex, patient.c.birth_date, removal.c.at.label("removed_at"))
+    told = (study.c.id, study.c.study_uid, study.c.kind, study.c.site_id, study.c.patient_id, study.c.study_at, study.c.accession_number, study.c.description,
+            patient.c.name, patient.c.name_as_sent, patient.c.patient_id, patient.c.sex, patient.c.birth_date, removal.c.at)
+    return (select(*(column.label(name) for column, name in zip(told, Answered._fields, strict=True)))
             .join(patient, patient.c.id == study.c.patient_id).outerjoin(removal, removal.c.study_id == study.c.id))
 
 
+@cache
+def _answered_of(most: int) -> Select:
+    return _answered().where(some_ids(study.c.id, most))
+
+
+@cache
+def _sizes(most: int) -> Select:
+    """In the order of Part."""
+    return (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id))
+            .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))
+            .where(some_ids(series.c.study_id, most)).group_by(series.c.id))
+
+
 # Statements that every look needs, built once.
+_OF_HEAD = select(study.c.id).where(study.c.head == bindparam("head")).order_by(study.c.id.desc()).limit(bindparam("most"))
+_OF_IMAGES, _OF_OTHERS = _OF_HEAD.where(study.c.kind == "image"), _OF_HEAD.where(study.c.kind == "ecg", study.c.id > bindparam("above"), _HOLDS_DICOM)
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
 _STANDING = (select(study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
                     removal.c.at, func.coalesce(_REVISION, 0))        # in the order of Standing
              .outerjoin_from(study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid")))
-_ANSWERED_OF = _answered().where(study.c.id.in_(bindparam("ids", expanding=True)))
 _WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
-_SIZES = (select(series.c.study_id, series.c.id, series.c.modality, func.count(instance.c.id).label("total"))
-          .join(instance, (instance.c.series_id == series.c.id) & (instance.c.format == "dicom"))
-          .where(series.c.study_id.in_(bindparam("ids", expanding=True))).group_by(series.c.id))
 _OBJECTS = (select(instance.c.id, instance.c.series_id, instance.c.sop_uid, instance.c.sop_class, instance.c.transfer_syntax, instance.c.sha256, instance.c.frames,
                    instance.c.rows, instance.c.columns, instance.c.calling, series.c.series_uid, study.c.study_uid)
             .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)

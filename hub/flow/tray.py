@@ -138,8 +138,9 @@ def _point(hub: Hub, connection: Connection, row, patient_id: int) -> None:
     Conflict where a person corrected the patient of this study: an assignment under a correction could not be taken back."""
     if row.sent_patient_id is not None:
         raise Conflict("patient_corrected", "该检查的患者信息已被更正，请先撤销更正再归属。", "the patient of this study was corrected; undo the correction first.")
-    connection.execute(update(study).where(study.c.id == row.id).values(patient_id=patient_id))
-    connection.execute(update(reading).where(reading.c.study_id == row.id).values(patient_id=patient_id, changed_at=hub.now()))
+    connection.execute(update(study).where(study.c.id == row.id).values(patient_id=patient_id, **patients.heading_of(patient_id, "head")))
+    connection.execute(update(reading).where(reading.c.study_id == row.id).values(
+        patient_id=patient_id, changed_at=hub.now(), **patients.heading_of(patient_id, "head", "sound")))
     if row.kind == "ecg" and row.state == "ready" and row.reading_state != "bounced":
         advance(connection, STUDY, row.id, "arrive", generation=row.generation + 1, last_received_at=hub.now())
 

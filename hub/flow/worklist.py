@@ -1,7 +1,7 @@
 """The reading queue: ordered by urgency, then deadline, then age; claimed by one person at a time."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, URGENCIES
-from hub.storage import audit
+from hub.storage import audit, names
 from hub.storage.search import SHAPES, Found, beginning
 from hub.storage.states import advance
 from hub.storage.tables import (
@@ -49,26 +49,35 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
     filtered = (filters.state, bool(filters.modality), bool(filters.site_id), bool(filters.urgency))
     with hub.reading() as connection:
         if filters.text.strip():
-            return page_of_text(connection, lambda found: _found(filtered, found), _ROWS_OF, filters.text, filters.site_id, values, start, PAGE)
+            surname = names.surname_asked(filters.text) if filters.state == "done" else None
+            first = None if surname is None else (_of_surname(filtered, bool(surname["head"])), surname)
+            return page_of_text(connection, lambda found: _found(filtered, found), _ROWS_OF, filters.text, filters.site_id, values, start, PAGE, first)
         rows = connection.execute(_listing(*filtered), values).all()
         total = rows[0].total if rows else connection.scalar(_count(*filtered), values) if start else 0
     return rows, total
 
 
-def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Select, text: str, site_id: int | None, values: dict, start: int, size: int) -> tuple[list, int]:
+def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Select, text: str, site_id: int | None, values: dict, start: int, size: int,
+                 first: tuple[Select, dict] | None = None) -> tuple[list, int]:
     """One page of those that a text finds, and how many there are, counted as far as lists are: one walk for both. Those whose name
     is written so come first, then those known in Latin letters that read so. ``found_by`` makes the statement of ids from what
-    is looked for, ``rows_of`` is that of their rows."""
-    found, also, told = beginning(connection, text, site_id)
+    is looked for, ``rows_of`` is that of their rows; ``first``: the statement of those among them that come before all others."""
     most = max(most_counted(text), start + size)
-    values = values | told | {"most": most}
-    ids = connection.scalars(found_by(found), values).all()
-    if also is not None and len(ids) < most:
-        known = set(ids)
-        ids += [one for one in connection.scalars(found_by(also), values | {"few": told["also"]}) if one not in known]
+    ids = connection.scalars(first[0], values | first[1] | {"most": most}).all() if first is not None else []
+    if len(ids) < most:
+        found, also, told = beginning(connection, text, site_id)
+        values = values | told | {"most": most}
+        ids = _joined_ids(ids, connection.scalars(found_by(found), values))
+        if also is not None and len(ids) < most:
+            ids = _joined_ids(ids, connection.scalars(found_by(also), values | {"few": told["also"]}))
     page = ids[start:start + size]
     rows = {row.id: row for row in connection.execute(rows_of, {"ids": page}).all()} if page else {}
     return [rows[one] for one in page], len(ids[:most])
+
+
+def _joined_ids(ids: list[int], others: Iterable[int]) -> list[int]:
+    known = set(ids)
+    return [*ids, *(one for one in others if one not in known)]
 
 
 def most_counted(text: str) -> int:
@@ -304,6 +313,14 @@ def _found(filtered: tuple, found: Found) -> Select:
         rows = (union(*ways) if len(ways) > 1 else ways[0].limit(ALL)).subquery()
         chosen = _of(rows, *filtered)
     return chosen.order_by(*_order(rows, filtered[0])).limit(bindparam("most"))
+
+
+@cache
+def _of_surname(filtered: tuple, is_written: bool) -> Select:
+    """The ids of readings of patients whose surname sounds as the parameter ``sound``, and, ``is_written``, begins with ``head``."""
+    chosen = _chosen(*filtered).where(reading.c.sound == bindparam("sound"))
+    chosen = chosen.where(reading.c.head == bindparam("head")) if is_written else chosen
+    return chosen.order_by(*_order(reading, filtered[0])).limit(bindparam("most"))
 
 
 def _of_list(state: str, by_modality: bool, by_site: bool, by_urgency: bool) -> list[str]:

@@ -6,12 +6,14 @@ characters, by its pinyin and by its initials; a name is also found from any of 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import islice, product
 
 from hub.model.names import MOST_READINGS, NameRules, is_hanzi, level, plain_letters, reading, surname_length, surname_readings
 
-# Kinds of a form; "later": not from the first character. LATIN: of names known in Latin letters only, syllable by syllable.
-WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS, LATIN, LATIN_LATER = range(7)
+# Kinds of a form; "later": not from the first character. LATIN: of names known in Latin letters only, syllable by syllable. BESIDE:
+# as WRITTEN, those that begin with another character than the name's ``heading``.
+WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS, LATIN, LATIN_LATER, BESIDE = range(8)
 LATINS = (LATIN, LATIN_LATER)
 # How a name may fit a pattern: as a whole as written; also as it sounds, or in initials; also, where the pattern has no wildcard,
 # from any of its parts on (fuzzy semantic matching, PS3.4 C.2.2.2.1.1); or, of names known in Latin letters only, as a Chinese
@@ -28,6 +30,35 @@ _BLANKS = re.compile(r"[\s^·•,.\u3000]+")
 _BESIDE_HAN = re.compile(r"(?<=[\u3400-\u9fff\U00020000-\U0003ffff*?]) | (?=[\u3400-\u9fff\U00020000-\U0003ffff*?])")
 _NO_SOUND = re.compile(r"[^0-9a-z*?]+")
 _TONED = re.compile(r"([a-z]+)[1-5](?![0-9])")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Under what the studies of all who are called alike stand in order. ``character``: the first one of the name as it is kept
+    (a form of the kind WRITTEN). ``sound``: the surname in Latin letters, as it is usually read."""
+
+    character: str = ""
+    sound: str = ""
+
+
+def heading(names: tuple[str, ...], rules: NameRules) -> Heading:
+    """Of a person's names, as ``forms`` takes them: that of the first."""
+    name = next((part for part in _parts(names, rules) if part), "")
+    if name and all(is_hanzi(ch) for ch in name):
+        surname = name[:surname_length(name, rules)]
+        known = surname_readings(surname, rules) if surname in rules.surnames else ()
+        return Heading(name[0], known[0] if known else "".join(reading(ch, rules) for ch in surname))
+    return Heading(name[:1], _NO_SOUND.sub("", plain_letters(name.partition(" ")[0])))
+
+
+def surname_asked(text: str, rules: NameRules) -> Heading | None:
+    """The heading of those whom a text may mean by their surname: one Chinese character, or one word in Latin letters (of
+    everyone who is called so by sound; then ``character`` is ""); None for any other text."""
+    plain = folded(text, rules)
+    if len(plain) == 1 and is_hanzi(plain):
+        return heading((plain,), rules)
+    spoken = sounds(plain, rules) if " " not in plain and not set(plain) & set("*?=") else ()
+    return Heading("", spoken[-1]) if spoken else None
 
 
 def folded(text: str, rules: NameRules) -> str:
@@ -53,13 +84,18 @@ def sounds(text: str, rules: NameRules) -> tuple[str, ...]:
 def forms(names: tuple[str, ...], rules: NameRules) -> list[tuple[str, int]]:
     """(form, kind) under which a person is found. ``names``: as read and as sent, with component groups by ``=``."""
     found: dict[tuple[str, int], None] = {}
-    parts = list(dict.fromkeys(folded(part, rules) for name in names for part in name.split("=")))
+    parts, first = _parts(names, rules), heading(names, rules).character
     is_latin = not any(is_hanzi(character) for part in parts for character in part)
     for group in parts:
         for form, kind in _written(group) + _sounded(group, rules) + (_latin(group, rules) if is_latin else []):
             if form:
                 found[form[:LONGEST_FORM], kind] = None
-    return list(found)[:MOST_FORMS]
+    told = list(found)[:MOST_FORMS]
+    return told + [(form, BESIDE) for form, kind in told if kind == WRITTEN and form[0] != first]
+
+
+def _parts(names: tuple[str, ...], rules: NameRules) -> list[str]:
+    return list(dict.fromkeys(folded(part, rules) for name in names for part in name.split("=")))
 
 
 def readings(text: str, rules: NameRules) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Select, bindparam, create_engine, event
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
+IDS_AT_ONCE = (1, 10, 60, 500)
 _scan = json.JSONDecoder().scan_once      # without the layers of json.loads
 WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
 
@@ -140,6 +141,32 @@ def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
     """A class for the rows of a statement, and what turns each column from the driver's form into SQLAlchemy's."""
     columns = list(statement.selected_columns)
     return namedtuple("Row", [one.key for one in columns]), [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+
+
+def rows_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[tuple]:
+    """All rows about some ids by the driver itself, their columns as the database keeps them, in the transaction of ``connection``.
+
+    ``statement``: makes, and keeps, the statement that asks for as many ids as it is told, its parameters ``id0``, ``id1`` ..
+    Made for few numbers of ids only: what is missing is filled up with the last one."""
+    found, dialect = [], connection.dialect
+    for start in range(0, len(ids), IDS_AT_ONCE[-1]):
+        part = ids[start:start + IDS_AT_ONCE[-1]]
+        most = next(number for number in IDS_AT_ONCE if number >= len(part))
+        asked = [*part, *part[-1:] * (most - len(part))]
+        sql, names, fixed = _written(statement(most), dialect)
+        named = fixed | {f"id{place}": one for place, one in enumerate(asked)}
+        try:
+            with closing(connection.connection.cursor()) as cursor:
+                cursor.execute(sql, named if names is None else [named[name] for name in names])
+                found += cursor.fetchall()
+        except dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+    return found
+
+
+def some_ids(column: ColumnElement, most: int) -> ColumnElement:
+    """That a column is one of the parameters of ``rows_of``."""
+    return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
 
 
 @lru_cache(maxsize=64)

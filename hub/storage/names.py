@@ -14,12 +14,24 @@ from sqlalchemy.sql.selectable import GenerativeSelect
 
 from hub import rulebook
 from hub.model import name_search
-from hub.model.name_search import FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
+from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
 from hub.storage.tables import patient_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
 Ask = tuple[str, str, tuple[int, ...]]      # how a form is asked to fit, the pattern, the kinds of forms
+
+
+def heading(*names: str) -> dict[str, str]:
+    """The columns of a patient's row by which the studies of all who are called alike are kept together."""
+    found = name_search.heading(names, _rules())
+    return {"head": found.character, "sound": found.sound}
+
+
+def surname_asked(text: str) -> dict[str, str] | None:
+    """The values of the same columns for those whom a text may mean by their surname ("" is anything), or None."""
+    found = name_search.surname_asked(text, _rules())
+    return None if found is None else {"head": found.character, "sound": found.sound}
 
 
 def enter(connection: Connection, patient_id: int, site_id: int, *names: str) -> None:
@@ -48,6 +60,12 @@ class Looks:
     values: tuple[tuple[tuple[Way, ...], ...], ...]
     at_site: bool
 
+    @property
+    def plain(self) -> Way | None:
+        """What is asked, where that is one way for names as they are written, from a known first character on."""
+        ways = [way for groups in self.values for ways in groups for way in ways]
+        return ways[0] if len(ways) == 1 and ways[0].kinds == (WRITTEN,) and ways[0].how in ("begins", "headed") else None
+
     def patients(self) -> GenerativeSelect:
         """The ids of those who fit, one look for each way: of ways joined by OR, SQLite would read a site's names from end to end."""
         return _all([select(patient_name.c.patient_id).where(*asked) for asked in self._asked()])
@@ -65,8 +83,8 @@ class Looks:
         for groups in self.values:
             others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
             for way in groups[0]:
-                # Latin forms have an index without the site; of the others each site's are a range of their own.
-                sites = [own == bindparam("site")] if self.at_site else [] if set(way.kinds) <= set(LATINS) else [own.in_(select(site.c.id))]
+                # Latin forms and those beside the first have an index without the site; of the others each site's are a range of their own.
+                sites = [own == bindparam("site")] if self.at_site else [] if set(way.kinds) <= {*LATINS, BESIDE} else [own.in_(select(site.c.id))]
                 yield [*sites, _condition(way, patient_name), *others]
 
     @staticmethod
@@ -142,7 +160,7 @@ def _condition(way: Way, rows: FromClause) -> ColumnElement:
     if not way.kinds:
         return fits
     own = rows.c.kind
-    if set(way.kinds) <= set(LATINS):
+    if set(way.kinds) <= {*LATINS, BESIDE}:
         fits = and_(fits, own >= literal_column(str(LATIN)))      # as the index of Latin forms has it
     written = [literal_column(str(kind)) for kind in way.kinds]
     return and_(fits, own.in_(written) if len(written) > 1 else own == written[0])

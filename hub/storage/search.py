@@ -14,14 +14,16 @@ from math import sqrt
 from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, union, union_all
 from sqlalchemy.sql.util import ClauseAdapter
 
-from hub.model.name_search import FUZZY, IN_LATIN, LITERAL
+from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
 from hub.storage import names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
+GATHERED_HEADED = 1      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
+HEADED = 10       # times as many, where those of other first characters are passed over
 SHAPES = 500      # statements kept
 
 
@@ -69,13 +71,16 @@ class Key:
 class Question:
     """All keys of a query in one shape. ``settled``: the place of the key whose few studies are the parameter ``few``, or None;
     ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only.
-    ``is_near``: of the newest studies only, those with ids above ``floor``."""
+    ``is_near``: of the newest studies only, those with ids above ``floor``. ``headed``: the place of a name of which all that fit begin
+    with the character in ``head``; ``is_whole``: and all that begin so fit."""
 
     keys: tuple[Key, ...]
     at_site: bool
     settled: int | None = None
     gathered: tuple[int, ...] = ()
     is_near: bool = False
+    headed: int | None = None
+    is_whole: bool = False
 
     @property
     def names(self) -> tuple[int, ...]:
@@ -119,21 +124,44 @@ class Found:
         return asked
 
 
-def question(connection: Connection, matches: list[Match], site_id: int | None) -> tuple[Question, dict, list[int] | None]:
+def question(connection: Connection, matches: list[Match], site_id: int | None, of_studies: bool = False) -> tuple[Question, dict, list[int] | None]:
     """What is asked of studies, patients, series and instances of one site or of all (None): its shape, the values of its parameters,
-    and the ids of the few studies that fit its rarest key, in order, or None. Those of other sites may be among them."""
+    and the ids of the few studies that fit its rarest key, in order, or None. Those of other sites may be among them.
+    ``of_studies``: which studies fit is asked, not what lies below them."""
     keys, values = [], {} if site_id is None else {"site": site_id}
     for number, match in enumerate(matches):
         key, told = _key(match, site_id is not None, f"k{number}_")
         keys.append(key)
         values |= told
     asked = Question(tuple(keys), site_id is not None)
+    if of_studies:
+        asked, values = _headed(connection, asked, values)
+        if asked.is_whole and len(keys) == 1:      # however many they are, the newest of them are there
+            return asked, values, None
     for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
         few = few_of(connection, _few(key, asked.at_site), values)
         if few is not None:
-            return replace(asked, settled=keys.index(key)), values | {"few": few}, few
-    gathered = tuple(place for place in asked.names if _are_gathered(connection, keys[place].looks, values))
+            return replace(asked, settled=keys.index(key), headed=None, is_whole=False), values | {"few": few}, few
+    gathered = tuple(place for place in asked.names if not (place == asked.headed and asked.is_whole)
+                     and _are_gathered(connection, keys[place].looks, values, GATHERED if asked.headed is None else GATHERED_HEADED))
     return replace(asked, gathered=gathered), values, None
+
+
+def _headed(connection: Connection, asked: Question, values: dict) -> tuple[Question, dict]:
+    """The question led by the first character of a name, where that leads to all studies that fit: no name that fits stands under
+    another character, and no study under none."""
+    place = asked.names[0] if len(asked.names) == 1 and not asked.at_site and not asked.by_date else None
+    way = asked.keys[place].looks.plain if place is not None else None
+    if way is None or connection.execute(_stands_elsewhere(asked.keys[place].looks), values).first() is not None:
+        return asked, values
+    begins = values[way.name]
+    return replace(asked, headed=place, is_whole=way.how == "begins" and len(begins) == 1), values | {"head": begins[0]}
+
+
+@lru_cache(SHAPES)
+def _stands_elsewhere(looks: Looks) -> Select:
+    beside = replace(looks, values=(((replace(looks.plain, kinds=(BESIDE,)),),),))
+    return union_all(beside.patients(), select(study.c.id).where(study.c.head.is_(None)).limit(1).subquery().select()).limit(1)
 
 
 def conditions(level: str, asked: Question) -> list[ColumnElement]:
@@ -144,6 +172,10 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
         if level == "study" and key == asked.leader:
             told.append(_fits(key))
             continue
+        if place == asked.headed and level == "study":
+            told.append(study.c.head == bindparam("head"))
+            if asked.is_whole:
+                continue
         if place == asked.settled and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE):
             continue
         told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
@@ -168,9 +200,9 @@ def in_latin(connection: Connection, matches: list[Match], site_id: int | None) 
     return None
 
 
-def floor(connection: Connection, most: int) -> int:
+def floor(connection: Connection, most: int, asked: Question) -> int:
     """Where the newest studies begin, among which as many hits of a frequent name should lie: below it they are looked up."""
-    return (connection.scalar(_NEWEST) or 0) - max(NEAR, NEAR_A_HIT * most)
+    return (connection.scalar(_NEWEST) or 0) - max(NEAR, NEAR_A_HIT * most) * (1 if asked.headed is None else HEADED)
 
 
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
@@ -204,10 +236,10 @@ def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[F
 _WRITTEN = ("typed", "upper", "lower")      # parameters: a number as typed, and otherwise cased
 
 
-def _are_gathered(connection: Connection, whose: Looks, values: dict) -> bool:
+def _are_gathered(connection: Connection, whose: Looks, values: dict, most_of_root: float | None = None) -> bool:
     """Whether these patients' studies are sooner looked up than met one after the other among the newest: of h hits among n
     studies, the first costs h looks, the second about n/h for each row shown."""
-    most = int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
+    most = int((GATHERED if most_of_root is None else most_of_root) * sqrt(connection.scalar(_NEWEST) or 0))
     return connection.scalar(_some_patients(whose), values | {"most": most + 1}) <= most
 
 

@@ -13,6 +13,8 @@ from sqlalchemy import (
 
 from hub.model.name_search import LATIN
 
+HEADING = {"head": 8, "sound": 64}
+
 metadata = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s",
@@ -62,6 +64,12 @@ def _text(name, length=64, default="", **more):
 def _sorted(name, length, **more):
     """A text whose index sorts by bytes on every database, so that a search by its beginning is a range of it."""
     return Column(name, String(length).with_variant(String(length, collation="C"), "postgresql"), nullable=False, default="", **more)
+
+
+def _heading(*names):
+    """Of a patient's name the first character and the sound of the surname (hub.model.name_search.Heading), with every row that is
+    looked for by them in an order of its own. None: not known, in rows that something else than the hub has entered."""
+    return (Column(name, String(HEADING[name]).with_variant(String(HEADING[name], collation="C"), "postgresql")) for name in names)
 
 
 def _when(name, nullable=False, **more):
@@ -127,7 +135,7 @@ patient = Table(
     "patient", metadata, _id(), _ref("site_id", "site", nullable=False), _text("identity_key", 400),
     _sorted("patient_id", 128), _text("name", 200), _text("name_as_sent", 400),
     Column("name_unsure", Boolean, nullable=False, default=False), _text("sex", 8), _text("birth_date", 10),
-    _text("age", 16), _when("created_at"), UniqueConstraint("site_id", "identity_key"),
+    _text("age", 16), _when("created_at"), *_heading("head", "sound"), UniqueConstraint("site_id", "identity_key"),
     Index("ix_patient_patient_id", "patient_id"))
 
 patient_name = Table(      # under what a patient's name is found: hub.model.name_search
@@ -150,7 +158,7 @@ study = Table(
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
     Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
-    _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)),
+    _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)), *_heading("head"), Index("ix_study_head_kind_id", "head", "kind", "id"),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_study_at_id", "study_at", "id"), Index("ix_study_site_id_study_at_id", "site_id", "study_at", "id"),
     Index("ix_study_patient_id_kind_id", "patient_id", "kind", "id"),
@@ -202,8 +210,8 @@ artifact = Table(
 
 reading = Table(
     "reading", metadata, _id(), _ref("study_id", "study", nullable=False, unique=True),
-    # Its study's, for the queue's filters and searches.
-    *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16),
+    # Its study's, and its patient's heading, for the queue's filters and searches.
+    *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16), *_heading("head", "sound"),
     _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
     Column("late_images", Boolean, nullable=False, default=False),
@@ -226,8 +234,10 @@ def _index_of(name: str, states: tuple[str, ...], *columns: str) -> Index:
 _READINGS_BY_STATE = (
     _index_of("ix_reading_waiting", WAITING, "rank", "deadline_at", "queued_at", "id"), _index_of("ix_reading_claimed_by", WAITING, "claimed_by"),
     _index_of("ix_reading_signed_modality", SIGNED, "modality", "rank", "changed_at", "site_id", "patient_id"),
-    _index_of("ix_reading_signed", SIGNED, "changed_at", "id", "site_id", "modality", "rank", "patient_id"),
-    _index_of("ix_reading_submitted", SUBMITTED, "id"), _index_of("ix_reading_bounced", BOUNCED, "changed_at", "id", "site_id"))
+    # With the state itself SQLite answers from the index alone.
+    _index_of("ix_reading_signed", SIGNED, "changed_at", "id", "site_id", "modality", "rank", "patient_id", "state"),
+    _index_of("ix_reading_signed_sound", SIGNED, "sound", "changed_at", "id", "head", "modality", "rank", "site_id", "state"),
+    _index_of("ix_reading_submitted", SUBMITTED, "id"), _index_of("ix_reading_bounced", BOUNCED, "changed_at", "id", "site_id", "state"))
 
 draft = Table(
     "draft", metadata, _id(), _ref("reading_id", "reading", nullable=False, unique=True),

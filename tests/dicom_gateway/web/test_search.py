@@ -1,7 +1,12 @@
 """QIDO-RS over small studies whose attributes are known."""
+import json
+import random
+
 import pytest
 from pydicom.dataset import Dataset
 
+from dicom_gateway.web import answers
+from hub.flow.studies import Answered, Part
 from tests.dicom_gateway.web.conftest import make_house
 from tests.dicom_gateway.web.objects import file_of
 
@@ -104,3 +109,29 @@ def test_a_clinic_finds_its_own_patients_only(county):
     assert found(county, "", person="other") == []
     assert found(county, "", "/instances", "00080018", person="other") == []
     assert county.get("/studies", person="administrator").status_code == 403
+
+
+def test_answers_put_together_from_pieces_are_those_of_the_standard_library_byte_for_byte():
+    chance, odd = random.Random(9), ["", "张^三", "张三", "王", 'a"b\\c', "WANG^XIAOMING", "Wang^Fang=王^芳", "=王^芳", "  ", "^", "一\n二", "\u2028", "\x7f\x1f", "😀^笑", "é=", "=="]
+    rows, parts = [], {}
+    for number in range(600):
+        word = lambda: chance.choice(odd)      # noqa: E731
+        sent = word()
+        shown = chance.choice([word(), sent.replace("^", ""), sent.replace("^", " ")])
+        rows.append(Answered(number, f"1.2.{number}", "image", 1, 2, chance.choice(["", "2026-05-04", "2026-05-04T08:20:00", "T08"]), word(), word(), shown, sent, word(), word(),
+                             chance.choice(["", "1963-02-11"]), chance.choice([None, "2026-05-04 00:00:00"])))
+        if number % 5:
+            parts[number] = {one: Part(number, one, chance.choice(["CT", "SR", "", '"']), one * 3) for one in range(number % 4)}
+    plain = [answers.study_answer(row, parts.get(row.id, {}), "http://hub/dicom\"web") for row in rows]
+    assert answers.study_document(rows, parts, 'http://hub/dicom"web') == json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_an_answer_of_many_pages_of_ids_lacks_no_study(tmp_path):
+    house = make_house(tmp_path / "many")
+    for number in range(75):
+        house.send(file_of(f"1.2.{number + 1}", f"1.2.{number + 1}.1", f"1.2.{number + 1}.1.1", name="张^三".encode("gb18030"), PatientID=f"A{number}"))
+    for asked in (1, 2, 10, 11, 60, 61, 75, 80):
+        told = house.get(f"/studies?PatientName=张*&limit={asked}").json
+        assert [one["0020000D"]["Value"][0] for one in told] == [f"1.2.{75 - number}" for number in range(min(asked, 75))]
+        assert all(one["00201208"]["Value"] == [1] and one["00080061"]["Value"] == ["CT"] for one in told)
+    house.hub.close()

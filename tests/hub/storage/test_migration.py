@@ -6,7 +6,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from hub.context import open_hub
-from hub.flow import worklist
+from hub.flow import studies, worklist
+from hub.flow.studies import Match
 from hub.flow.worklist import Filters
 from hub.model.access import Actor
 from hub.settings import Settings
@@ -73,3 +74,7 @@ def test_what_was_there_before_searches_had_an_index_is_found_after_it(bare):
         assert [row.id for row in worklist.listed(bare, reader, Filters(text=typed))[0]] == [5], typed
     (row,) = worklist.listed(bare, reader, Filters(modality="CT", site_id=1))[0]
     assert (row.patient_id, row.site_id, row.modality, row.patient_name) == (7, 1, "CT", "王小明")
+    assert [row.id for row in studies.matching(bare, reader, "study", [Match("patient_name", ("王*",))], 10)] == [3]
+    with bare.reading() as connection:
+        assert [tuple(row) for row in connection.execute(text(
+            "SELECT patient.head, patient.sound, study.head, reading.head, reading.sound FROM patient, study, reading"))] == [("王", "wang", "王", "王", "wang")]
