@@ -121,11 +121,11 @@ _STATEMENTS = (
           ("substr(ss, 1, 1) || substr(gs, 1, 1) || substr(hs, 1, 1)", 4, "TRUE"))),
     "DROP TABLE person",
     "INSERT INTO study (id, study_uid, kind, site_id, patient_id, device_id, modality, body_part, description, accession_number, study_at, institution, "
-    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at, head) "
+    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at, head, holds_dicom) "
     "SELECT i, '1.2.826.0.1.' || i, CASE WHEN i % 100 BETWEEN 55 AND 84 THEN 'ecg' ELSE 'image' END, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, "
     "1 + CAST(i AS BIGINT) * 7919 % $patients, 1 + i % 185, $modality, 'CHEST', '胸部平扫', 'A' || (200000000 + i), $study_at, '', '', "
     "CASE WHEN i <= $ready THEN 'ready' WHEN i % 3 = 0 THEN 'preparing' ELSE 'receiving' END, $urgency, '窦性心律', CASE WHEN i % 100 < 30 THEN 3 ELSE 1 END, 0, FALSE, "
-    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now, head FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients ORDER BY i",
+    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now, head, i % 100 NOT BETWEEN 55 AND 84 FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients ORDER BY i",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2, i, '1.2.826.0.2.' || i, $modality, 1, '肺窗', 'CHEST' FROM number",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2 + 1, i, '1.2.826.0.3.' || i, "
     "CASE WHEN i % 10 = 0 THEN 'SR' ELSE 'CT' END, 2, '纵隔窗', 'CHEST' FROM number WHERE i % 100 < 30",

@@ -180,7 +180,7 @@ def _replace(hub: Hub, connection: Connection, actor: Actor, home, first, values
     for made in connection.execute(select(artifact).where(artifact.c.study_id == home.id, artifact.c.kind == "metadata")).all():
         listed = [SETTLED if one == first.id else one for one in made.about.get("instances", [])]
         connection.execute(update(artifact).where(artifact.c.id == made.id).values(about=made.about | {"instances": listed}))
-    advance(connection, STUDY, home.id, "arrive", last_received_at=now, generation=study.c.generation + 1)
+    advance(connection, STUDY, home.id, "arrive", last_received_at=now, generation=study.c.generation + 1, **intake.holding(values.get("format", "")))
     connection.execute(update(reading).where(reading.c.study_id == home.id).values(late_images=True, changed_at=now))
     audit.append(connection, now, actor, "study.version_replaced", "study", home.id, home.site_id, home.patient_id, sop_uid=first.sop_uid,
                  was=first.sha256, uses=values["sha256"])

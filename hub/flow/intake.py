@@ -215,6 +215,7 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))).inserted_primary_key[0]
     values = {"instances": study.c.instances + 1, "last_received_at": now}
     if home is not None:
+        values |= holding(facts.format)
         if late:
             values |= {"late": study.c.late + 1, "generation": study.c.generation + 1}
             connection.execute(update(reading).where(reading.c.study_id == study_id).values(late_images=True, changed_at=now))
@@ -224,6 +225,11 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         if home.as_sent or home.sent_patient_id:
             project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
     return Taken("stored", study_id, instance_id)
+
+
+def holding(form: str) -> dict[str, bool]:
+    """What a study that gets an object of this format is known to hold from now on."""
+    return {"holds_dicom": True} if form == "dicom" else {}
 
 
 def _set_aside(connection: Connection, instance_id: int, files) -> bool:
@@ -288,7 +294,7 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
         device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
         association_open=False, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now, **patients.heading_of(patient_id, "head"))))).inserted_primary_key[0]
+        last_received_at=now, holds_dicom=facts.kind == "image" or facts.format == "dicom", **patients.heading_of(patient_id, "head"))))).inserted_primary_key[0]
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id

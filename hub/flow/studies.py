@@ -156,7 +156,7 @@ def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: i
                 rows += _rows(connection, actor, level, latin, site_id, offset + limit - len(rows), 0)
             rows = rows[offset:]
         parts: dict[int, dict] = {}
-        for part in database.rows_of(connection, _sizes, list({row.id: None for row in rows})) if with_parts else ():
+        for part in database.fetched_of(connection, _sizes, list({row.id: None for row in rows})) if with_parts else ():
             parts.setdefault(part[0], {})[part[1]] = Part(*part)
     return rows, parts
 
@@ -166,39 +166,29 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
     if level == "study" and few is not None and len(matches) == 1 and not asked.by_date:
         return _with_images(connection, actor, few[::-1])[offset:offset + limit]
     values |= {"most": limit, "start": offset}
-    if level == "study" and asked.is_whole and len(matches) == 1:
-        return _shown(connection, _headed(connection, asked, values, offset + limit)[offset:])
-    if level == "study" and few is None and not set(asked.names) <= {*asked.gathered} and not asked.by_date:      # many bear the name: the newest do, or few with all the rest
-        near = connection.scalars(_chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)}).all()
+    met = set(asked.names) - set(asked.gathered)
+    if level == "study" and few is None and met and not asked.by_date and not (asked.is_whole and len(matches) == 1):      # many bear the name: the newest do, or few with all the rest
+        near = [one for one, in database.fetched(connection, _chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)})]
         if len(near) == limit:
             return _shown(connection, near)
         asked = replace(asked, gathered=asked.names, headed=None, is_whole=False)
-    found = connection.execute(_chosen(level, asked), values)
     if level in ("series", "instance"):
-        return list(found.all())
-    return _shown(connection, found.scalars().all())
+        return list(connection.execute(_chosen(level, asked), values))
+    return _shown(connection, [one for one, in database.fetched(connection, _chosen(level, asked), values)])
 
 
 def _shown(connection: Connection, ids: list[int]) -> list:
     """The rows of these studies, in this order."""
-    rows = {row[0]: Answered(*row) for row in database.rows_of(connection, _answered_of, ids)}
+    rows = {row[0]: Answered(*row) for row in database.fetched_of(connection, _answered_of, ids)}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row[0]: row for one in database.rows_of(connection, _answered_of, ids) if actor.sees_site((row := Answered(*one)).site_id)}
+    rows = {row[0]: row for one in database.fetched_of(connection, _answered_of, ids) if actor.sees_site((row := Answered(*one)).site_id)}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
     with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
-
-
-def _headed(connection: Connection, asked: Question, values: dict, most: int) -> list[int]:
-    """The newest of those whose name begins with a character: those of images, and those of the others that are as new."""
-    values = values | {"most": most}
-    images = connection.scalars(_OF_IMAGES, values).all()
-    others = connection.scalars(_OF_OTHERS, values | {"above": images[-1] if len(images) == most else 0}).all()
-    return sorted((*images, *others), reverse=True)[:most]
 
 
 @lru_cache(SHAPES)
@@ -379,8 +369,6 @@ def _sizes(most: int) -> Select:
 
 
 # Statements that every look needs, built once.
-_OF_HEAD = select(study.c.id).where(study.c.head == bindparam("head")).order_by(study.c.id.desc()).limit(bindparam("most"))
-_OF_IMAGES, _OF_OTHERS = _OF_HEAD.where(study.c.kind == "image"), _OF_HEAD.where(study.c.kind == "ecg", study.c.id > bindparam("above"), _HOLDS_DICOM)
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
 _STANDING = (select(study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,

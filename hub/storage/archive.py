@@ -19,7 +19,8 @@ from hub.errors import Invalid
 from hub.storage import database, migration, packing
 from hub.storage.blobs import Blobs, kept_below
 from hub.storage.disk import sync_folder
-from hub.storage.tables import Moment, audit_head, metadata
+from hub.storage.moment import Moment
+from hub.storage.tables import audit_head, metadata
 
 FORMAT = 1
 BATCH = 500

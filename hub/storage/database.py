@@ -21,6 +21,7 @@ from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
 IDS_AT_ONCE = (1, 10, 60, 500)
+STATEMENTS = 500      # whose text is kept
 _scan = json.JSONDecoder().scan_once      # without the layers of json.loads
 WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
 
@@ -115,7 +116,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def first_row(engine: Engine, statement: Select, values: dict) -> tuple | None:
     """The first row of one statement by the driver itself, its columns as the database keeps them: for what is asked with
     every frame, where SQLAlchemy's way costs several times the statement."""
-    sql, names, fixed = _written(statement, engine.dialect)
+    sql, names, fixed, _ = _written(statement, engine.dialect)
     dbapi, named = engine.dialect.loaded_dbapi, fixed | values
     given = named if names is None else [named[name] for name in names]
     try:
@@ -143,38 +144,44 @@ def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
     return namedtuple("Row", [one.key for one in columns]), [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
 
 
-def rows_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[tuple]:
-    """All rows about some ids by the driver itself, their columns as the database keeps them, in the transaction of ``connection``.
+def fetched(connection: Connection, statement: Select, values: dict) -> list[tuple]:
+    """All rows of one statement by the driver itself, their columns as the database keeps them, in the transaction of ``connection``;
+    by SQLAlchemy where the statement has lists among its parameters."""
+    dialect = connection.dialect
+    sql, names, fixed, is_fixed = _written(statement, dialect)
+    if not is_fixed:
+        return list(connection.execute(statement, values))
+    named = fixed | values
+    try:
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(sql, named if names is None else [named[name] for name in names])
+            return cursor.fetchall()
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
-    ``statement``: makes, and keeps, the statement that asks for as many ids as it is told, its parameters ``id0``, ``id1`` ..
-    Made for few numbers of ids only: what is missing is filled up with the last one."""
-    found, dialect = [], connection.dialect
+
+def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[tuple]:
+    """As ``fetched``, about some ids. ``statement``: makes, and keeps, the statement that asks for as many as it is told with
+    ``some_ids``; for few numbers of them only: what is missing is filled up with the last one."""
+    found = []
     for start in range(0, len(ids), IDS_AT_ONCE[-1]):
         part = ids[start:start + IDS_AT_ONCE[-1]]
         most = next(number for number in IDS_AT_ONCE if number >= len(part))
-        asked = [*part, *part[-1:] * (most - len(part))]
-        sql, names, fixed = _written(statement(most), dialect)
-        named = fixed | {f"id{place}": one for place, one in enumerate(asked)}
-        try:
-            with closing(connection.connection.cursor()) as cursor:
-                cursor.execute(sql, named if names is None else [named[name] for name in names])
-                found += cursor.fetchall()
-        except dialect.loaded_dbapi.Error as error:
-            raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        found += fetched(connection, statement(most), {f"id{place}": one for place, one in enumerate([*part, *part[-1:] * (most - len(part))])})
     return found
 
 
 def some_ids(column: ColumnElement, most: int) -> ColumnElement:
-    """That a column is one of the parameters of ``rows_of``."""
+    """That a column is one of the ids of ``fetched_of``."""
     return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
 
 
-@lru_cache(maxsize=64)
-def _written(statement: Select, dialect: Dialect) -> tuple[str, list[str] | None, dict]:
-    """A statement's text, the names of its parameters in order where the driver takes them by place, and those whose
-    values are part of the statement."""
+@lru_cache(maxsize=STATEMENTS)
+def _written(statement: Select, dialect: Dialect) -> tuple[str, list[str] | None, dict, bool]:
+    """A statement's text, the names of its parameters in order where the driver takes them by place, those whose values are part of
+    the statement, and whether the text is the same for all values."""
     compiled = statement.compile(dialect=dialect)
-    return str(compiled), compiled.positiontup if compiled.positional else None, dict(compiled.params)
+    return str(compiled), compiled.positiontup if compiled.positional else None, dict(compiled.params), not compiled.post_compile_params
 
 
 def _named(error: OperationalError | DataError) -> Exception:

@@ -15,13 +15,13 @@ from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindpara
 from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
-from hub.storage import names
+from hub.storage import database, names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
 FEW = 300
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
-GATHERED_HEADED = 1      # the same, where they are met among those alone whose name begins with the same character
+GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
 HEADED = 10       # times as many, where those of other first characters are passed over
 SHAPES = 500      # statements kept
@@ -136,7 +136,7 @@ def question(connection: Connection, matches: list[Match], site_id: int | None, 
     asked = Question(tuple(keys), site_id is not None)
     if of_studies:
         asked, values = _headed(connection, asked, values)
-        if asked.is_whole and len(keys) == 1:      # however many they are, the newest of them are there
+        if len(keys) == 1 and (asked.is_whole or asked.leader is not None):      # however many they are, the newest of them are there
             return asked, values, None
     for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
         few = few_of(connection, _few(key, asked.at_site), values)
@@ -144,6 +144,8 @@ def question(connection: Connection, matches: list[Match], site_id: int | None, 
             return replace(asked, settled=keys.index(key), headed=None, is_whole=False), values | {"few": few}, few
     gathered = tuple(place for place in asked.names if not (place == asked.headed and asked.is_whole)
                      and _are_gathered(connection, keys[place].looks, values, GATHERED if asked.headed is None else GATHERED_HEADED))
+    if asked.headed in gathered:
+        asked = replace(asked, headed=None)
     return replace(asked, gathered=gathered), values, None
 
 
@@ -152,16 +154,21 @@ def _headed(connection: Connection, asked: Question, values: dict) -> tuple[Ques
     another character, and no study under none."""
     place = asked.names[0] if len(asked.names) == 1 and not asked.at_site and not asked.by_date else None
     way = asked.keys[place].looks.plain if place is not None else None
-    if way is None or connection.execute(_stands_elsewhere(asked.keys[place].looks), values).first() is not None:
+    if way is None:
         return asked, values
     begins = values[way.name]
-    return replace(asked, headed=place, is_whole=way.how == "begins" and len(begins) == 1), values | {"head": begins[0]}
+    headed = values | {"head": begins[0]}
+    if database.fetched(connection, _stands_elsewhere(asked.keys[place].looks), headed):
+        return asked, values
+    return replace(asked, headed=place, is_whole=way.how == "begins" and len(begins) == 1), headed
 
 
 @lru_cache(SHAPES)
 def _stands_elsewhere(looks: Looks) -> Select:
-    beside = replace(looks, values=(((replace(looks.plain, kinds=(BESIDE,)),),),))
-    return union_all(beside.patients(), select(study.c.id).where(study.c.head.is_(None)).limit(1).subquery().select()).limit(1)
+    """Somebody who fits under another character, or a study that does not say under which it stands or whether it holds DICOM objects."""
+    beside = replace(looks, values=(((replace(looks.plain, kinds=(BESIDE,)),),),)).patients()
+    untold = (study.c.head.is_(None), and_(study.c.head == bindparam("head"), study.c.holds_dicom.is_(None)))
+    return union_all(*(found.limit(1).subquery().select() for found in (beside, *(select(study.c.id).where(one) for one in untold))))
 
 
 def conditions(level: str, asked: Question) -> list[ColumnElement]:
@@ -173,7 +180,7 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
             told.append(_fits(key))
             continue
         if place == asked.headed and level == "study":
-            told.append(study.c.head == bindparam("head"))
+            told += [study.c.head == bindparam("head"), study.c.holds_dicom.is_(True)]
             if asked.is_whole:
                 continue
         if place == asked.settled and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE):
@@ -207,8 +214,8 @@ def floor(connection: Connection, most: int, asked: Question) -> int:
 
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
     """The ids that a select with ``most`` gives, in order, or None where there are more than FEW."""
-    found = connection.scalars(ids, values | {"most": FEW + 1}).all()
-    return sorted(set(found)) if len(found) <= FEW else None
+    found = database.fetched(connection, ids, values | {"most": FEW + 1})
+    return sorted({one for one, in found}) if len(found) <= FEW else None
 
 
 def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[Found, Found | None, dict]:

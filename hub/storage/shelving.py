@@ -37,12 +37,12 @@ class Shelf:
 
 
 def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Shelf]:
-    """The series that are there, by (study UID, series UID)."""
+    """The series that are there, by (study UID, series UID), of studies that hold DICOM objects."""
     studies, series = list({study for study, _ in pairs}), list({series for _, series in pairs})
     mark = _mark(connection)
     sql = ("SELECT s.study_uid, r.series_uid, s.id, r.id, s.state, s.site_id, r.expected, p.patient_id, p.name, p.sex, p.birth_date"
            " FROM study s JOIN patient p ON p.id = COALESCE(s.sent_patient_id, s.patient_id) JOIN series r ON r.study_id = s.id"
-           f" WHERE s.study_uid IN ({_marks(mark, studies)}) AND r.series_uid IN ({_marks(mark, series)})")
+           f" WHERE s.study_uid IN ({_marks(mark, studies)}) AND r.series_uid IN ({_marks(mark, series)}) AND s.holds_dicom")
     with _cursor(connection, sql) as cursor:
         cursor.execute(sql, (*studies, *series))
         return {(row[0], row[1]): Shelf(*row[2:7], tuple(row[7:])) for row in cursor.fetchall()}

@@ -4,14 +4,13 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 """
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import (
-    JSON, BigInteger, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
-    TypeDecorator, UniqueConstraint, literal_column,
+    JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
+    UniqueConstraint, literal_column,
 )
 
 from hub.model.name_search import LATIN
+from hub.storage.moment import Moment
 
 HEADING = {"head": 8, "sound": 64}
 
@@ -19,34 +18,6 @@ metadata = MetaData(naming_convention={
     "ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s",
 })
-
-
-class Moment(TypeDecorator):
-    """A moment in UTC, time zone aware on both sides whatever the database keeps."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value, dialect):
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without time zone")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value, dialect):
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-    def result_processor(self, dialect, coltype):
-        """What SQLite keeps as text is read in one step: lists are made of many moments."""
-        return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
-
-
-def _moment_from_text(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text + "+00:00")      # at once: replacing a zone costs six times as much
 
 
 def _id():
@@ -158,7 +129,9 @@ study = Table(
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
     Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
-    _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)), *_heading("head"), Index("ix_study_head_kind_id", "head", "kind", "id"),
+    _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)), *_heading("head"),
+    Column("holds_dicom", Boolean),       # whether it does, or once did: where not, no query of DICOM looks further
+    Index("ix_study_head_holds_dicom_id", "head", "holds_dicom", "id"),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_study_at_id", "study_at", "id"), Index("ix_study_site_id_study_at_id", "site_id", "study_at", "id"),
     Index("ix_study_patient_id_kind_id", "patient_id", "kind", "id"),

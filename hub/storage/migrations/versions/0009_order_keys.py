@@ -2,7 +2,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hub.storage.tables import Moment
+from hub.storage.moment import Moment
 
 revision = '0009'
 down_revision = '0008'

@@ -28,11 +28,13 @@ def upgrade() -> None:
     for table, name in COLUMNS:
         length = LENGTHS[name]
         op.add_column(table, sa.Column(name, sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql"), nullable=True))
+    op.add_column("study", sa.Column("holds_dicom", sa.Boolean(), nullable=True))
     _tell_patients()
-    op.execute("UPDATE study SET head = (SELECT head FROM patient WHERE patient.id = study.patient_id)")
+    op.execute("UPDATE study SET head = (SELECT head FROM patient WHERE patient.id = study.patient_id), holds_dicom = (kind = 'image' OR EXISTS "
+               "(SELECT 1 FROM instance WHERE instance.study_id = study.id AND instance.format = 'dicom'))")
     op.execute("UPDATE reading SET head = (SELECT head FROM patient WHERE patient.id = reading.patient_id), "
                "sound = (SELECT sound FROM patient WHERE patient.id = reading.patient_id)")
-    op.create_index("ix_study_head_kind_id", "study", ["head", "kind", "id"])
+    op.create_index("ix_study_head_holds_dicom_id", "study", ["head", "holds_dicom", "id"])
     for name, columns, which in OF_SOME_READINGS:
         op.create_index(name, "reading", list(columns), sqlite_where=sa.text(which), postgresql_where=sa.text(which))
 
