@@ -2,7 +2,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from hub.storage.tables import Moment
+from hub.storage.moment import Moment
 
 revision = '0012'
 down_revision = '0011'
