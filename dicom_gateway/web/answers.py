@@ -45,15 +45,17 @@ FIRST_IDEOGRAPH = "\u2e80"      # see name_shown
 def _study_text(row: Answered, own: Collection[Part], root: str) -> str:
     _, study_uid, _, _, _, study_at, number, description, shown, sent, patient_number, sex, born, removed_at = row
     day, _, clock = study_at.partition("T")
-    modalities, total = set(), 0
-    for _, _, modality, count in own:
-        modalities.add(modality)
-        total += count
-    modalities.discard("")
+    modalities, total = "}", 0
+    if len(own) == 1:
+        (_, _, modality, total), = own
+        modalities = _one(modality)
+    elif own:
+        modalities = _some([_text(modality) for modality in sorted({part[2] for part in own}) if modality])
+        total = sum([part[3] for part in own])
     return (
         '{"00080005":{"vr":"CS","Value":["ISO_IR 192"]},"00080020":{"vr":"DA"' + _one(day.replace("-", "")) + ',"00080030":{"vr":"TM"' + _one(clock.replace(":", ""))
         + ',"00080050":{"vr":"SH"' + _one(number) + ',"00080056":{"vr":"CS"' + (_HERE if removed_at is None else _GONE)
-        + ',"00080061":{"vr":"CS"' + _some(map(_text, sorted(modalities))) + ',"00080090":{"vr":"PN"},"00081030":{"vr":"LO"' + _one(description)
+        + ',"00080061":{"vr":"CS"' + modalities + ',"00080090":{"vr":"PN"},"00081030":{"vr":"LO"' + _one(description)
         + ',"00081190":{"vr":"UR"' + _one(f"{root}/studies/{study_uid}") + ',"00100010":{"vr":"PN"' + _named(sent, shown)
         + ',"00100020":{"vr":"LO"' + _one(patient_number) + ',"00100030":{"vr":"DA"' + _one(born.replace("-", "")) + ',"00100040":{"vr":"CS"' + _one(sex)
         + ',"0020000D":{"vr":"UI"' + _one(study_uid) + ',"00200010":{"vr":"SH"},"00201206":{"vr":"IS","Value":[' + str(len(own))

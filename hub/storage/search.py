@@ -247,6 +247,8 @@ def _are_gathered(connection: Connection, whose: Looks, values: dict, most_of_ro
     """Whether these patients' studies are sooner looked up than met one after the other among the newest: of h hits among n
     studies, the first costs h looks, the second about n/h for each row shown."""
     most = int((GATHERED if most_of_root is None else most_of_root) * sqrt(connection.scalar(_NEWEST) or 0))
+    if most <= FEW and most_of_root is not None:       # more studies than that were met already
+        return False
     return connection.scalar(_some_patients(whose), values | {"most": most + 1}) <= most
 
 
