@@ -26,7 +26,8 @@ from tests.dicom_gateway.wire import A_ASSOCIATE_AC, Wire
 
 GENEROUS_S = 120
 EXT4_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2      # EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH of the Linux kernel
-FORGETFUL = "import os; os.fsync = lambda _: None; "      # a program that does not synchronise, to see the check fail
+# A program that does not synchronise, nor ask the disk to begin, to see the check fail.
+FORGETFUL = "import os; from hub.storage import blobs; os.fsync = blobs.begin_to_write = lambda _: None; "
 
 
 @dataclass
