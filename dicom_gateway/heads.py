@@ -11,16 +11,16 @@ import re
 import struct
 from dataclasses import replace
 
-from pydicom.charset import convert_encodings, default_encoding
-from pydicom.dataelem import RawDataElement, convert_raw_data_element
+from pydicom.dataelem import RawDataElement
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from dicom_gateway.dataset import is_uid, missing_uids, summary
 from dicom_gateway.facts import facts_from
 from dicom_gateway.prepare.geometry import slice_normal
+from dicom_gateway.undecoded import dataset_of
 from dicom_gateway.walking import UNDEFINED, Odd, Walked, length_bytes, walk
 from hub.model.arrival import InstanceFacts
 
@@ -161,8 +161,4 @@ def as_dataset(found: Found, syntax: str) -> Dataset:
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     raw = {BaseTag(tag): RawDataElement(BaseTag(tag), vr, len(value), value, 0, implicit, little)
            for tag, (vr, value) in sorted(found.items())}
-    dataset, sets = Dataset(raw), raw.get(BaseTag(_CHARSET))
-    dataset.set_original_encoding(implicit, little, convert_encodings(convert_raw_data_element(sets).value) if sets else default_encoding)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return dataset
+    return dataset_of(raw, syntax)

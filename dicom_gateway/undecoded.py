@@ -34,8 +34,14 @@ def undecoded(content: bytes) -> Dataset | None:
         found = _raw(content, start, implicit)
     except (Odd, KeyError, UnicodeDecodeError):
         return None
-    dataset, sets = Dataset(found), found.get(CHARSET)
-    dataset.set_original_encoding(implicit, True, convert_encodings(convert_raw_data_element(sets).value) if sets else default_encoding)
+    return dataset_of(found, syntax)
+
+
+def dataset_of(raw: dict[BaseTag, RawDataElement], syntax: str) -> Dataset:
+    """A data set of undecoded elements, as pydicom would have read it from a file of this transfer syntax."""
+    dataset, sets = Dataset(raw), raw.get(CHARSET)
+    dataset.set_original_encoding(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian,
+                                  convert_encodings(convert_raw_data_element(sets).value) if sets else default_encoding)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 ITEM, ITEM_END, SEQUENCE_END, UNDEFINED = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0xFFFFFFFF
 DEEPEST = 16                        # sequences in each other
-SHORT = {vr.encode(): vr for vr in "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()}      # PS3.5 7.1.2
+_SHORT = {vr.encode(): vr for vr in "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()}      # PS3.5 7.1.2
 _LONG = {vr.encode(): vr for vr in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()}
-_LENGTH_OF_TWO = frozenset(SHORT.values())
+_LENGTH_OF_TWO = frozenset(_SHORT.values())
 
 Walked = tuple[int, str | None, int, int, int]      # tag, VR (None where it is not told), length as told, where the value begins and ends
 _Next = Callable[[bytes, int], tuple[int, str | None, int, int]]
@@ -86,7 +86,7 @@ def _heads(order: str) -> tuple[_Next, _Next]:
     def explicit(content: bytes, place: int) -> tuple[int, str | None, int, int]:
         try:
             group, element, said, length = told(content, place)
-            if (vr := SHORT.get(said)) is not None:
+            if (vr := _SHORT.get(said)) is not None:
                 return group << 16 | element, vr, length, place + 8
             if (vr := _LONG.get(said)) is not None:
                 return group << 16 | element, vr, long(content, place + 8)[0], place + 12

@@ -116,15 +116,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def first_row(engine: Engine, statement: Select, values: dict) -> tuple | None:
     """The first row of one statement by the driver itself, its columns as the database keeps them: for what is asked with
     every frame, where SQLAlchemy's way costs several times the statement."""
-    sql, names, fixed, _ = _written(statement, engine.dialect)
-    dbapi, named = engine.dialect.loaded_dbapi, fixed | values
-    given = named if names is None else [named[name] for name in names]
+    written, dbapi = _written(statement, engine.dialect), engine.dialect.loaded_dbapi
     try:
         with closing(engine.raw_connection()) as held, closing(held.cursor()) as cursor:
-            cursor.execute(sql, given)
+            cursor.execute(written.sql, written.given(values))
             return cursor.fetchone()
     except dbapi.Error as error:
-        fault = DBAPIError.instance(sql, None, error, dbapi.Error, dialect=engine.dialect)
+        fault = DBAPIError.instance(written.sql, None, error, dbapi.Error, dialect=engine.dialect)
         raise (_named(fault) if isinstance(fault, (OperationalError, DataError)) else fault) from error
 
 
@@ -148,16 +146,15 @@ def fetched(connection: Connection, statement: Select, values: dict) -> list[tup
     """All rows of one statement by the driver itself, their columns as the database keeps them, in the transaction of ``connection``;
     by SQLAlchemy where the statement has lists among its parameters."""
     dialect = connection.dialect
-    sql, names, fixed, is_fixed = _written(statement, dialect)
-    if not is_fixed:
+    written = _written(statement, dialect)
+    if not written.is_fixed:
         return list(connection.execute(statement, values))
-    named = fixed | values
     try:
         with closing(connection.connection.cursor()) as cursor:
-            cursor.execute(sql, named if names is None else [named[name] for name in names])
+            cursor.execute(written.sql, written.given(values))
             return cursor.fetchall()
     except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        raise DBAPIError.instance(written.sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
 
 def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[tuple]:
@@ -176,12 +173,24 @@ def some_ids(column: ColumnElement, most: int) -> ColumnElement:
     return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
 
 
+class _Written(NamedTuple):
+    """A statement as the driver takes it. ``names``: of its parameters in order, where the driver takes them by place;
+    ``own``: those whose values are part of the statement; ``is_fixed``: whether the text is the same for all values."""
+
+    sql: str
+    names: list[str] | None
+    own: dict
+    is_fixed: bool
+
+    def given(self, values: dict) -> dict | list:
+        named = self.own | values
+        return named if self.names is None else [named[name] for name in self.names]
+
+
 @lru_cache(maxsize=STATEMENTS)
-def _written(statement: Select, dialect: Dialect) -> tuple[str, list[str] | None, dict, bool]:
-    """A statement's text, the names of its parameters in order where the driver takes them by place, those whose values are part of
-    the statement, and whether the text is the same for all values."""
+def _written(statement: Select, dialect: Dialect) -> _Written:
     compiled = statement.compile(dialect=dialect)
-    return str(compiled), compiled.positiontup if compiled.positional else None, dict(compiled.params), not compiled.post_compile_params
+    return _Written(str(compiled), compiled.positiontup if compiled.positional else None, dict(compiled.params), not compiled.post_compile_params)
 
 
 def _named(error: OperationalError | DataError) -> Exception:
