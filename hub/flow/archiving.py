@@ -60,8 +60,7 @@ def due(hub: Hub, most: int = LOOKED_AT) -> list:
 
 def order_nightly(hub: Hub) -> int:
     """In the hours that are set, gives the workers one study after another to pack: the reading of the night goes on beside it."""
-    hour = hub.now().astimezone(hub.settings.zone).hour
-    if not hub.settings.archive_from_hour <= hour < hub.settings.archive_until_hour:
+    if not _is_night(hub):
         return 0
     with hub.writing() as connection:
         if outbox.pending(connection, "archive", ""):
@@ -97,11 +96,15 @@ def archive_study(hub: Hub, study_id: int, told: Callable[[int], None] = lambda 
 
 def order_second_look(hub: Hub) -> int:
     """Once a night, in the hours that are set, gives the workers the originals that came in again beside their packed form."""
-    local = hub.now().astimezone(hub.settings.zone)
-    if not hub.settings.archive_after_days or not hub.settings.archive_from_hour <= local.hour < hub.settings.archive_until_hour:
+    if not hub.settings.archive_after_days or not _is_night(hub):
         return 0
     with hub.writing() as connection:
-        return int(outbox.enqueue(connection, hub.now(), "archive_again", f"{local:%Y-%m-%d}"))
+        return int(outbox.enqueue(connection, hub.now(), "archive_again", f"{hub.now().astimezone(hub.settings.zone):%Y-%m-%d}"))
+
+
+def _is_night(hub: Hub) -> bool:
+    """Whether these are the hours that are set for the archive."""
+    return hub.settings.archive_from_hour <= hub.now().astimezone(hub.settings.zone).hour < hub.settings.archive_until_hour
 
 
 def archive_again(hub: Hub) -> int:

@@ -234,19 +234,25 @@ def test_kill_nine_at_any_moment_leaves_every_byte_and_the_work_ends(hub, county
         return sum(1 for _ in hub.blobs.folder.glob(f"??/*{packing.SUFFIX}"))
 
     for kill in range(5):
-        process, before = subprocess.Popen(arguments), packed()
-        while process.poll() is None and packed() < before + 1 + kill:        # somewhere in the middle of a batch, each time elsewhere
-            time.sleep(0.001)
-        process.kill()
-        process.wait()
-        for content in objects.values():
-            assert hub.blobs.read(hashlib.sha256(content).hexdigest()) == content
+        enough = packed() + 1 + kill                  # somewhere in the middle of a batch, each time elsewhere
+        assert_nothing_is_lost_by_a_kill(hub, arguments, objects, lambda: packed() < enough)
     assert subprocess.run(arguments, timeout=300).returncode == 0
     sums = archiving.sums(hub, SYSTEM)
     assert (sums.files, sums.left) == (24, 0) and archiving.due(hub) == []
     for content in objects.values():
         sha256 = hashlib.sha256(content).hexdigest()
         assert hub.blobs.original(sha256) is None and hub.blobs.read(sha256) == content
+
+
+def assert_nothing_is_lost_by_a_kill(hub, arguments: list[str], objects: dict[int, bytes], goes_on) -> None:
+    """The worker is killed when it has ended or no longer ``goes_on``; every object is there."""
+    process = subprocess.Popen(arguments)
+    while process.poll() is None and goes_on():
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    for content in objects.values():
+        assert hub.blobs.read(hashlib.sha256(content).hexdigest()) == content
 
 
 def sent_again(hub, county, clock) -> int:
@@ -356,13 +362,8 @@ def test_kill_nine_while_originals_are_packed_again_leaves_every_byte(hub, count
         place.write_bytes(b"damaged")
     arguments = [sys.executable, "-c", AGAIN, hub.settings.data_dir, hub.settings.database_url]
     for _kill in range(5):
-        process, before = subprocess.Popen(arguments), len(list(packing.doubled(hub.blobs.folder)))
-        while process.poll() is None and len(list(packing.doubled(hub.blobs.folder))) > before - 2:
-            time.sleep(0.001)
-        process.kill()
-        process.wait()
-        for content in objects.values():
-            assert hub.blobs.read(hashlib.sha256(content).hexdigest()) == content
+        enough = len(list(packing.doubled(hub.blobs.folder))) - 2
+        assert_nothing_is_lost_by_a_kill(hub, arguments, objects, lambda: len(list(packing.doubled(hub.blobs.folder))) > enough)
     assert subprocess.run(arguments, timeout=300).returncode == 0
     for content in objects.values():
         sha256 = hashlib.sha256(content).hexdigest()
