@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from sqlalchemy import select
@@ -23,15 +24,21 @@ WAIT_S = 15
 
 
 class Modality:
-    """A device that asks for commitment; the reports that it was given are in ``reports``."""
+    """A device that asks for commitment; the reports that it was given, and has answered, are in ``reports``."""
 
     def __init__(self, answer: int = 0x0000):
         self.reports, self.answer = queue.Queue(), answer
-        self.handlers = [(evt.EVT_N_EVENT_REPORT, self.take)]
+        self._unanswered = queue.Queue()
+        self.handlers = [(evt.EVT_N_EVENT_REPORT, self.take), (evt.EVT_PDU_SENT, self.sent)]
 
     def take(self, event):
-        self.reports.put((event.event_type, event.event_information))
+        self._unanswered.put((event.event_type, event.event_information))
         return self.answer, None
+
+    def sent(self, event):
+        """pynetdicom answers reports from a thread of its own: a release must not overtake the answer."""
+        if isinstance(event.pdu, P_DATA_TF) and not self._unanswered.empty():
+            self.reports.put(self._unanswered.get())
 
     def associate(self, gateway, calling=SENDER):
         entity = AE(ae_title=calling)
