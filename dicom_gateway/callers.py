@@ -83,14 +83,15 @@ class Callers:
             here = self._present.get(association)
             return here.device if here else None
 
-    def note_study(self, association: Association, study_id: int) -> None:
-        """Remembers that an association carries a study; the first time, the hub is told."""
+    def note_study(self, association: Association, study_id: int, is_told: bool) -> None:
+        """Remembers that an association carries a study, before its object is answered and so before it can end (``direct.Line``).
+        The first time, the hub is told, unless it ``is_told``."""
         with self._lock:
             here = self._present.get(association)
             is_new = here is not None and study_id not in here.studies
             if here is not None:
                 here.studies.add(study_id)
-        if is_new:
+        if is_new and not is_told:
             intake.association_opened(self._hub, [study_id])
 
     def refusal_of(self, association: Association, sop_class: str) -> str:

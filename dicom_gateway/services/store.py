@@ -64,7 +64,7 @@ class Store:
         """The rows of all whose blobs are safe, those with plain headers in one transaction."""
         plain = [one for one in batch if one.is_safe and one.is_plain]
         if plain:
-            results = intake.take_all(self.hub, [intake.Arrival(one.device, (one.file,), one.facts) for one in plain])
+            results = intake.take_all(self.hub, [intake.Arrival(one.device, (one.file,), one.facts, is_connected=True) for one in plain])
             for one, result in zip(plain, results, strict=True):
                 one.taken(result)
         for one in batch:
@@ -177,7 +177,7 @@ class StoreArrival:
             self._outcome = UNEXPECTED
         else:
             if result.study_id is not None:
-                self._step(lambda: self._store.callers.note_study(self._association, result.study_id))
+                self._step(lambda: self._store.callers.note_study(self._association, result.study_id, result.begun))
             self._store.callers.note_object(self._association, self._began_s, self.file.size)
             if result.outcome in NOTED:
                 self._noted = NOTED[result.outcome], result.reason

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hub.context import Hub
@@ -23,7 +23,7 @@ from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
-from hub.storage import audit, patients, shelving, together
+from hub.storage import audit, database, patients, shelving, together
 from hub.storage.fitting import fitted
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
@@ -34,6 +34,12 @@ RACES = 4   # two senders may make the same new study row at the same moment; th
 _SEPARATED = uuid.UUID("0c1f7b52-2a3e-5b0e-9f0b-6d2f4a8c1e77")
 _UID_FACTS = {"StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class"}
 RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
+
+_BY_SOP_UID = select(instance).where(instance.c.sop_uid == bindparam("uid"))
+_BY_STUDY_UID = select(study).where(study.c.study_uid == bindparam("uid"))
+_PATIENT = select(patient.c.id, patient.c.head).where(patient.c.site_id == bindparam("site"), patient.c.identity_key == bindparam("key"))
+_MARKED = update(study).where(study.c.id == bindparam("marked")).values(association_open=bindparam("is_open")).returning(study.c.id)
+_SERIES = select(series.c.id, series.c.expected).where(series.c.study_id == bindparam("study_id"), series.c.series_uid == bindparam("uid"))
 
 REASONS = {
     "unparsable": ("无法解析的文件，原始数据已保留，请联系设备厂家。", "the file cannot be parsed; its bytes are kept."),
@@ -52,16 +58,18 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Arrival:
-    """An instance that is to be entered; its ``files`` are safe blobs."""
+    """An instance that is to be entered; its ``files`` are safe blobs. ``is_connected``: by a sender that stays, whose end will be
+    told (``association_ended``)."""
 
     device: Device
     files: tuple[StoredFile, ...]
     facts: InstanceFacts
+    is_connected: bool = False
 
 
-def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
+def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts, is_connected: bool = False) -> Taken:
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
-    taken, = take_all(hub, [Arrival(device, files, facts)])
+    taken, = take_all(hub, [Arrival(device, files, facts, is_connected)])
     if isinstance(taken, Exception):
         raise taken
     return taken
@@ -146,7 +154,8 @@ def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
 
 def _mark_all(connection: Connection, marks: list[tuple[list[int], bool]]) -> list[None]:
     for study_ids, is_open in marks:
-        connection.execute(update(study).where(study.c.id.in_(study_ids)).values(association_open=is_open))
+        for study_id in study_ids:
+            database.fetched(connection, _MARKED, {"marked": study_id, "is_open": is_open})
     return [None] * len(marks)
 
 
@@ -169,7 +178,7 @@ def _enter_all(connection: Connection, wishes: list[tuple[Hub, Arrival]]) -> lis
         for one, shelf, row_id in entered:
             taken[id(one)] = Taken("stored", shelf.study_id, row_id)
         shelving.count(connection, [shelf for _, shelf, _ in entered], now)
-    return [taken.get(id(one)) or _enter(own, connection, one.device, one.files, one.facts) for own, one in wishes]
+    return [taken.get(id(one)) or _enter(own, connection, one.device, one.files, one.facts, one.is_connected) for own, one in wishes]
 
 
 def _plainly_belongs(one: Arrival, shelf: Shelf) -> bool:
@@ -188,10 +197,11 @@ def instance_row(device: Device, files, facts: InstanceFacts, study_id: int, ser
         notes=list(facts.notes), received_at=now)
 
 
-def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts) -> Taken:
+def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts, is_connected: bool = False) -> Taken:
     now, door = hub.now(), _door(facts)
-    first = connection.execute(select(instance).where(instance.c.sop_uid == facts.sop_uid)).one_or_none()
-    home = connection.execute(select(study).where(study.c.id == first.study_id if first is not None else study.c.study_uid == facts.study_uid)).one_or_none()
+    first = database.one_or_none(connection, _BY_SOP_UID, {"uid": facts.sop_uid})
+    home = (database.one_or_none(connection, _BY_STUDY_UID, {"uid": facts.study_uid}) if first is None else
+            connection.execute(select(study).where(study.c.id == first.study_id)).one_or_none())
     if home is not None and connection.scalar(select(removal.c.id).where(removal.c.study_id == home.id)) is not None:
         taken = _hold(hub, connection, device, door, files, "removed_before", "", "", _facts_json(facts), None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
@@ -209,13 +219,11 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
     late = home is not None and home.state not in RECEIVING
-    study_id = _new_study(hub, connection, device, facts) if home is None else home.id
+    study_id = _new_study(hub, connection, device, facts, is_connected) if home is None else home.id
     series_id = _series(connection, study_id, facts)
-    instance_id = connection.execute(insert(instance).values(
-        fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))).inserted_primary_key[0]
-    values = {"instances": study.c.instances + 1, "last_received_at": now}
+    instance_id = database.put(connection, instance, fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))
     if home is not None:
-        values |= holding(facts.format)
+        values = {"instances": study.c.instances + 1, "last_received_at": now, **holding(facts.format)}
         if late:
             values |= {"late": study.c.late + 1, "generation": study.c.generation + 1}
             connection.execute(update(reading).where(reading.c.study_id == study_id).values(late_images=True, changed_at=now))
@@ -224,7 +232,7 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         advance(connection, STUDY, study_id, "arrive", **values)
         if home.as_sent or home.sent_patient_id:
             project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
-    return Taken("stored", study_id, instance_id)
+    return Taken("stored", study_id, instance_id, begun=home is None and is_connected)
 
 
 def holding(form: str) -> dict[str, bool]:
@@ -279,35 +287,35 @@ def _other_patient(connection: Connection, home, device: Device, named: PatientF
     return min(found, key=len)
 
 
-def _new_study(hub: Hub, connection: Connection, device: Device, facts: InstanceFacts) -> int:
+def _new_study(hub: Hub, connection: Connection, device: Device, facts: InstanceFacts, is_connected: bool) -> int:
     now, named = hub.now(), facts.patient
     key = identity_key(named) if named.patient_id or named.name else f"unidentified|{facts.study_uid}"
-    patient_id = connection.scalar(select(patient.c.id).where(
-        patient.c.site_id == device.site_id, patient.c.identity_key == key))
-    if patient_id is None:
-        patient_id = patients.enter(
+    who = {"site": device.site_id, "key": key}
+    patient_row = database.one_or_none(connection, _PATIENT, who)
+    if patient_row is None:
+        patients.enter(
             connection, site_id=device.site_id, identity_key=key, patient_id=named.patient_id, name=named.name, name_as_sent=named.name_as_sent,
             name_unsure=named.name_unsure, sex=named.sex, birth_date=named.birth_date, age=named.age, created_at=now)
-    study_id = connection.execute(insert(study).values(fitted(study, dict(
-        study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_id, device_id=device.id,
+        patient_row = database.one_or_none(connection, _PATIENT, who)
+    study_id = database.put(connection, study, fitted(study, dict(
+        study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_row.id, device_id=device.id,
         modality=facts.modality, body_part=facts.body_part, description=facts.study_description,
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
         device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
-        association_open=False, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now, holds_dicom=facts.kind == "image" or facts.format == "dicom", **patients.heading_of(patient_id, "head"))))).inserted_primary_key[0]
-    audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_id,
+        association_open=is_connected, proof={}, problems=[], flags={}, generation=0, received_at=now,
+        last_received_at=now, holds_dicom=facts.kind == "image" or facts.format == "dicom", head=patient_row.head)))
+    audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_row.id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id
 
 
 def _series(connection: Connection, study_id: int, facts: InstanceFacts) -> int:
-    row = connection.execute(select(series).where(
-        series.c.study_id == study_id, series.c.series_uid == facts.series_uid)).one_or_none()
+    row = database.one_or_none(connection, _SERIES, {"study_id": study_id, "uid": facts.series_uid})
     if row is None:
-        return connection.execute(insert(series).values(fitted(series, dict(
+        return database.put(connection, series, fitted(series, dict(
             study_id=study_id, series_uid=facts.series_uid, modality=facts.modality, number=facts.series_number,
             description=facts.series_description, body_part=facts.body_part,
-            expected=facts.expected_in_series)))).inserted_primary_key[0]
+            expected=facts.expected_in_series)))
     if facts.expected_in_series is not None and facts.expected_in_series != row.expected:
         most = max(facts.expected_in_series, row.expected or 0)
         connection.execute(update(series).where(series.c.id == row.id).values(fitted(series, {"expected": most})))

@@ -70,10 +70,12 @@ def facts_from(told: dict) -> InstanceFacts:
 @dataclass(frozen=True)
 class Taken:
     """What became of an arrival. ``outcome``: "stored", "duplicate" (same bytes, kept once), "conflict"
-    (kept aside beside the first) or "quarantined" (kept, unreadable). All four are safe on disk."""
+    (kept aside beside the first) or "quarantined" (kept, unreadable). All four are safe on disk. ``begun``: it began a study, of
+    which the hub knows that its sender is still connected."""
 
     outcome: str
     study_id: int | None = None
     instance_id: int | None = None
     held_id: int | None = None
     reason: str = ""
+    begun: bool = False

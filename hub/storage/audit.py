@@ -9,12 +9,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from hub.model.access import Actor
+from hub.storage import database
 from hub.storage.tables import audit, audit_head
 
 FIRST_SEAL = "0" * 64
+
+_HEAD = update(audit_head).where(audit_head.c.id == 1)
+_NEXT = _HEAD.values(seq=audit_head.c.seq + 1).returning(audit_head.c.seq, audit_head.c.seal)
+_SEALED = _HEAD.values(seal=bindparam("new")).returning(audit_head.c.seq)
 
 
 @dataclass(frozen=True)
@@ -29,18 +34,17 @@ class AuditVerdict:
 def append(connection: Connection, now: datetime, actor: Actor, action: str, object_kind: str = "",
            object_id: object = "", site_id: int | None = None, patient_id: int | None = None, **detail) -> int:
     """Adds an entry inside the caller's transaction and returns its number. Never changes an earlier one."""
-    connection.execute(update(audit_head).where(audit_head.c.id == 1).values(seq=audit_head.c.seq + 1))
-    head = connection.execute(select(audit_head.c.seq, audit_head.c.seal).where(audit_head.c.id == 1)).one()
+    (seq, seal), = database.fetched(connection, _NEXT, {})
     entry = {
-        "seq": head.seq, "at": now, "account_id": actor.account_id, "actor": actor.name[:64], "role": actor.role,
+        "seq": seq, "at": now, "account_id": actor.account_id, "actor": actor.name[:64], "role": actor.role,
         "address": actor.address[:64], "action": action, "object_kind": object_kind, "object_id": str(object_id)[:64],
         "site_id": site_id, "patient_id": patient_id,
-        "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str), "previous": head.seal,
+        "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str), "previous": seal,
     }
     entry["seal"] = _seal(entry)
-    connection.execute(insert(audit).values(**entry))
-    connection.execute(update(audit_head).where(audit_head.c.id == 1).values(seal=entry["seal"]))
-    return head.seq
+    database.put(connection, audit, entry)
+    database.fetched(connection, _SEALED, {"new": entry["seal"]})
+    return seq
 
 
 def verify(connection: Connection) -> AuditVerdict:

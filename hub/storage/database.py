@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Select, bindparam, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Float, Insert, Select, Table, Update, bindparam, create_engine, event, insert
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from hub.errors import Invalid, OutOfSpace, Retryable
@@ -129,9 +129,17 @@ def first_row(engine: Engine, statement: Select, values: dict) -> tuple | None:
 def first(engine: Engine, statement: Select, values: dict) -> NamedTuple | None:
     """The first row of one statement by the driver itself, as ``first_row``; named, its values as SQLAlchemy gives them."""
     found = first_row(engine, statement, values)
-    if found is None:
-        return None
-    row, readers = _shaped(statement, engine.dialect)
+    return None if found is None else _shaped_row(statement, engine.dialect, found)
+
+
+def one_or_none(connection: Connection, statement: Select, values: dict) -> NamedTuple | None:
+    """As ``first``, of a statement that finds one row at most, in the transaction of ``connection``."""
+    found = fetched(connection, statement, values)
+    return _shaped_row(statement, connection.dialect, found[0]) if found else None
+
+
+def _shaped_row(statement: Select, dialect: Dialect, found: tuple) -> NamedTuple:
+    row, readers = _shaped(statement, dialect)
     return row(*[value if read is None else read(value) for read, value in zip(readers, found, strict=True)])
 
 
@@ -139,12 +147,13 @@ def first(engine: Engine, statement: Select, values: dict) -> NamedTuple | None:
 def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
     """A class for the rows of a statement, and what turns each column from the driver's form into SQLAlchemy's."""
     columns = list(statement.selected_columns)
-    return namedtuple("Row", [one.key for one in columns]), [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+    return namedtuple("Row", [one.key for one in columns]), [
+        None if isinstance(one.type, Float) else one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
 
 
-def fetched(connection: Connection, statement: Select, values: dict) -> list[tuple]:
-    """All rows of one statement by the driver itself, their columns as the database keeps them, in the transaction of ``connection``;
-    by SQLAlchemy where the statement has lists among its parameters."""
+def fetched(connection: Connection, statement: Select | Insert | Update, values: dict) -> list[tuple]:
+    """All rows that one statement finds, or returns of what it wrote, by the driver itself, their columns as the database keeps them,
+    in the transaction of ``connection``; by SQLAlchemy where the statement has lists among its parameters."""
     dialect = connection.dialect
     written = _written(statement, dialect)
     if not written.is_fixed:
@@ -155,6 +164,20 @@ def fetched(connection: Connection, statement: Select, values: dict) -> list[tup
             return cursor.fetchall()
     except dialect.loaded_dbapi.Error as error:
         raise DBAPIError.instance(written.sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+
+
+def put(connection: Connection, table: Table, row: dict) -> int:
+    """Inserts one row by the driver itself, in the transaction of ``connection``, and returns its id: for what is written with every
+    arrival. Columns that ``row`` does not name get their defaults, as SQLAlchemy would give them."""
+    entry = _entry(table, tuple(row), connection.dialect)
+    found, = fetched(connection, entry.statement, entry.values(row))
+    return found[0]
+
+
+def put_all(connection: Connection, table: Table, rows: Sequence[dict]) -> None:
+    """As ``put`` for rows that name the same columns."""
+    for row in rows:
+        put(connection, table, row)
 
 
 def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[tuple]:
@@ -173,6 +196,30 @@ def some_ids(column: ColumnElement, most: int) -> ColumnElement:
     return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
 
 
+class _Entry(NamedTuple):
+    """How rows are put into a table. ``defaults``: of the columns that they do not name; ``writers``: what turns a column's value into
+    the driver's form, where that is anything."""
+
+    statement: Insert
+    defaults: dict
+    writers: dict
+
+    def values(self, row: dict) -> dict:
+        whole = {**self.defaults, **row}
+        for name, write in self.writers.items():
+            whole[name] = write(whole[name])
+        return whole
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _entry(table: Table, names: tuple[str, ...], dialect: Dialect) -> _Entry:
+    defaults = {one.name: one.default.arg for one in table.columns if one.name not in names and one.default is not None and one.default.is_scalar}
+    chosen = [table.c[name] for name in (*names, *defaults)]
+    writers = {one.name: write for one in chosen if (write := one.type.dialect_impl(dialect).bind_processor(dialect)) is not None}
+    statement = insert(table).values({one.name: bindparam(one.name, type_=one.type) for one in chosen}).returning(*table.primary_key)
+    return _Entry(statement, defaults, writers)
+
+
 class _Written(NamedTuple):
     """A statement as the driver takes it. ``names``: of its parameters in order, where the driver takes them by place;
     ``own``: those whose values are part of the statement; ``is_fixed``: whether the text is the same for all values."""
@@ -188,7 +235,7 @@ class _Written(NamedTuple):
 
 
 @lru_cache(maxsize=STATEMENTS)
-def _written(statement: Select, dialect: Dialect) -> _Written:
+def _written(statement: Select | Insert | Update, dialect: Dialect) -> _Written:
     compiled = statement.compile(dialect=dialect)
     return _Written(str(compiled), compiled.positiontup if compiled.positional else None, dict(compiled.params), not compiled.post_compile_params)
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, delete, exists, false, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, exists, false, literal_column, or_, select
 from sqlalchemy.sql.selectable import GenerativeSelect
 
 from hub import rulebook
 from hub.model import name_search
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
+from hub.storage import database
 from hub.storage.tables import patient_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
@@ -35,11 +36,9 @@ def surname_asked(text: str) -> dict[str, str] | None:
 
 
 def enter(connection: Connection, patient_id: int, site_id: int, *names: str) -> None:
-    """Makes a patient findable under these names, and under no others."""
-    connection.execute(delete(patient_name).where(patient_name.c.patient_id == patient_id))
-    rows = [{"site_id": site_id, "form": form, "kind": kind, "patient_id": patient_id} for form, kind in name_search.forms(names, _rules())]
-    if rows:
-        connection.execute(insert(patient_name), rows)
+    """Makes a new patient findable under these names."""
+    database.put_all(connection, patient_name, [
+        {"site_id": site_id, "form": form, "kind": kind, "patient_id": patient_id} for form, kind in name_search.forms(names, _rules())])
 
 
 @dataclass(frozen=True)

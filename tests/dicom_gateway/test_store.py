@@ -11,10 +11,11 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_files
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import AllStoragePresentationContexts
 
 from dicom_gateway import sender
-from hub.flow import completion
+from hub.flow import completion, intake
 from tests.dicom_gateway.running import SENDER, as_file, body, peer, running, slice_of_ct
 from tests.dicom_gateway.wire import A_ASSOCIATE_AC, A_RELEASE_RP, Wire
 
@@ -170,6 +171,21 @@ def test_the_end_of_the_association_lets_the_study_close_quickly(tmp_path):
         _wait_until(lambda: not own.study(study_uid).association_open)
         _wait_until(lambda: completion.close_quiet_studies(own.hub) == 1)
         assert own.study(study_uid).state == "complete"
+
+
+def test_that_the_sender_stays_is_known_with_the_first_row_of_a_study(own_gateway, monkeypatch):
+    told, tell = [], intake.association_opened
+    monkeypatch.setattr(intake, "association_opened", lambda hub, study_ids: (told.extend(study_ids), tell(hub, study_ids)))
+    plain, odd = slice_of_ct(1), slice_of_ct(2)
+    association = own_gateway.associate((plain.SOPClassUID, ImplicitVRLittleEndian))
+    assert _send_raw(association, plain, encode(plain, True, True)) == 0x0000
+    assert own_gateway.study(plain.StudyInstanceUID).association_open and not told
+    assert _send_raw(association, odd, body(as_file(odd))) == 0x0000, "says implicit and is explicit: goes the long way"
+    kept = own_gateway.study(odd.StudyInstanceUID)
+    assert kept.association_open and told == [kept.id]
+    association.release()
+    for one in (plain, odd):
+        _wait_until(lambda one=one: not own_gateway.study(one.StudyInstanceUID).association_open)
 
 
 def test_a_sender_that_vanishes_in_mid_object_leaves_nothing(own_gateway):

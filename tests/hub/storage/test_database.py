@@ -10,7 +10,7 @@ from hub.errors import OutOfSpace, Retryable
 from hub.model.access import SYSTEM
 from hub.storage import database
 from hub.storage.fitting import fitted
-from hub.storage.tables import account, instance, patient, site
+from hub.storage.tables import account, instance, patient, patient_name, site, study
 
 
 def add_site(connection, hub, code: str) -> None:
@@ -100,6 +100,27 @@ def test_a_row_by_the_driver_has_the_names_and_values_that_sqlalchemy_gives(empt
     found = database.first(empty_hub.engine, wanted, {"name": "li"})
     assert found._asdict() == truth._asdict() and found.created_at.tzinfo is not None and found.active is True and found.locked_until is None
     assert database.first(empty_hub.engine, wanted, {"name": "nobody"}) is None
+
+
+def test_a_row_put_by_the_driver_is_the_row_that_sqlalchemy_inserts(empty_hub):
+    now, shared = empty_hub.now(), {"kind": "image", "state": "receiving", "proof": {"心": [1, None]}, "problems": [], "flags": {}, "as_sent": None, "holds_dicom": True}
+    with empty_hub.writing() as connection:
+        add_site(connection, empty_hub, "A")
+        site_id = connection.scalar(select(site.c.id))
+        who = {"site_id": site_id, "identity_key": "k", "name": "王小明", "created_at": now}
+        patient_id = database.put(connection, patient, who)
+        row = {**shared, "site_id": site_id, "patient_id": patient_id, "received_at": now, "last_received_at": now}
+        own = database.put(connection, study, {**row, "study_uid": "1.2.1"})
+        other = connection.execute(insert(study).values(**row, study_uid="1.2.2")).inserted_primary_key[0]
+        database.put_all(connection, patient_name, [{"site_id": site_id, "form": form, "kind": 1, "patient_id": patient_id} for form in "ab"])
+    with empty_hub.reading() as connection:
+        mine, truth = (connection.execute(select(study).where(study.c.id == one)).one()._asdict() for one in (own, other))
+        raw = [tuple(connection.exec_driver_sql(f"SELECT * FROM study WHERE study_uid = '{uid}'").one())[2:] for uid in ("1.2.1", "1.2.2")]
+        found = database.one_or_none(connection, select(study).where(study.c.study_uid == bindparam("uid")), {"uid": "1.2.1"})
+        assert database.one_or_none(connection, select(study.c.id).where(study.c.study_uid == bindparam("uid")), {"uid": "1.2.3"}) is None
+        assert connection.scalar(select(func.count()).select_from(patient_name)) == 2
+    assert found._asdict() == mine
+    assert {**mine, "id": other, "study_uid": "1.2.2"} == truth and raw[0] == raw[1]
 
 
 def test_a_fault_of_the_driver_has_the_name_that_any_way_in_gives_it(empty_hub, monkeypatch):
