@@ -271,7 +271,6 @@ class BlobWriter:
             self._shelf = self._blobs.shelf(self.sha256)
             place = f"{self._shelf}/{self.sha256}"
             self._is_placed = not os.path.exists(place + packing.SUFFIX) and renamed(self._path, place)
-            begin_to_write(self._handle)
         except OSError as error:
             raise translated(error) from error
 
@@ -308,9 +307,8 @@ class BlobWriter:
         self._give_back()
 
     def _flush(self) -> None:
-        """Hashes and writes what is in memory."""
-        view = self._buffer[:self._filled]
-        self._hash.update(view)
+        """Writes what is in memory, and hashes it while the disk is already at work."""
+        whole = view = self._buffer[:self._filled]
         if not self._written:
             self._head = bytes(view[:HEAD_BYTES])
         try:
@@ -318,8 +316,10 @@ class BlobWriter:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             while view:
                 view = view[os.write(self._handle, view):]
+            begin_to_write(self._handle)
         except OSError as error:
             raise translated(error) from error
+        self._hash.update(whole)
         self._written, self._filled = self._written + self._filled, 0
 
     def _close(self) -> None:
@@ -358,8 +358,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def begin_to_write(handle: int) -> None:
-    """Has the system send a file's bytes to the disk without waiting for it, so that of several files the disk works on all
-    while the first is waited for. A hint (Linux): only ``fsync`` tells that they are there."""
+    """Has the system send a file's bytes to the disk without waiting for it, so that the disk works while they are hashed, and on
+    several files while the first is waited for. A hint (Linux): only ``fsync`` tells that they are there."""
     try:
         _libc.sync_file_range(handle, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE)
     except AttributeError:

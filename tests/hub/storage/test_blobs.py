@@ -84,7 +84,7 @@ def test_the_disk_works_on_all_of_many_blobs_before_the_first_is_waited_for(blob
     monkeypatch.setattr(room, "begin_to_write", lambda handle: calls.append(("begin", "")) or begin(handle))
     kept = blobs.keep_all([b"one", b"two", b"three"])
     places = [str(blobs.path(one.sha256)) for one in kept]
-    assert [what for what, path in calls if what == "begin" or path in places] == ["rename", "begin"] * 3 + ["fsync"] * 3
+    assert [what for what, path in calls if what == "begin" or path in places] == ["begin"] * 3 + ["rename"] * 3 + ["fsync"] * 3
 
 
 def test_more_blobs_than_may_be_open_at_once_are_all_kept(blobs):
