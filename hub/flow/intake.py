@@ -303,7 +303,7 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
         device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
         association_open=is_connected, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now, holds_dicom=facts.kind == "image" or facts.format == "dicom", head=patient_row.head)))
+        last_received_at=now, holds_dicom=bool(holding(facts.format)), head=patient_row.head)))
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_row.id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id
