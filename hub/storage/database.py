@@ -10,7 +10,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,13 +187,18 @@ def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: 
     for start in range(0, len(ids), IDS_AT_ONCE[-1]):
         part = ids[start:start + IDS_AT_ONCE[-1]]
         most = next(number for number in IDS_AT_ONCE if number >= len(part))
-        found += fetched(connection, statement(most), {f"id{place}": one for place, one in enumerate([*part, *part[-1:] * (most - len(part))])})
+        found += fetched(connection, statement(most), dict(zip(_names(most), [*part, *part[-1:] * (most - len(part))], strict=True)))
     return found
 
 
 def some_ids(column: ColumnElement, most: int) -> ColumnElement:
     """That a column is one of the ids of ``fetched_of``."""
-    return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
+    return column.in_([bindparam(name, type_=column.type) for name in _names(most)])
+
+
+@cache
+def _names(most: int) -> list[str]:
+    return [f"id{place}" for place in range(most)]
 
 
 class _Entry(NamedTuple):
@@ -231,7 +236,7 @@ class _Written(NamedTuple):
 
     def given(self, values: dict) -> dict | list:
         named = self.own | values
-        return named if self.names is None else [named[name] for name in self.names]
+        return named if self.names is None else list(map(named.__getitem__, self.names))
 
 
 @lru_cache(maxsize=STATEMENTS)

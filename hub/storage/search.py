@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import sqrt
 
 from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, union, union_all
+from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
@@ -19,7 +20,7 @@ from hub.storage import database, names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
-FEW = 300
+FEW, AT_SIGHT = 300, 30
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
 GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
@@ -213,9 +214,14 @@ def floor(connection: Connection, most: int, asked: Question) -> int:
 
 
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
-    """The ids that a select with ``most`` gives, in order, or None where there are more than FEW."""
-    found = database.fetched(connection, ids, values | {"most": FEW + 1})
-    return sorted({one for one, in found}) if len(found) <= FEW else None
+    """The ids that a select with ``most`` and ``start`` gives, in order, or None where there are more than FEW."""
+    at_sight = min(AT_SIGHT, FEW)
+    found = database.fetched(connection, ids, values | {"most": at_sight + 1, "start": 0})
+    if len(found) > at_sight:
+        if database.fetched(connection, ids, values | {"most": 1, "start": FEW}):      # passing rows over costs a fraction of reading them
+            return None
+        found = database.fetched(connection, ids, values | {"most": FEW, "start": 0})
+    return sorted({one for one, in found})
 
 
 def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[Found, Found | None, dict]:
@@ -277,7 +283,7 @@ def _few(key: Key, at_site: bool) -> Select:
     """The ids of some studies that fit a key."""
     own, column = [study.c.site_id == bindparam("site")] if at_site else [], FIELDS[key.field]
     if key.looks is not None:
-        return key.looks.studies().limit(bindparam("most"))
+        return _some_of(key.looks.studies())
     if key.field in _OF_PATIENT:      # the patient's site is its studies': asked here, it cannot mislead planners to all studies of a site
         ours = [patient.c.site_id == bindparam("site")] if at_site else []
         ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key), *ours)))
@@ -285,7 +291,11 @@ def _few(key: Key, at_site: bool) -> Select:
         ids = select(study.c.id).where(_fits(key), *own)
     else:
         ids = select(column.table.c.study_id).where(_fits(key))
-    return ids.limit(bindparam("most"))
+    return _some_of(ids)
+
+
+def _some_of(ids: GenerativeSelect) -> GenerativeSelect:
+    return ids.limit(bindparam("most")).offset(bindparam("start"))
 
 
 def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
