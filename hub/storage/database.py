@@ -10,12 +10,13 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Float, Insert, Select, Table, Update, bindparam, create_engine, event, insert
+from sqlalchemy import JSON, ColumnElement, Connection, Dialect, Engine, Float, Insert, Select, Table, Update, bindparam, create_engine, event, insert
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.types import TypeEngine
 
 from hub.errors import Invalid, OutOfSpace, Retryable
 
@@ -70,9 +71,9 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def _loads(text: str) -> object:
-    """JSON that the hub wrote, from a row: most of it is empty, in lists of many rows."""
-    return [] if text == "[]" else {} if text == "{}" else _scan(text, 0)[0]
+def _loads(text: object) -> object:
+    """JSON that the hub wrote, from a row: most of it is empty, in lists of many rows. NULL, and a number, which SQLite keeps as one, is what it is."""
+    return [] if text == "[]" else {} if text == "{}" else _scan(text, 0)[0] if isinstance(text, str) else text
 
 
 @contextmanager
@@ -147,8 +148,13 @@ def _shaped_row(statement: Select, dialect: Dialect, found: tuple) -> NamedTuple
 def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
     """A class for the rows of a statement, and what turns each column from the driver's form into SQLAlchemy's."""
     columns = list(statement.selected_columns)
-    return namedtuple("Row", [one.key for one in columns]), [
-        None if isinstance(one.type, Float) else one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+    return namedtuple("Row", [one.key for one in columns]), [_reader(one.type, dialect) for one in columns]
+
+
+def _reader(kind: TypeEngine, dialect: Dialect) -> Callable | None:
+    if isinstance(kind, JSON) and dialect.name == "sqlite":
+        return _loads                # SQLAlchemy's own has two layers more
+    return None if isinstance(kind, Float) else kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def fetched(connection: Connection, statement: Select | Insert | Update, values: dict) -> list[tuple]:
@@ -189,6 +195,15 @@ def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: 
         most = next(number for number in IDS_AT_ONCE if number >= len(part))
         found += fetched(connection, statement(most), dict(zip(_names(most), [*part, *part[-1:] * (most - len(part))], strict=True)))
     return found
+
+
+def rows_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[NamedTuple]:
+    """The rows of ``fetched_of``, whose first column is the id, in the order of the ids; named, their values as SQLAlchemy gives them."""
+    found = fetched_of(connection, statement, ids)
+    row, readers = _shaped(statement(IDS_AT_ONCE[0]), connection.dialect)
+    columns = [column if read is None else map(read, column) for read, column in zip(readers, zip(*found))]      # one after the other: a loop over rows costs more
+    rows = {one[0]: one for one in map(partial(tuple.__new__, row), zip(*columns))}
+    return [rows[one] for one in ids if one in rows]
 
 
 def some_ids(column: ColumnElement, most: int) -> ColumnElement:
