@@ -64,13 +64,11 @@ def page_of_text(connection: Connection, found_by: Callable[[Found], Select], ro
     is written so come first, then those known in Latin letters that read so. ``found_by`` makes the statement of ids from what
     is looked for, ``rows_of`` that of their rows (hub.storage.database.rows_of); ``first``: the statement of those among them that come before all others."""
     most = max(most_counted(text), start + size)
-    ids = connection.scalars(first[0], values | first[1] | {"most": most}).all() if first is not None else []
+    ids = [one for one, in database.fetched(connection, first[0], values | first[1] | {"most": most})] if first is not None else []
     if len(ids) < most:
-        found, also, told = beginning(connection, text, site_id)
-        values = values | told | {"most": most}
-        ids = _joined_ids(ids, connection.scalars(found_by(found), values))
-        if also is not None and len(ids) < most:
-            ids = _joined_ids(ids, connection.scalars(found_by(also), values | {"few": told["also"]}))
+        for sought in beginning(connection, text, site_id):
+            if sought is not None and len(ids) < most:
+                ids = _joined_ids(ids, connection.scalars(found_by(sought.found), values | sought.values | {"most": most}))
     return database.rows_of(connection, rows_of, ids[start:start + size]), len(ids[:most])
 
 

@@ -21,7 +21,8 @@ from sqlalchemy.types import TypeEngine
 from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
-IDS_AT_ONCE = (1, 10, 60, 500)
+IDS_AT_ONCE = (1, 10, 60, 600)
+NOBODY = -1     # an id that no row has
 STATEMENTS = 500      # whose text is kept
 _scan = json.JSONDecoder().scan_once      # without the layers of json.loads
 WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
@@ -191,9 +192,8 @@ def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: 
     ``some_ids``; for few numbers of them only: what is missing is filled up with the last one."""
     found = []
     for start in range(0, len(ids), IDS_AT_ONCE[-1]):
-        part = ids[start:start + IDS_AT_ONCE[-1]]
-        most = next(number for number in IDS_AT_ONCE if number >= len(part))
-        found += fetched(connection, statement(most), dict(zip(_names(most), [*part, *part[-1:] * (most - len(part))], strict=True)))
+        most, values = given_ids(ids[start:start + IDS_AT_ONCE[-1]])
+        found += fetched(connection, statement(most), values)
     return found
 
 
@@ -206,8 +206,14 @@ def rows_of(connection: Connection, statement: Callable[[int], Select], ids: Seq
     return [rows[one] for one in ids if one in rows]
 
 
+def given_ids(ids: Sequence[int]) -> tuple[int, dict]:
+    """How many ``some_ids`` has to be told for these, of few such numbers, and the values of its parameters. At most the last of ``IDS_AT_ONCE``."""
+    most = next(number for number in IDS_AT_ONCE if number >= len(ids))
+    return most, dict(zip(_names(most), [*ids, *(ids[-1:] or [NOBODY]) * (most - len(ids))], strict=True))
+
+
 def some_ids(column: ColumnElement, most: int) -> ColumnElement:
-    """That a column is one of the ids of ``fetched_of``."""
+    """That a column is one of the ids of ``given_ids``."""
     return column.in_([bindparam(name, type_=column.type) for name in _names(most)])
 
 
