@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeEngine
 from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
-IDS_AT_ONCE = (1, 10, 60, 600)
+IDS_AT_ONCE = (1, 10, 25, 60, 120, 300, 600)      # in small steps: parameters to spare cost PostgreSQL dearly
 NOBODY = -1     # an id that no row has
 STATEMENTS = 500      # whose text is kept
 _scan = json.JSONDecoder().scan_once      # without the layers of json.loads

@@ -21,7 +21,7 @@ from hub.storage import database, names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
-FEW, AT_SIGHT = 300, 30      # twice FEW ids are given at once (database.IDS_AT_ONCE)
+FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (database.IDS_AT_ONCE)
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
 GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
