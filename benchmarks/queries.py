@@ -4,9 +4,10 @@
                                  [--write docs/benchmarks.md] [--graph docs/images/queries.svg] [--keep FOLDER]
 
 Each question is asked with other values every time, in one process, without the network: the worklist and the clinic's
-page as rows and counts, C-FIND from its keys to its answers as data sets, QIDO-RS from the request to the JSON. The
-audit entry of a C-FIND, one synchronised write, has a line of its own. Sizes are studies; a database is filled by
-county_index. PostgreSQL is started from Debian's package, with synchronisation on, and stopped at the end.
+page as rows and counts, C-FIND from its keys to its answers as data sets, QIDO-RS from the request, as a server hands
+it to the hub, to the JSON. The audit entry of a C-FIND, one synchronised write, has a line of its own. Sizes are
+studies; a database is filled by county_index. PostgreSQL is started from Debian's package, with synchronisation on, and
+stopped at the end.
 """
 from __future__ import annotations
 
