@@ -42,7 +42,7 @@ def missing(error: FileNotFoundError) -> Response:
 
 def wants_xml() -> bool:
     """Whether the client asks for attributes in XML, in parts, rather than in DICOM JSON (PS3.18 8.7.3). NotAcceptable unless it takes one of them."""
-    for one in asked(request.headers.get("Accept", ""), request.args.get("accept", "")):
+    for one in asked(request.environ.get("HTTP_ACCEPT", ""), request.args.get("accept", "")):
         if not one.multipart and (one.covers(DICOM_JSON) or one.covers("application/json")):
             return False
         if one.multipart and one.covers(native_xml.MEDIA):
@@ -80,16 +80,15 @@ def packed_json_reply(packed: bytes) -> Response:
 
 
 def takes_gzip() -> bool:
-    return "gzip" in request.headers.get("Accept-Encoding", "").lower()
+    return "gzip" in request.environ.get("HTTP_ACCEPT_ENCODING", "").lower()
 
 
 def _json(content: bytes, squeezed: bool, etag: str, status: int = 200, warnings: tuple[str, ...] = ()) -> Response:
-    reply = Response(content, status, content_type=DICOM_JSON)
-    reply.vary.update(("Accept", "Accept-Encoding"))
+    tag = quote_etag(f"{etag}-gz" if squeezed else etag)
+    headers = [("Content-Type", DICOM_JSON), ("Vary", "Accept, Accept-Encoding"), ("ETag", tag), *_PRIVATE]
     if squeezed:
-        reply.headers["Content-Encoding"] = "gzip"
-    reply.set_etag(f"{etag}-gz" if squeezed else etag)
-    return _private(_warned(reply, warnings), True).make_conditional(request)
+        headers.append(("Content-Encoding", "gzip"))
+    return _unless_known(_warned(Response(content, status, headers), warnings))
 
 
 def nothing_found(warnings: tuple[str, ...]) -> Response:
@@ -125,9 +124,13 @@ def single_reply(part: Part, etag: str) -> Response:
         reply.headers.update(headers)
     else:
         reply = Response(part.content, headers=headers)
-    if not any(name in request.environ for name in _CONDITIONS):
-        return reply
-    return reply.make_conditional(request, accept_ranges=True, complete_length=part.size)
+    return _unless_known(reply, accept_ranges=True, complete_length=part.size)
+
+
+def _unless_known(reply: Response, **ranges) -> Response:
+    """The reply, or what the conditions of the request make of it: nearly all have none."""
+    asked = request.environ
+    return reply.make_conditional(request, **ranges) if any([name in asked for name in _CONDITIONS]) else reply
 
 
 def unchanged_reply(etag: str) -> Response:

@@ -82,7 +82,7 @@ class _Desk:
 
     def root(self) -> str:
         """The service's own address: the public one where it is set, else the request's."""
-        path, host = request.script_root + request.path, self._hub.settings.public_url.rstrip("/") or request.host_url.rstrip("/")
+        path, host = request.script_root + request.path, self._hub.settings.public_url.rstrip("/") or f"{request.scheme}://{request.host}"
         for word in ("/studies", "/series", "/instances"):
             head, found, _ = path.partition(word)
             if found:

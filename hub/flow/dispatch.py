@@ -16,7 +16,7 @@ from hub.flow.lettering import compose_pdf
 from hub.flow.worklist import MOST_COUNTED, OPEN_STUDIES, page_of_text
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY, READING
-from hub.storage import audit
+from hub.storage import audit, database
 from hub.storage.search import SHAPES, Found
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
@@ -161,7 +161,7 @@ def for_clinic(hub: Hub, actor: Actor, *, text: str = "", state: str = "", since
     span = (since is not None, until is not None)
     with hub.reading() as connection:
         if text.strip():
-            return page_of_text(connection, lambda found: _clinic_found((state, *span), found), _CLINIC_ROWS, text, actor.site_id,
+            return page_of_text(connection, lambda found: _clinic_found((state, *span), found), _clinic_rows_of, text, actor.site_id,
                                 values | {"start": 0}, start, CLINIC_PAGE)
         rows = connection.execute(_clinic_page(state, *span), values).all()
         total = rows[0].total if rows else connection.scalar(_clinic_count(state, *span), values) if start else 0
@@ -234,6 +234,11 @@ def _clinic_rows() -> Select:
             .outerjoin(sent, (sent.c.report_id == latest.c.id) & (sent.c.pdf_sha256 == latest.c.pdf_sha256)))
 
 
+@cache
+def _clinic_rows_of(most: int) -> Select:
+    return _clinic_rows().where(database.some_ids(study.c.id, most))
+
+
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:
     now = hub.now()
     targets = [("portal", None)] + [(d.channel, d.id) for d in connection.execute(
@@ -296,6 +301,3 @@ def _delivery(connection: Connection, delivery_id: int):
     if row is None:
         raise NotFound("not_found", "没有这次发送。", "no such delivery.")
     return row
-
-
-_CLINIC_ROWS = _clinic_rows().where(study.c.id.in_(bindparam("ids", expanding=True)))

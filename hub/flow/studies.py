@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, exists, func, insert, or_, select
@@ -65,6 +65,9 @@ class Part(NamedTuple):
     id: int
     modality: str
     total: int
+
+
+_answer, _part = partial(tuple.__new__, Answered), partial(tuple.__new__, Part)      # of a row: many make an answer
 
 
 class Standing(NamedTuple):
@@ -155,9 +158,14 @@ def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: i
             if len(rows) < offset + limit:
                 rows += _rows(connection, actor, level, latin, site_id, offset + limit - len(rows), 0)
             rows = rows[offset:]
-        parts: dict[int, dict] = {}
-        for part in database.fetched_of(connection, _sizes, list({row.id: None for row in rows})) if with_parts else ():
-            parts.setdefault(part[0], {})[part[1]] = Part(*part)
+        sizes = database.fetched_of(connection, _sizes, list({row[0]: None for row in rows})) if with_parts else []
+    parts: dict[int, dict] = {}
+    for part in map(_part, sizes):
+        own = parts.get(part[0])
+        if own is None:
+            parts[part[0]] = {part[1]: part}
+        else:
+            own[part[1]] = part
     return rows, parts
 
 
@@ -179,15 +187,15 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
 
 def _shown(connection: Connection, ids: list[int]) -> list:
     """The rows of these studies, in this order."""
-    rows = {row[0]: Answered(*row) for row in database.fetched_of(connection, _answered_of, ids)}
+    rows = {row[0]: row for row in map(_answer, database.fetched_of(connection, _answered_of, ids))}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row[0]: row for one in database.fetched_of(connection, _answered_of, ids) if actor.sees_site((row := Answered(*one)).site_id)}
+    rows = {row[0]: row for row in map(_answer, database.fetched_of(connection, _answered_of, ids)) if actor.sees_site(row.site_id)}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
-    with_dicom = set(connection.scalars(_WITH_DICOM, {"ids": unsure})) if unsure else set()
+    with_dicom = {one for one, in database.fetched_of(connection, _with_dicom_of, unsure)}
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
 
 
@@ -368,13 +376,17 @@ def _sizes(most: int) -> Select:
             .where(some_ids(series.c.study_id, most)).group_by(series.c.id))
 
 
+@cache
+def _with_dicom_of(most: int) -> Select:
+    return select(instance.c.study_id).where(some_ids(instance.c.study_id, most), instance.c.format == "dicom").distinct()
+
+
 # Statements that every look needs, built once.
 _BY_ID, _BY_UID = _columns().where(study.c.id == bindparam("id")), _columns().where(study.c.study_uid == bindparam("uid"))
 _REVISION = select(func.max(repair.c.id)).where(repair.c.study_id == study.c.id).scalar_subquery()
 _STANDING = (select(study.c.id, study.c.study_uid, study.c.site_id, study.c.patient_id, study.c.generation, study.c.instances, study.c.state, study.c.ready_at,
                     removal.c.at, func.coalesce(_REVISION, 0))        # in the order of Standing
              .outerjoin_from(study, removal, removal.c.study_id == study.c.id).where(study.c.study_uid == bindparam("uid")))
-_WITH_DICOM = select(instance.c.study_id).where(instance.c.study_id.in_(bindparam("ids", expanding=True)), instance.c.format == "dicom").distinct()
 _OBJECTS = (select(instance.c.id, instance.c.series_id, instance.c.sop_uid, instance.c.sop_class, instance.c.transfer_syntax, instance.c.sha256, instance.c.frames,
                    instance.c.rows, instance.c.columns, instance.c.calling, series.c.series_uid, study.c.study_uid)
             .join(series, series.c.id == instance.c.series_id).join(study, study.c.id == instance.c.study_id)

@@ -14,7 +14,7 @@ from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, URGENCIES
-from hub.storage import audit, names
+from hub.storage import audit, database, names
 from hub.storage.search import SHAPES, Found, beginning
 from hub.storage.states import advance
 from hub.storage.tables import (
@@ -51,28 +51,25 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
         if filters.text.strip():
             surname = names.surname_asked(filters.text) if filters.state == "done" else None
             first = None if surname is None else (_of_surname(filtered, bool(surname["head"])), surname)
-            return page_of_text(connection, lambda found: _found(filtered, found), _ROWS_OF, filters.text, filters.site_id, values, start, PAGE, first)
-        rows = connection.execute(_listing(*filtered), values).all()
-        total = rows[0].total if rows else connection.scalar(_count(*filtered), values) if start else 0
-    return rows, total
+            return page_of_text(connection, lambda found: _found(filtered, found), _rows_of, filters.text, filters.site_id, values, start, PAGE, first)
+        ids = [one for one, in database.fetched(connection, _page(*filtered), values)]
+        is_last = 0 < len(ids) < PAGE or not (ids or start)
+        total = min(start + len(ids), MOST_COUNTED) if is_last else database.fetched(connection, _count(*filtered), values)[0][0]
+        return database.rows_of(connection, _rows_of, ids), total
 
 
-def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Select, text: str, site_id: int | None, values: dict, start: int, size: int,
+def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Callable[[int], Select], text: str, site_id: int | None, values: dict, start: int, size: int,
                  first: tuple[Select, dict] | None = None) -> tuple[list, int]:
     """One page of those that a text finds, and how many there are, counted as far as lists are: one walk for both. Those whose name
     is written so come first, then those known in Latin letters that read so. ``found_by`` makes the statement of ids from what
-    is looked for, ``rows_of`` is that of their rows; ``first``: the statement of those among them that come before all others."""
+    is looked for, ``rows_of`` that of their rows (hub.storage.database.rows_of); ``first``: the statement of those among them that come before all others."""
     most = max(most_counted(text), start + size)
-    ids = connection.scalars(first[0], values | first[1] | {"most": most}).all() if first is not None else []
+    ids = [one for one, in database.fetched(connection, first[0], values | first[1] | {"most": most})] if first is not None else []
     if len(ids) < most:
-        found, also, told = beginning(connection, text, site_id)
-        values = values | told | {"most": most}
-        ids = _joined_ids(ids, connection.scalars(found_by(found), values))
-        if also is not None and len(ids) < most:
-            ids = _joined_ids(ids, connection.scalars(found_by(also), values | {"few": told["also"]}))
-    page = ids[start:start + size]
-    rows = {row.id: row for row in connection.execute(rows_of, {"ids": page}).all()} if page else {}
-    return [rows[one] for one in page], len(ids[:most])
+        for sought in beginning(connection, text, site_id):
+            if sought is not None and len(ids) < most:
+                ids = _joined_ids(ids, connection.scalars(found_by(sought.found), values | sought.values | {"most": most}))
+    return database.rows_of(connection, rows_of, ids[start:start + size]), len(ids[:most])
 
 
 def _joined_ids(ids: list[int], others: Iterable[int]) -> list[int]:
@@ -259,7 +256,7 @@ def _columns(of_list: bool = False):
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
 
 
-_OF_ITS_PAGE = ("queued_at", "lease_until", "amend_reason", "version")
+_OF_ITS_PAGE = ("head", "sound", "queued_at", "lease_until", "amend_reason", "version")
 
 
 @cache
@@ -295,11 +292,14 @@ def _order(rows: FromClause, state: str) -> tuple:
 
 
 @cache
-def _listing(*filtered) -> Select:
-    """One page as rows, each with ``total``: chosen first, then joined with what is shown of each."""
-    chosen = _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start")).subquery()
-    total = _count(*filtered).scalar_subquery().label("total")
-    return _columns(of_list=True).add_columns(total).where(reading.c.id.in_(select(chosen.c.id))).order_by(*_order(reading, filtered[0]))
+def _page(*filtered) -> Select:
+    """The ids of one page."""
+    return _chosen(*filtered).order_by(*_order(reading, filtered[0])).limit(bindparam("most")).offset(bindparam("start"))
+
+
+@cache
+def _rows_of(most: int) -> Select:
+    return _columns(of_list=True).where(database.some_ids(reading.c.id, most))
 
 
 @lru_cache(SHAPES)
@@ -340,7 +340,6 @@ def _counted(chosen: Select, most: int = MOST_COUNTED) -> Select:
 
 
 # Statements that every look at the worklist needs, built once.
-_ROWS_OF = _columns(of_list=True).where(reading.c.id.in_(bindparam("ids", expanding=True)))
 _COUNTS = select(
     *(_count(state).scalar_subquery().label(state) for state in ("todo", "mine", "review", "done", "bounced")),
     _counted(select(study.c.id).where(study.c.state.in_(OPEN_STUDIES))).scalar_subquery().label("arriving"))

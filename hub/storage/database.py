@@ -10,17 +10,19 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Float, Insert, Select, Table, Update, bindparam, create_engine, event, insert
+from sqlalchemy import JSON, ColumnElement, Connection, Dialect, Engine, Float, Insert, Select, Table, Update, bindparam, create_engine, event, insert
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.types import TypeEngine
 
 from hub.errors import Invalid, OutOfSpace, Retryable
 
 BUSY_TIMEOUT_S = 30
-IDS_AT_ONCE = (1, 10, 60, 500)
+IDS_AT_ONCE = (1, 10, 25, 60, 120, 300, 600)      # in small steps: parameters to spare cost PostgreSQL dearly
+NOBODY = -1     # an id that no row has
 STATEMENTS = 500      # whose text is kept
 _scan = json.JSONDecoder().scan_once      # without the layers of json.loads
 WRITE_LOCK = 4204802      # pg_advisory_xact_lock; any number that nobody else uses in this database
@@ -70,9 +72,9 @@ def connect(url: str) -> Engine:
     return engine
 
 
-def _loads(text: str) -> object:
-    """JSON that the hub wrote, from a row: most of it is empty, in lists of many rows."""
-    return [] if text == "[]" else {} if text == "{}" else _scan(text, 0)[0]
+def _loads(text: object) -> object:
+    """JSON that the hub wrote, from a row: most of it is empty, in lists of many rows. NULL, and a number, which SQLite keeps as one, is what it is."""
+    return [] if text == "[]" else {} if text == "{}" else _scan(text, 0)[0] if isinstance(text, str) else text
 
 
 @contextmanager
@@ -147,8 +149,13 @@ def _shaped_row(statement: Select, dialect: Dialect, found: tuple) -> NamedTuple
 def _shaped(statement: Select, dialect: Dialect) -> tuple[type, list]:
     """A class for the rows of a statement, and what turns each column from the driver's form into SQLAlchemy's."""
     columns = list(statement.selected_columns)
-    return namedtuple("Row", [one.key for one in columns]), [
-        None if isinstance(one.type, Float) else one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+    return namedtuple("Row", [one.key for one in columns]), [_reader(one.type, dialect) for one in columns]
+
+
+def _reader(kind: TypeEngine, dialect: Dialect) -> Callable | None:
+    if isinstance(kind, JSON) and dialect.name == "sqlite":
+        return _loads                # SQLAlchemy's own has two layers more
+    return None if isinstance(kind, Float) else kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def fetched(connection: Connection, statement: Select | Insert | Update, values: dict) -> list[tuple]:
@@ -185,15 +192,34 @@ def fetched_of(connection: Connection, statement: Callable[[int], Select], ids: 
     ``some_ids``; for few numbers of them only: what is missing is filled up with the last one."""
     found = []
     for start in range(0, len(ids), IDS_AT_ONCE[-1]):
-        part = ids[start:start + IDS_AT_ONCE[-1]]
-        most = next(number for number in IDS_AT_ONCE if number >= len(part))
-        found += fetched(connection, statement(most), {f"id{place}": one for place, one in enumerate([*part, *part[-1:] * (most - len(part))])})
+        most, values = given_ids(ids[start:start + IDS_AT_ONCE[-1]])
+        found += fetched(connection, statement(most), values)
     return found
 
 
+def rows_of(connection: Connection, statement: Callable[[int], Select], ids: Sequence[int]) -> list[NamedTuple]:
+    """The rows of ``fetched_of``, whose first column is the id, in the order of the ids; named, their values as SQLAlchemy gives them."""
+    found = fetched_of(connection, statement, ids)
+    row, readers = _shaped(statement(IDS_AT_ONCE[0]), connection.dialect)
+    columns = [column if read is None else map(read, column) for read, column in zip(readers, zip(*found))]      # one after the other: a loop over rows costs more
+    rows = {one[0]: one for one in map(partial(tuple.__new__, row), zip(*columns))}
+    return [rows[one] for one in ids if one in rows]
+
+
+def given_ids(ids: Sequence[int]) -> tuple[int, dict]:
+    """How many ``some_ids`` has to be told for these, of few such numbers, and the values of its parameters. At most the last of ``IDS_AT_ONCE``."""
+    most = next(number for number in IDS_AT_ONCE if number >= len(ids))
+    return most, dict(zip(_names(most), [*ids, *(ids[-1:] or [NOBODY]) * (most - len(ids))], strict=True))
+
+
 def some_ids(column: ColumnElement, most: int) -> ColumnElement:
-    """That a column is one of the ids of ``fetched_of``."""
-    return column.in_([bindparam(f"id{place}", type_=column.type) for place in range(most)])
+    """That a column is one of the ids of ``given_ids``."""
+    return column.in_([bindparam(name, type_=column.type) for name in _names(most)])
+
+
+@cache
+def _names(most: int) -> list[str]:
+    return [f"id{place}" for place in range(most)]
 
 
 class _Entry(NamedTuple):
@@ -231,7 +257,7 @@ class _Written(NamedTuple):
 
     def given(self, values: dict) -> dict | list:
         named = self.own | values
-        return named if self.names is None else [named[name] for name in self.names]
+        return named if self.names is None else list(map(named.__getitem__, self.names))
 
 
 @lru_cache(maxsize=STATEMENTS)

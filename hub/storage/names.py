@@ -82,8 +82,8 @@ class Looks:
         for groups in self.values:
             others = [self._has(ways, patient_name.c.patient_id) for ways in groups[1:]]
             for way in groups[0]:
-                # Latin forms and those beside the first have an index without the site; of the others each site's are a range of their own.
-                sites = [own == bindparam("site")] if self.at_site else [] if set(way.kinds) <= {*LATINS, BESIDE} else [own.in_(select(site.c.id))]
+                # Some have an index without the site; of the others each site's are a range of their own.
+                sites = [own == bindparam("site")] if self.at_site else [] if way.kinds == (WRITTEN,) or set(way.kinds) <= {*LATINS, BESIDE} else [own.in_(select(site.c.id))]
                 yield [*sites, _condition(way, patient_name), *others]
 
     @staticmethod

@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import sqrt
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, union, union_all
+from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
@@ -19,7 +21,7 @@ from hub.storage import database, names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
-FEW = 300
+FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (database.IDS_AT_ONCE)
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
 GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
@@ -69,7 +71,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Question:
-    """All keys of a query in one shape. ``settled``: the place of the key whose few studies are the parameter ``few``, or None;
+    """All keys of a query in one shape. ``settled``: the place of the key whose few studies are given by their ids, or None, ``given``:
+    with how many parameters (hub.storage.database.given_ids);
     ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only.
     ``is_near``: of the newest studies only, those with ids above ``floor``. ``headed``: the place of a name of which all that fit begin
     with the character in ``head``; ``is_whole``: and all that begin so fit."""
@@ -77,6 +80,7 @@ class Question:
     keys: tuple[Key, ...]
     at_site: bool
     settled: int | None = None
+    given: int = 0
     gathered: tuple[int, ...] = ()
     is_near: bool = False
     headed: int | None = None
@@ -102,12 +106,12 @@ class Question:
 @dataclass(frozen=True)
 class Found:
     """Rows of some studies, as a shape. ``how``: "gathered": they are looked up before all else; "met": a list is read in its order,
-    and each row asked. ``listed``: those with an id in ``few`` are among them. ``looks``: those of these patients. ``numbers``: how
+    and each row asked. ``listed``: with how many parameters those are given that are among them by their ids (hub.storage.database.given_ids), 0: none are. ``looks``: those of these patients. ``numbers``: how
     many ways to write a number are asked of each row that is met."""
 
     how: str
     looks: Looks | None = None
-    listed: bool = False
+    listed: int = 0
     numbers: int = 0
 
     def conditions(self, study_id: ColumnElement, patient_id: ColumnElement) -> list[ColumnElement]:
@@ -116,12 +120,19 @@ class Found:
         if self.looks is not None:
             asked.append(patient_id.in_(self.looks.patients()) if self.how == "gathered" else self.looks.fits(patient_id))
         if self.listed:
-            asked.append(study_id.in_(bindparam("few", expanding=True)))
+            asked.append(database.some_ids(study_id, self.listed))
         if self.numbers:
             of_one, of_patient = study.alias(), patient.alias()
             number = or_(*(_begins(column, name) for column in (of_patient.c.patient_id, of_one.c.accession_number) for name in _WRITTEN[:self.numbers]))
             asked.append(names.some(study_id, of_one.c.id == study_id, of_patient.c.id == of_one.c.patient_id, number))
         return asked
+
+
+class Sought(NamedTuple):
+    """What is looked for, and the values of its parameters."""
+
+    found: Found
+    values: dict
 
 
 def question(connection: Connection, matches: list[Match], site_id: int | None, of_studies: bool = False) -> tuple[Question, dict, list[int] | None]:
@@ -141,7 +152,8 @@ def question(connection: Connection, matches: list[Match], site_id: int | None, 
     for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
         few = few_of(connection, _few(key, asked.at_site), values)
         if few is not None:
-            return replace(asked, settled=keys.index(key), headed=None, is_whole=False), values | {"few": few}, few
+            given, ids = database.given_ids(few)
+            return replace(asked, settled=keys.index(key), given=given, headed=None, is_whole=False), values | ids, few
     gathered = tuple(place for place in asked.names if not (place == asked.headed and asked.is_whole)
                      and _are_gathered(connection, keys[place].looks, values, GATHERED if asked.headed is None else GATHERED_HEADED))
     if asked.headed in gathered:
@@ -187,7 +199,7 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
             continue
         told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
     if asked.settled is not None:
-        told.append(study.c.id.in_(bindparam("few", expanding=True)))
+        told.append(database.some_ids(study.c.id, asked.given))
     if asked.at_site:
         told.append(study.c.site_id == bindparam("site"))
     if asked.is_near:
@@ -213,14 +225,19 @@ def floor(connection: Connection, most: int, asked: Question) -> int:
 
 
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
-    """The ids that a select with ``most`` gives, in order, or None where there are more than FEW."""
-    found = database.fetched(connection, ids, values | {"most": FEW + 1})
-    return sorted({one for one, in found}) if len(found) <= FEW else None
+    """The ids that a select with ``most`` and ``start`` gives, in order, or None where there are more than FEW."""
+    at_sight = min(AT_SIGHT, FEW)
+    found = database.fetched(connection, ids, values | {"most": at_sight + 1, "start": 0})
+    if len(found) > at_sight:
+        if database.fetched(connection, ids, values | {"most": 1, "start": FEW}):      # passing rows over costs a fraction of reading them
+            return None
+        found = database.fetched(connection, ids, values | {"most": FEW, "start": 0})
+    return sorted({one for one, in found})
 
 
-def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[Found, Found | None, dict]:
+def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[Sought, Sought | None]:
     """Whose name, patient number or accession number begins with ``text`` (of names: with any part of it, see
-    hub.model.name_search); whose name is known in Latin letters only and reads so, where there is somebody; and the parameters."""
+    hub.model.name_search); and whose name is known in Latin letters only and reads so, where there is somebody."""
     written = text.strip()
     whose, named = names.beginning(written, site_id is not None)
     latin, read = names.beginning_in_latin(written, site_id is not None) or (None, {})
@@ -229,15 +246,18 @@ def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[F
     for name, one in zip(_WRITTEN, cased):
         values |= {name: one, f"{name}_end": one + names.LAST}
     told: tuple[list, ...] = ([], [], [])
-    for which, one in connection.execute(_begun(whose, latin, len(cased)), values | {"most": FEW + 1}):
+    for which, one in database.fetched(connection, _begun(whose, latin, len(cased)), values | {"most": FEW + 1}):
         told[which].append(one)
     by_name, by_number, by_sound = (sorted(set(ids)) if len(ids) <= FEW else None for ids in told)
-    also = None if by_sound == [] else Found("gathered", None if by_sound is not None else latin, by_sound is not None)
-    values["also"] = by_sound or []
+    also = None
+    if by_sound != []:
+        listed, ids = database.given_ids(by_sound) if by_sound is not None else (0, {})
+        also = Sought(Found("gathered", None if by_sound is not None else latin, listed), values | ids)
+    listed, ids = database.given_ids(sorted({*(by_name or []), *(by_number or [])})) if by_number is not None else (0, {})
     if by_name is not None and by_number is not None:
-        return Found("gathered", None, True), also, values | {"few": sorted({*by_name, *by_number})}
+        return Sought(Found("gathered", None, listed), values | ids), also
     how = "gathered" if by_number is not None and _are_gathered(connection, whose, values) else "met"
-    return Found(how, whose, bool(by_number), len(cased) if by_number is None else 0), also, values | {"few": by_number or []}
+    return Sought(Found(how, whose, listed if by_number else 0, len(cased) if by_number is None else 0), values | ids), also
 
 
 _WRITTEN = ("typed", "upper", "lower")      # parameters: a number as typed, and otherwise cased
@@ -277,7 +297,7 @@ def _few(key: Key, at_site: bool) -> Select:
     """The ids of some studies that fit a key."""
     own, column = [study.c.site_id == bindparam("site")] if at_site else [], FIELDS[key.field]
     if key.looks is not None:
-        return key.looks.studies().limit(bindparam("most"))
+        return _some_of(key.looks.studies())
     if key.field in _OF_PATIENT:      # the patient's site is its studies': asked here, it cannot mislead planners to all studies of a site
         ours = [patient.c.site_id == bindparam("site")] if at_site else []
         ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key), *ours)))
@@ -285,7 +305,11 @@ def _few(key: Key, at_site: bool) -> Select:
         ids = select(study.c.id).where(_fits(key), *own)
     else:
         ids = select(column.table.c.study_id).where(_fits(key))
-    return ids.limit(bindparam("most"))
+    return _some_of(ids)
+
+
+def _some_of(ids: GenerativeSelect) -> GenerativeSelect:
+    return ids.limit(bindparam("most")).offset(bindparam("start"))
 
 
 def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:

@@ -9,7 +9,7 @@ from sqlalchemy import (
     UniqueConstraint, literal_column,
 )
 
-from hub.model.name_search import LATIN
+from hub.model.name_search import LATIN, WRITTEN
 from hub.storage.moment import Moment
 
 HEADING = {"head": 8, "sound": 64}
@@ -114,9 +114,10 @@ patient_name = Table(      # under what a patient's name is found: hub.model.nam
     Column("kind", Integer, primary_key=True, autoincrement=False),
     _ref("patient_id", "patient", primary_key=True, autoincrement=False), Index("ix_patient_name_patient_id_form_kind", "patient_id", "form", "kind"),
     sqlite_with_rowid=False)
-_IS_LATIN = literal_column(f"kind >= {LATIN}")
+_IS_LATIN, _IS_WRITTEN = literal_column(f"kind >= {LATIN}"), literal_column(f"kind = {WRITTEN}")
 Index("ix_patient_name_latin", patient_name.c.form, patient_name.c.site_id, patient_name.c.patient_id, patient_name.c.kind,
       sqlite_where=_IS_LATIN, postgresql_where=_IS_LATIN)
+Index("ix_patient_name_written", patient_name.c.form, patient_name.c.patient_id, sqlite_where=_IS_WRITTEN, postgresql_where=_IS_WRITTEN)
 
 study = Table(
     "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),

@@ -1,4 +1,5 @@
 """The two ways in: a writer queues, a looker sees one state, and a fault has a name."""
+from datetime import datetime
 from threading import Event, Thread
 
 import pytest
@@ -11,6 +12,7 @@ from hub.model.access import SYSTEM
 from hub.storage import database
 from hub.storage.fitting import fitted
 from hub.storage.tables import account, instance, patient, patient_name, site, study
+from tests.hub.arrivals import queued_ct
 
 
 def add_site(connection, hub, code: str) -> None:
@@ -149,3 +151,21 @@ def test_statistics_are_taken_of_every_table_that_holds_rows(empty_hub):
     if empty_hub.engine.dialect.name == "sqlite":
         with empty_hub.reading() as connection:
             assert "site" in {row.tbl for row in connection.exec_driver_sql("SELECT tbl FROM sqlite_stat1")}
+
+
+def test_rows_by_the_driver_are_those_that_sqlalchemy_gives_in_the_order_of_their_ids(hub, county, clock):
+    for number in range(12):
+        queued_ct(hub, county, clock, f"1.{number}")
+
+    def of(most):
+        return of_known.setdefault(most, select(instance, study.c.proof, study.c.ready_at, study.c.as_sent, study.c.association_open)
+                                   .join(study, study.c.id == instance.c.study_id).where(database.some_ids(instance.c.id, most)))
+    of_known: dict = {}
+    with hub.reading() as connection:
+        wanted = {row.id: row for row in connection.execute(select(instance, study.c.proof, study.c.ready_at, study.c.as_sent, study.c.association_open)
+                                                            .join(study, study.c.id == instance.c.study_id))}
+        for ids in (list(wanted)[::-1], list(wanted)[3:5], [*wanted][:1], [], [10**9], [*wanted, 10**9]):
+            found = database.rows_of(connection, of, ids)
+            assert [row._asdict() for row in found] == [wanted[one]._asdict() for one in ids if one in wanted]
+            assert all(isinstance(row.received_at, datetime) and row.received_at.tzinfo and isinstance(row.late, bool) for row in found)
+    assert len(wanted) >= 12

@@ -9,9 +9,10 @@ from hub.flow import dispatch, studies, worklist
 from hub.flow.worklist import Filters
 from hub.model.access import Actor
 from hub.model.arrival import PatientFacts
-from hub.model.name_search import FUZZY, SOUND, folded
+from hub.model.name_search import FUZZY, LITERAL, SOUND, folded
 from hub.rulebook import load
 from hub.storage import search
+from hub.storage.names import like_one_of
 from hub.storage.search import Match
 from tests.hub.arrivals import PATIENT, queued_ct, send, slice_facts
 
@@ -145,3 +146,23 @@ def test_a_name_that_many_bear_and_none_of_the_newest_is_found_among_the_old(hub
     while rows := studies.matching(hub, county.reader, "study", [Match("patient_name", ("张*",))], page, start):
         found, start = found + [row.study_uid for row in rows], start + page
     assert found == ["1.2.3", "1.2.2", "1.2.1"]
+
+
+@pytest.mark.parametrize("few, at_sight", [(15, 30), (15, 15), (15, 3), (14, 30), (14, 14), (14, 3), (0, 30), (0, 0)], ids=str)
+def test_so_many_are_few_and_one_more_are_many(hub, people, few, at_sight, monkeypatch):
+    monkeypatch.setattr(search, "FEW", few)
+    monkeypatch.setattr(search, "AT_SIGHT", at_sight)
+    with hub.reading() as connection:
+        _, _, found = search.question(connection, [Match("study_date", low="2026-05-01", high="2026-05-31")], None)
+    assert found == (list(range(1, len(PEOPLE) + 1)) if len(PEOPLE) <= few else None)
+
+
+def test_the_beginning_of_a_written_name_is_looked_up_once_for_all_sites(hub):
+    """Not at every site in turn: a county has hundreds."""
+    looks, values = like_one_of(("王小*",), False, LITERAL, "k0_")
+    with hub.reading() as connection:
+        asked = looks.patients().compile(dialect=connection.dialect)
+        assert "site" not in str(asked)
+        if connection.dialect.name == "sqlite":
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", tuple(values[name] for name in asked.positiontup)).all()
+            assert [row.detail for row in plan] == ["SEARCH patient_name USING COVERING INDEX ix_patient_name_written (form>? AND form<?)"]
