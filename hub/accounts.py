@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from hub.context import Hub
 from hub.errors import Invalid, NotFound, Refused, Retryable
 from hub.model.access import ROLES, Actor
-from hub.storage import audit, database
+from hub.storage import audit, driver
 from hub.storage.tables import account, session, site
 
 SHORTEST_PASSWORD = 10
@@ -208,7 +208,7 @@ _BY_TOKEN = select(account, session.c.id.label("session_id"), session.c.seen_at,
 
 def _session_of(hub: Hub, token: str):
     now = hub.now()
-    row = database.first(hub.engine, _BY_TOKEN, {"token": _digest(token)})      # with every frame and every page
+    row = driver.first(hub.engine, _BY_TOKEN, {"token": _digest(token)})      # with every frame and every page
     idle = timedelta(minutes=hub.settings.session_idle_minutes)
     if row is None or not row.active or row.ended_at or row.ends_at <= now or row.seen_at + idle <= now:
         return None

@@ -16,7 +16,7 @@ from hub.flow.lettering import compose_pdf
 from hub.flow.worklist import MOST_COUNTED, OPEN_STUDIES, page_of_text
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import DELIVERY, READING
-from hub.storage import audit, database
+from hub.storage import audit, driver
 from hub.storage.search import SHAPES, Found
 from hub.storage.states import advance
 from hub.storage.tables import delivery, destination, patient, reading, receipt, report, site, study
@@ -236,7 +236,7 @@ def _clinic_rows() -> Select:
 
 @cache
 def _clinic_rows_of(most: int) -> Select:
-    return _clinic_rows().where(database.some_ids(study.c.id, most))
+    return _clinic_rows().where(driver.some_ids(study.c.id, most))
 
 
 def _order_deliveries(hub: Hub, connection: Connection, row) -> None:

@@ -18,7 +18,7 @@ from hub.errors import Retryable
 from hub.flow.devices import Device
 from hub.model.access import Actor
 from hub.model.device_rules import REFUSALS
-from hub.storage import database
+from hub.storage import driver
 from hub.storage.fitting import fitted
 from hub.storage.tables import device, device_visit, door_count, instance
 
@@ -106,7 +106,7 @@ class Ledger:
                     for (day, reason, device_id), count in counts.items():
                         _add(connection, day, reason, device_id, count)
                     for one in visits:
-                        database.put(connection, device_visit, fitted(device_visit, vars(one)))
+                        driver.put(connection, device_visit, fitted(device_visit, vars(one)))
                     for device_id in {one.device_id for one in visits}:
                         _keep_the_last(connection, device_id)
             except Exception as error:

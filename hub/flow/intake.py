@@ -23,7 +23,7 @@ from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
-from hub.storage import audit, database, patients, shelving, together
+from hub.storage import audit, driver, patients, shelving, together
 from hub.storage.fitting import fitted
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
@@ -155,7 +155,7 @@ def _mark_association(hub: Hub, study_ids: list[int], is_open: bool) -> None:
 def _mark_all(connection: Connection, marks: list[tuple[list[int], bool]]) -> list[None]:
     for study_ids, is_open in marks:
         for study_id in study_ids:
-            database.fetched(connection, _MARKED, {"marked": study_id, "is_open": is_open})
+            driver.fetched(connection, _MARKED, {"marked": study_id, "is_open": is_open})
     return [None] * len(marks)
 
 
@@ -199,8 +199,8 @@ def instance_row(device: Device, files, facts: InstanceFacts, study_id: int, ser
 
 def _enter(hub: Hub, connection: Connection, device: Device, files, facts: InstanceFacts, is_connected: bool = False) -> Taken:
     now, door = hub.now(), _door(facts)
-    first = database.one_or_none(connection, _BY_SOP_UID, {"uid": facts.sop_uid})
-    home = (database.one_or_none(connection, _BY_STUDY_UID, {"uid": facts.study_uid}) if first is None else
+    first = driver.one_or_none(connection, _BY_SOP_UID, {"uid": facts.sop_uid})
+    home = (driver.one_or_none(connection, _BY_STUDY_UID, {"uid": facts.study_uid}) if first is None else
             connection.execute(select(study).where(study.c.id == first.study_id)).one_or_none())
     if home is not None and connection.scalar(select(removal.c.id).where(removal.c.study_id == home.id)) is not None:
         taken = _hold(hub, connection, device, door, files, "removed_before", "", "", _facts_json(facts), None)
@@ -221,7 +221,7 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
     late = home is not None and home.state not in RECEIVING
     study_id = _new_study(hub, connection, device, facts, is_connected) if home is None else home.id
     series_id = _series(connection, study_id, facts)
-    instance_id = database.put(connection, instance, fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))
+    instance_id = driver.put(connection, instance, fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))
     if home is not None:
         values = {"instances": study.c.instances + 1, "last_received_at": now, **holding(facts.format)}
         if late:
@@ -291,13 +291,13 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
     now, named = hub.now(), facts.patient
     key = identity_key(named) if named.patient_id or named.name else f"unidentified|{facts.study_uid}"
     who = {"site": device.site_id, "key": key}
-    patient_row = database.one_or_none(connection, _PATIENT, who)
+    patient_row = driver.one_or_none(connection, _PATIENT, who)
     if patient_row is None:
         patients.enter(
             connection, site_id=device.site_id, identity_key=key, patient_id=named.patient_id, name=named.name, name_as_sent=named.name_as_sent,
             name_unsure=named.name_unsure, sex=named.sex, birth_date=named.birth_date, age=named.age, created_at=now)
-        patient_row = database.one_or_none(connection, _PATIENT, who)
-    study_id = database.put(connection, study, fitted(study, dict(
+        patient_row = driver.one_or_none(connection, _PATIENT, who)
+    study_id = driver.put(connection, study, fitted(study, dict(
         study_uid=facts.study_uid, kind=facts.kind, site_id=device.site_id, patient_id=patient_row.id, device_id=device.id,
         modality=facts.modality, body_part=facts.body_part, description=facts.study_description,
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
@@ -310,9 +310,9 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
 
 
 def _series(connection: Connection, study_id: int, facts: InstanceFacts) -> int:
-    row = database.one_or_none(connection, _SERIES, {"study_id": study_id, "uid": facts.series_uid})
+    row = driver.one_or_none(connection, _SERIES, {"study_id": study_id, "uid": facts.series_uid})
     if row is None:
-        return database.put(connection, series, fitted(series, dict(
+        return driver.put(connection, series, fitted(series, dict(
             study_id=study_id, series_uid=facts.series_uid, modality=facts.modality, number=facts.series_number,
             description=facts.series_description, body_part=facts.body_part,
             expected=facts.expected_in_series)))

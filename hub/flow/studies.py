@@ -14,8 +14,8 @@ from hub.flow.preparation import READING_ORDER, NewArtifact, instances
 from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
-from hub.storage import audit, database
-from hub.storage.database import some_ids
+from hub.storage import audit, driver
+from hub.storage.driver import some_ids
 from hub.storage.names import some
 from hub.storage.search import SHAPES, Match, Question, conditions, floor, in_latin, question
 from hub.storage.tables import artifact, device, instance, patient, patient_index, reading, removal, repair, series, site, study
@@ -99,7 +99,7 @@ def find(hub: Hub, actor: Actor, study_id: int | None = None, study_uid: str = "
 def standing(hub: Hub, actor: Actor, study_uid: str) -> Standing:
     """How a study stands, for a door that asks at every frame. NotFound as ``find``."""
     actor.require("study.view")
-    found = database.first_row(hub.engine, _STANDING, {"uid": study_uid})
+    found = driver.first_row(hub.engine, _STANDING, {"uid": study_uid})
     row = None if found is None else Standing(*found)
     if row is None or not actor.sees_site(row.site_id):
         raise _no_such_study()
@@ -158,7 +158,7 @@ def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: i
             if len(rows) < offset + limit:
                 rows += _rows(connection, actor, level, latin, site_id, offset + limit - len(rows), 0)
             rows = rows[offset:]
-        sizes = database.fetched_of(connection, _sizes, list({row[0]: None for row in rows})) if with_parts else []
+        sizes = driver.fetched_of(connection, _sizes, list({row[0]: None for row in rows})) if with_parts else []
     parts: dict[int, dict] = {}
     for part in map(_part, sizes):
         own = parts.get(part[0])
@@ -176,26 +176,26 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
     values |= {"most": limit, "start": offset}
     met = set(asked.names) - set(asked.gathered)
     if level == "study" and few is None and met and not asked.by_date and not (asked.is_whole and len(matches) == 1):      # many bear the name: the newest do, or few with all the rest
-        near = [one for one, in database.fetched(connection, _chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)})]
+        near = [one for one, in driver.fetched(connection, _chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)})]
         if len(near) == limit:
             return _shown(connection, near)
         asked = replace(asked, gathered=asked.names, headed=None, is_whole=False)
     if level in ("series", "instance"):
         return list(connection.execute(_chosen(level, asked), values))
-    return _shown(connection, [one for one, in database.fetched(connection, _chosen(level, asked), values)])
+    return _shown(connection, [one for one, in driver.fetched(connection, _chosen(level, asked), values)])
 
 
 def _shown(connection: Connection, ids: list[int]) -> list:
     """The rows of these studies, in this order."""
-    rows = {row[0]: row for row in map(_answer, database.fetched_of(connection, _answered_of, ids))}
+    rows = {row[0]: row for row in map(_answer, driver.fetched_of(connection, _answered_of, ids))}
     return [rows[one] for one in ids]
 
 
 def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
     """The rows of those of these studies that hold a DICOM object and that this person may see, in the order of their ids."""
-    rows = {row[0]: row for row in map(_answer, database.fetched_of(connection, _answered_of, ids)) if actor.sees_site(row.site_id)}
+    rows = {row[0]: row for row in map(_answer, driver.fetched_of(connection, _answered_of, ids)) if actor.sees_site(row.site_id)}
     unsure = [row.id for row in rows.values() if row.kind != "image"]
-    with_dicom = {one for one, in database.fetched_of(connection, _with_dicom_of, unsure)}
+    with_dicom = {one for one, in driver.fetched_of(connection, _with_dicom_of, unsure)}
     return [rows[one] for one in ids if one in rows and (rows[one].kind == "image" or one in with_dicom)]
 
 

@@ -14,7 +14,7 @@ from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model.access import SYSTEM, Actor
 from hub.model.lifecycle import READING, STUDY
 from hub.model.urgency import RANK, URGENCIES
-from hub.storage import audit, database, names
+from hub.storage import audit, driver, names
 from hub.storage.search import SHAPES, Found, beginning
 from hub.storage.states import advance
 from hub.storage.tables import (
@@ -52,24 +52,24 @@ def listed(hub: Hub, actor: Actor, filters: Filters) -> tuple[list, int]:
             surname = names.surname_asked(filters.text) if filters.state == "done" else None
             first = None if surname is None else (_of_surname(filtered, bool(surname["head"])), surname)
             return page_of_text(connection, lambda found: _found(filtered, found), _rows_of, filters.text, filters.site_id, values, start, PAGE, first)
-        ids = [one for one, in database.fetched(connection, _page(*filtered), values)]
+        ids = [one for one, in driver.fetched(connection, _page(*filtered), values)]
         is_last = 0 < len(ids) < PAGE or not (ids or start)
-        total = min(start + len(ids), MOST_COUNTED) if is_last else database.fetched(connection, _count(*filtered), values)[0][0]
-        return database.rows_of(connection, _rows_of, ids), total
+        total = min(start + len(ids), MOST_COUNTED) if is_last else driver.fetched(connection, _count(*filtered), values)[0][0]
+        return driver.rows_of(connection, _rows_of, ids), total
 
 
 def page_of_text(connection: Connection, found_by: Callable[[Found], Select], rows_of: Callable[[int], Select], text: str, site_id: int | None, values: dict, start: int, size: int,
                  first: tuple[Select, dict] | None = None) -> tuple[list, int]:
     """One page of those that a text finds, and how many there are, counted as far as lists are: one walk for both. Those whose name
     is written so come first, then those known in Latin letters that read so. ``found_by`` makes the statement of ids from what
-    is looked for, ``rows_of`` that of their rows (hub.storage.database.rows_of); ``first``: the statement of those among them that come before all others."""
+    is looked for, ``rows_of`` that of their rows (hub.storage.driver.rows_of); ``first``: the statement of those among them that come before all others."""
     most = max(most_counted(text), start + size)
-    ids = [one for one, in database.fetched(connection, first[0], values | first[1] | {"most": most})] if first is not None else []
+    ids = [one for one, in driver.fetched(connection, first[0], values | first[1] | {"most": most})] if first is not None else []
     if len(ids) < most:
         for sought in beginning(connection, text, site_id):
             if sought is not None and len(ids) < most:
                 ids = _joined_ids(ids, connection.scalars(found_by(sought.found), values | sought.values | {"most": most}))
-    return database.rows_of(connection, rows_of, ids[start:start + size]), len(ids[:most])
+    return driver.rows_of(connection, rows_of, ids[start:start + size]), len(ids[:most])
 
 
 def _joined_ids(ids: list[int], others: Iterable[int]) -> list[int]:
@@ -299,7 +299,7 @@ def _page(*filtered) -> Select:
 
 @cache
 def _rows_of(most: int) -> Select:
-    return _columns(of_list=True).where(database.some_ids(reading.c.id, most))
+    return _columns(of_list=True).where(driver.some_ids(reading.c.id, most))
 
 
 @lru_cache(SHAPES)

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select, update
 
 from hub.model.access import Actor
-from hub.storage import database
+from hub.storage import driver
 from hub.storage.tables import audit, audit_head
 
 FIRST_SEAL = "0" * 64
@@ -34,7 +34,7 @@ class AuditVerdict:
 def append(connection: Connection, now: datetime, actor: Actor, action: str, object_kind: str = "",
            object_id: object = "", site_id: int | None = None, patient_id: int | None = None, **detail) -> int:
     """Adds an entry inside the caller's transaction and returns its number. Never changes an earlier one."""
-    (seq, seal), = database.fetched(connection, _NEXT, {})
+    (seq, seal), = driver.fetched(connection, _NEXT, {})
     entry = {
         "seq": seq, "at": now, "account_id": actor.account_id, "actor": actor.name[:64], "role": actor.role,
         "address": actor.address[:64], "action": action, "object_kind": object_kind, "object_id": str(object_id)[:64],
@@ -42,8 +42,8 @@ def append(connection: Connection, now: datetime, actor: Actor, action: str, obj
         "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str), "previous": seal,
     }
     entry["seal"] = _seal(entry)
-    database.put(connection, audit, entry)
-    database.fetched(connection, _SEALED, {"new": entry["seal"]})
+    driver.put(connection, audit, entry)
+    driver.fetched(connection, _SEALED, {"new": entry["seal"]})
     return seq
 
 

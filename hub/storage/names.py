@@ -16,7 +16,7 @@ from hub import rulebook
 from hub.model import name_search
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
-from hub.storage import database
+from hub.storage import driver
 from hub.storage.tables import patient_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
@@ -37,7 +37,7 @@ def surname_asked(text: str) -> dict[str, str] | None:
 
 def enter(connection: Connection, patient_id: int, site_id: int, *names: str) -> None:
     """Makes a new patient findable under these names."""
-    database.put_all(connection, patient_name, [
+    driver.put_all(connection, patient_name, [
         {"site_id": site_id, "form": form, "kind": kind, "patient_id": patient_id} for form, kind in name_search.forms(names, _rules())])
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, ScalarSelect, select
 
-from hub.storage import database, names
+from hub.storage import driver, names
 from hub.storage.fitting import fitted
 from hub.storage.tables import patient
 
@@ -11,7 +11,7 @@ from hub.storage.tables import patient
 def enter(connection: Connection, **values) -> int:
     """Enters a patient of a site with the forms of the name, and returns its id. ``values``: the columns of the row."""
     row = fitted(patient, values | names.heading(values["name"], values["name_as_sent"]))
-    patient_id = database.put(connection, patient, row)
+    patient_id = driver.put(connection, patient, row)
     names.enter(connection, patient_id, row["site_id"], row["name"], row["name_as_sent"])
     return patient_id
 

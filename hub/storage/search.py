@@ -17,11 +17,11 @@ from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
-from hub.storage import database, names
+from hub.storage import driver, names
 from hub.storage.names import Looks
 from hub.storage.tables import instance, patient, series, study
 
-FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (database.IDS_AT_ONCE)
+FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (driver.IDS_AT_ONCE)
 GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
 GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
@@ -72,7 +72,7 @@ class Key:
 @dataclass(frozen=True)
 class Question:
     """All keys of a query in one shape. ``settled``: the place of the key whose few studies are given by their ids, or None, ``given``:
-    with how many parameters (hub.storage.database.given_ids);
+    with how many parameters (hub.storage.driver.given_ids);
     ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only.
     ``is_near``: of the newest studies only, those with ids above ``floor``. ``headed``: the place of a name of which all that fit begin
     with the character in ``head``; ``is_whole``: and all that begin so fit."""
@@ -106,7 +106,7 @@ class Question:
 @dataclass(frozen=True)
 class Found:
     """Rows of some studies, as a shape. ``how``: "gathered": they are looked up before all else; "met": a list is read in its order,
-    and each row asked. ``listed``: with how many parameters those are given that are among them by their ids (hub.storage.database.given_ids), 0: none are. ``looks``: those of these patients. ``numbers``: how
+    and each row asked. ``listed``: with how many parameters those are given that are among them by their ids (hub.storage.driver.given_ids), 0: none are. ``looks``: those of these patients. ``numbers``: how
     many ways to write a number are asked of each row that is met."""
 
     how: str
@@ -120,7 +120,7 @@ class Found:
         if self.looks is not None:
             asked.append(patient_id.in_(self.looks.patients()) if self.how == "gathered" else self.looks.fits(patient_id))
         if self.listed:
-            asked.append(database.some_ids(study_id, self.listed))
+            asked.append(driver.some_ids(study_id, self.listed))
         if self.numbers:
             of_one, of_patient = study.alias(), patient.alias()
             number = or_(*(_begins(column, name) for column in (of_patient.c.patient_id, of_one.c.accession_number) for name in _WRITTEN[:self.numbers]))
@@ -152,7 +152,7 @@ def question(connection: Connection, matches: list[Match], site_id: int | None, 
     for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
         few = few_of(connection, _few(key, asked.at_site), values)
         if few is not None:
-            given, ids = database.given_ids(few)
+            given, ids = driver.given_ids(few)
             return replace(asked, settled=keys.index(key), given=given, headed=None, is_whole=False), values | ids, few
     gathered = tuple(place for place in asked.names if not (place == asked.headed and asked.is_whole)
                      and _are_gathered(connection, keys[place].looks, values, GATHERED if asked.headed is None else GATHERED_HEADED))
@@ -170,7 +170,7 @@ def _headed(connection: Connection, asked: Question, values: dict) -> tuple[Ques
         return asked, values
     begins = values[way.name]
     headed = values | {"head": begins[0]}
-    if database.fetched(connection, _stands_elsewhere(asked.keys[place].looks), headed):
+    if driver.fetched(connection, _stands_elsewhere(asked.keys[place].looks), headed):
         return asked, values
     return replace(asked, headed=place, is_whole=way.how == "begins" and len(begins) == 1), headed
 
@@ -199,7 +199,7 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
             continue
         told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
     if asked.settled is not None:
-        told.append(database.some_ids(study.c.id, asked.given))
+        told.append(driver.some_ids(study.c.id, asked.given))
     if asked.at_site:
         told.append(study.c.site_id == bindparam("site"))
     if asked.is_near:
@@ -227,11 +227,11 @@ def floor(connection: Connection, most: int, asked: Question) -> int:
 def few_of(connection: Connection, ids: Select, values: dict) -> list[int] | None:
     """The ids that a select with ``most`` and ``start`` gives, in order, or None where there are more than FEW."""
     at_sight = min(AT_SIGHT, FEW)
-    found = database.fetched(connection, ids, values | {"most": at_sight + 1, "start": 0})
+    found = driver.fetched(connection, ids, values | {"most": at_sight + 1, "start": 0})
     if len(found) > at_sight:
-        if database.fetched(connection, ids, values | {"most": 1, "start": FEW}):      # passing rows over costs a fraction of reading them
+        if driver.fetched(connection, ids, values | {"most": 1, "start": FEW}):      # passing rows over costs a fraction of reading them
             return None
-        found = database.fetched(connection, ids, values | {"most": FEW, "start": 0})
+        found = driver.fetched(connection, ids, values | {"most": FEW, "start": 0})
     return sorted({one for one, in found})
 
 
@@ -246,14 +246,14 @@ def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[S
     for name, one in zip(_WRITTEN, cased):
         values |= {name: one, f"{name}_end": one + names.LAST}
     told: tuple[list, ...] = ([], [], [])
-    for which, one in database.fetched(connection, _begun(whose, latin, len(cased)), values | {"most": FEW + 1}):
+    for which, one in driver.fetched(connection, _begun(whose, latin, len(cased)), values | {"most": FEW + 1}):
         told[which].append(one)
     by_name, by_number, by_sound = (sorted(set(ids)) if len(ids) <= FEW else None for ids in told)
     also = None
     if by_sound != []:
-        listed, ids = database.given_ids(by_sound) if by_sound is not None else (0, {})
+        listed, ids = driver.given_ids(by_sound) if by_sound is not None else (0, {})
         also = Sought(Found("gathered", None if by_sound is not None else latin, listed), values | ids)
-    listed, ids = database.given_ids(sorted({*(by_name or []), *(by_number or [])})) if by_number is not None else (0, {})
+    listed, ids = driver.given_ids(sorted({*(by_name or []), *(by_number or [])})) if by_number is not None else (0, {})
     if by_name is not None and by_number is not None:
         return Sought(Found("gathered", None, listed), values | ids), also
     how = "gathered" if by_number is not None and _are_gathered(connection, whose, values) else "met"

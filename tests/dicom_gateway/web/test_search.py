@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from dicom_gateway.web import answers
 from hub.flow.studies import Answered, Part
-from hub.storage import database
+from hub.storage import driver
 from tests.dicom_gateway.web.conftest import make_house
 from tests.dicom_gateway.web.objects import file_of
 
@@ -129,7 +129,7 @@ def test_answers_put_together_from_pieces_are_those_of_the_standard_library_byte
 
 @pytest.mark.parametrize("at_once", [(1, 10, 60, 500), (1, 7)], ids=str)
 def test_an_answer_of_many_studies_lacks_none(tmp_path, at_once, monkeypatch):
-    monkeypatch.setattr(database, "IDS_AT_ONCE", at_once)
+    monkeypatch.setattr(driver, "IDS_AT_ONCE", at_once)
     house = make_house(tmp_path / "many")
     for number in range(75):
         house.send(file_of(f"1.2.{number + 1}", f"1.2.{number + 1}.1", f"1.2.{number + 1}.1.1", name="张^三".encode("gb18030"), PatientID=f"A{number}"))

@@ -1,18 +1,14 @@
 """The two ways in: a writer queues, a looker sees one state, and a fault has a name."""
-from datetime import datetime
 from threading import Event, Thread
 
 import pytest
-from sqlalchemy import bindparam, func, insert, literal_column, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import OperationalError
 
-from hub import accounts
 from hub.errors import OutOfSpace, Retryable
-from hub.model.access import SYSTEM
 from hub.storage import database
 from hub.storage.fitting import fitted
-from hub.storage.tables import account, instance, patient, patient_name, site, study
-from tests.hub.arrivals import queued_ct
+from hub.storage.tables import instance, patient, site
 
 
 def add_site(connection, hub, code: str) -> None:
@@ -80,64 +76,6 @@ def test_another_fault_keeps_its_own_name(empty_hub):
         raise OperationalError("INSERT", {}, Exception("no such table: nonsense"))
 
 
-def test_the_first_row_by_the_driver_is_that_of_the_statement_and_leaves_nothing_open(empty_hub):
-    with empty_hub.writing() as connection:
-        for code in ("A", "B"):
-            add_site(connection, empty_hub, code)
-    wanted = select(site.c.id, func.coalesce(site.c.code, "none"), site.c.phone).where(site.c.code == bindparam("code"))
-    with empty_hub.reading() as connection:
-        assert tuple(database.first_row(empty_hub.engine, wanted, {"code": "B"})) == tuple(connection.execute(wanted, {"code": "B"}).one())
-    assert database.first_row(empty_hub.engine, wanted, {"code": "C"}) is None
-    assert empty_hub.engine.pool.checkedout() == 0
-    with empty_hub.writing() as connection:
-        add_site(connection, empty_hub, "C")
-    assert database.first_row(empty_hub.engine, wanted, {"code": "C"}) is not None, "the newest state is seen"
-
-
-def test_a_row_by_the_driver_has_the_names_and_values_that_sqlalchemy_gives(empty_hub):
-    accounts.create(empty_hub, SYSTEM, username="li", password="Right-horse-2026", display_name="李", role="reader")
-    wanted = select(account, (account.c.id + 1).label("next")).where(account.c.username == bindparam("name"))
-    with empty_hub.reading() as connection:
-        truth = connection.execute(wanted, {"name": "li"}).one()
-    found = database.first(empty_hub.engine, wanted, {"name": "li"})
-    assert found._asdict() == truth._asdict() and found.created_at.tzinfo is not None and found.active is True and found.locked_until is None
-    assert database.first(empty_hub.engine, wanted, {"name": "nobody"}) is None
-
-
-def test_a_row_put_by_the_driver_is_the_row_that_sqlalchemy_inserts(empty_hub):
-    now, shared = empty_hub.now(), {"kind": "image", "state": "receiving", "proof": {"心": [1, None]}, "problems": [], "flags": {}, "as_sent": None, "holds_dicom": True}
-    with empty_hub.writing() as connection:
-        add_site(connection, empty_hub, "A")
-        site_id = connection.scalar(select(site.c.id))
-        who = {"site_id": site_id, "identity_key": "k", "name": "王小明", "created_at": now}
-        patient_id = database.put(connection, patient, who)
-        row = {**shared, "site_id": site_id, "patient_id": patient_id, "received_at": now, "last_received_at": now}
-        own = database.put(connection, study, {**row, "study_uid": "1.2.1"})
-        other = connection.execute(insert(study).values(**row, study_uid="1.2.2")).inserted_primary_key[0]
-        database.put_all(connection, patient_name, [{"site_id": site_id, "form": form, "kind": 1, "patient_id": patient_id} for form in "ab"])
-    with empty_hub.reading() as connection:
-        mine, truth = (connection.execute(select(study).where(study.c.id == one)).one()._asdict() for one in (own, other))
-        raw = [tuple(connection.exec_driver_sql(f"SELECT * FROM study WHERE study_uid = '{uid}'").one())[2:] for uid in ("1.2.1", "1.2.2")]
-        found = database.one_or_none(connection, select(study).where(study.c.study_uid == bindparam("uid")), {"uid": "1.2.1"})
-        assert database.one_or_none(connection, select(study.c.id).where(study.c.study_uid == bindparam("uid")), {"uid": "1.2.3"}) is None
-        assert connection.scalar(select(func.count()).select_from(patient_name)) == 2
-    assert found._asdict() == mine
-    assert {**mine, "id": other, "study_uid": "1.2.2"} == truth and raw[0] == raw[1]
-
-
-def test_a_fault_of_the_driver_has_the_name_that_any_way_in_gives_it(empty_hub, monkeypatch):
-    engine, faults = empty_hub.engine, empty_hub.engine.dialect.loaded_dbapi
-    with pytest.raises(DBAPIError):
-        database.first_row(engine, select(literal_column("nothing_here").label("it")).select_from(site), {})
-    assert engine.pool.checkedout() == 0
-    for words, kind in (("database is locked", Retryable), ("disk I/O error", OutOfSpace), ("of another sort", OperationalError)):
-        def refuse(words=words):
-            raise faults.OperationalError(words)
-        with monkeypatch.context() as patch, pytest.raises(kind):
-            patch.setattr(engine, "raw_connection", refuse)
-            database.first_row(engine, select(site.c.id), {})
-
-
 def test_values_from_outside_are_fitted_to_what_every_database_holds():
     assert fitted(patient, {"sex": "M" * 20, "name": "王\0小明"}) == {"sex": "M" * 8, "name": "王小明"}
     assert fitted(instance, {"number": 2**40, "frames": 2**40, "position_mm": float("nan"), "rows": 512}) == {
@@ -151,21 +89,3 @@ def test_statistics_are_taken_of_every_table_that_holds_rows(empty_hub):
     if empty_hub.engine.dialect.name == "sqlite":
         with empty_hub.reading() as connection:
             assert "site" in {row.tbl for row in connection.exec_driver_sql("SELECT tbl FROM sqlite_stat1")}
-
-
-def test_rows_by_the_driver_are_those_that_sqlalchemy_gives_in_the_order_of_their_ids(hub, county, clock):
-    for number in range(12):
-        queued_ct(hub, county, clock, f"1.{number}")
-
-    def of(most):
-        return of_known.setdefault(most, select(instance, study.c.proof, study.c.ready_at, study.c.as_sent, study.c.association_open)
-                                   .join(study, study.c.id == instance.c.study_id).where(database.some_ids(instance.c.id, most)))
-    of_known: dict = {}
-    with hub.reading() as connection:
-        wanted = {row.id: row for row in connection.execute(select(instance, study.c.proof, study.c.ready_at, study.c.as_sent, study.c.association_open)
-                                                            .join(study, study.c.id == instance.c.study_id))}
-        for ids in (list(wanted)[::-1], list(wanted)[3:5], [*wanted][:1], [], [10**9], [*wanted, 10**9]):
-            found = database.rows_of(connection, of, ids)
-            assert [row._asdict() for row in found] == [wanted[one]._asdict() for one in ids if one in wanted]
-            assert all(isinstance(row.received_at, datetime) and row.received_at.tzinfo and isinstance(row.late, bool) for row in found)
-    assert len(wanted) >= 12
