@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, null, or_, sele
 
 from hub.context import Hub
 from hub.errors import Conflict, Gone, Invalid, NotFound, Retryable
-from hub.flow import known, terms
+from hub.flow import known, set_aside, terms
 from hub.flow.terms import Candidate
 from hub.model.access import Actor
 from hub.model.retention import STAYS
@@ -31,11 +31,13 @@ YOUNG_S = 600              # a file written later than that may be one that is j
 
 @dataclass(frozen=True)
 class Listed:
-    """A study whose term is over, with its instances and their bytes."""
+    """A study whose term is over, with its instances and their bytes, and the objects of the quarantine desk that go with it."""
 
     verdict: Candidate
     instances: int
     size: int
+    set_aside: int = 0
+    set_aside_size: int = 0
 
 
 def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
@@ -47,8 +49,9 @@ def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
             over += [one for one in terms.judged(hub, connection, rows) if one.stays != "not_due"]
             if len(over) >= most:
                 break
-        sums = _sums(connection, [one.row.id for one in over[:most]])
-    return [Listed(one, *sums.get(one.row.id, (0, 0))) for one in over[:most]]
+        ids = [one.row.id for one in over[:most]]
+        sums, beside = _sums(connection, ids), _set_aside(connection, ids)
+    return [Listed(one, *sums.get(one.row.id, (0, 0)), *beside.get(one.row.id, (0, 0))) for one in over[:most]]
 
 
 def remove(hub: Hub, actor: Actor, study_ids: Sequence[int], rules_version: str) -> dict[int, str]:
@@ -193,6 +196,15 @@ def _sums(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, 
     return {study_id: (count, int(size)) for study_id, count, size in rows}
 
 
+def _set_aside(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, int]]:
+    """Study to its decided cases, and the bytes of those that do not stand in it."""
+    found: dict[int, tuple[int, int]] = {}
+    for row in set_aside.of_studies(connection, study_ids):
+        count, size = found.get(row.of_study, (0, 0))
+        found[row.of_study] = count + 1, size + (0 if row.used == row.sha256 else row.size)
+    return found
+
+
 def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
     now = hub.now()
     with hub.writing() as connection:
@@ -206,8 +218,8 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
         instances = list(connection.execute(select(instance, series.c.series_uid).join(series).where(instance.c.study_id == study_id).order_by(instance.c.id)))
         made = list(connection.scalars(select(artifact.c.sha256).where(artifact.c.study_id == study_id)))
         own = [file["sha256"] for one_of in instances for file in (*one_of.files, *(one_of.copies or ()))]
-        set_aside = connection.scalars(select(decision.c.before).where(decision.c.study_id == study_id, decision.c.before.is_not(None)))
-        own += [file["sha256"] for before in set_aside for file in before["files"]]
+        replaced = connection.scalars(select(decision.c.before).where(decision.c.study_id == study_id, decision.c.before.is_not(None)))
+        own += [file["sha256"] for before in replaced for file in before["files"]]
         removal_id = connection.execute(insert(removal).values(
             study_id=study_id, study_uid=row.study_uid, rule=one.rule.id, rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(),
             instances=len(instances), size=sum(i.size for i in instances), files=list(dict.fromkeys([*own, *made])), account_id=actor.account_id, who=actor.name,
@@ -216,13 +228,16 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
             connection.execute(insert(tombstone), [dict(
                 removal_id=removal_id, series_uid=i.series_uid, sop_uid=i.sop_uid, sop_class=i.sop_class, sha256=i.sha256, files=i.files)
                 for i in instances[start:start + MOST]])
+        cases = set_aside.of_studies(connection, [study_id])
+        for case in cases:
+            set_aside.entomb(hub, connection, actor, case, one.rule, one.kept_until)
         connection.execute(delete(artifact).where(artifact.c.study_id == study_id))
         for table in (archived, archived_study):
             connection.execute(delete(table).where(table.c.study_id == study_id))
         connection.execute(update(study).where(study.c.id == study_id).values(generation=study.c.generation + 1))
         outbox.enqueue(connection, now, "remove_bytes", str(removal_id), removal_id=removal_id)
         audit.append(connection, now, actor, "study.removed", "study", study_id, row.site_id, row.patient_id, study_uid=row.study_uid, rule=one.rule.id,
-                     rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(), instances=len(instances))
+                     rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(), instances=len(instances), set_aside=len(cases))
     return ""
 
 
