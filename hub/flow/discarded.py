@@ -7,7 +7,7 @@ whoever thinks again. The case, its decisions and a tombstone with its hashes st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from sqlalchemy import Connection, select, update
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select, update
 from hub.context import Hub
 from hub.errors import NotFound
 from hub.flow import retention, set_aside, terms
+from hub.flow.retention import Page
 from hub.model.access import Actor
 from hub.model.retention import Rule
 from hub.storage.tables import damage, device, held, held_removal, instance, legal_hold, site, study
@@ -37,15 +38,16 @@ class Case:
     is_shared: bool = False
 
 
-def dry_run(hub: Hub, actor: Actor, most: int = retention.MOST) -> list[Case]:
-    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing."""
+def dry_run(hub: Hub, actor: Actor, after: int = 0, most: int = retention.MOST) -> Page[Case]:
+    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing. ``after``: of the page before."""
     actor.require("retention.manage")
     shortest = hub.now() - timedelta(days=365 * hub.rules.retention.shortest_years)
     with hub.reading() as connection:
-        rows = connection.execute(_CASES.where(held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(retention.LOOKED_AT)).all()
-        over = [one for one in _judged(hub, connection, rows) if one.stays != "not_due"][:most]
-        shared = retention.named_among(connection, [file["sha256"] for one in over for file in one.row.files], [one.row.id for one in over])
-    return [Case(one.row, one.rule, one.kept_until, one.stays, any(file["sha256"] in shared for file in one.row.files)) for one in over]
+        found = retention.paged(lambda last, count: connection.execute(_CASES.where(
+            held.c.id > last, held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(count)).all(),
+            lambda rows: _judged(hub, connection, rows), after, most)
+        shared = retention.named_among(connection, [file["sha256"] for one in found.listed for file in one.row.files], [one.row.id for one in found.listed])
+    return Page([replace(one, is_shared=any(file["sha256"] in shared for file in one.row.files)) for one in found.listed], found.further)
 
 
 def may_go(hub: Hub, connection: Connection, held_id: int) -> bool:

@@ -6,9 +6,10 @@ anything else still names stays.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, delete, exists, func, insert, null, or_, select, update
 
@@ -25,8 +26,10 @@ from hub.storage.tables import (
 )
 
 MOST = 200                 # studies shown and removed in one go
-LOOKED_AT = 20_000         # candidates looked at for one page, the first to arrive first: two seconds at the most
+LOOKED_AT = 20_000         # candidates looked at for one page: two seconds at the most; the next page looks on
 YOUNG_S = 600              # a file written later than that may be one that is just arriving again
+
+One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,36 @@ class Listed:
     set_aside_size: int = 0
 
 
-def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
-    """What would be removed now, and what stays although its term is over, with the reason. Changes nothing."""
+@dataclass(frozen=True)
+class Page(Generic[One]):
+    """Part of a list, the first to arrive first. ``further``: the id after which the next part begins, 0 where this is the end."""
+
+    listed: list[One]
+    further: int = 0
+
+
+def dry_run(hub: Hub, actor: Actor, after: int = 0, most: int = MOST) -> Page[Listed]:
+    """What would be removed now, and what stays although its term is over, with the reason. Changes nothing. ``after``: of the page before."""
     actor.require("retention.manage")
-    over: list[Candidate] = []
     with hub.reading() as connection:
-        for rows in known.batched(_candidates(hub, connection)):
-            over += [one for one in terms.judged(hub, connection, rows) if one.stays != "not_due"]
-            if len(over) >= most:
-                break
-        ids = [one.row.id for one in over[:most]]
+        found = paged(lambda last, count: _candidates(hub, connection, last, count), lambda rows: terms.judged(hub, connection, rows), after, most)
+        ids = [one.row.id for one in found.listed]
         sums, beside = _sums(connection, ids), _set_aside(connection, ids)
-    return [Listed(one, *sums.get(one.row.id, (0, 0)), *beside.get(one.row.id, (0, 0))) for one in over[:most]]
+    return Page([Listed(one, *sums.get(one.row.id, (0, 0)), *beside.get(one.row.id, (0, 0))) for one in found.listed], found.further)
+
+
+def paged(candidates: Callable[[int, int], Sequence], judged: Callable[[Sequence], list[One]], after: int, most: int) -> Page[One]:
+    """Those whose term is over, ``most`` at the most, of LOOKED_AT candidates at the most. ``candidates``: the next so many after an id."""
+    over: list[One] = []
+    for _ in range(LOOKED_AT // known.AT_ONCE):
+        rows = candidates(after, known.AT_ONCE)
+        over += [one for one in judged(rows) if one.stays != "not_due"]
+        if len(over) > most:
+            return Page(over[:most], over[most - 1].row.id)
+        if len(rows) < known.AT_ONCE:
+            return Page(over)
+        after = rows[-1].id
+    return Page(over, after)
 
 
 def remove(hub: Hub, actor: Actor, study_ids: Sequence[int], rules_version: str) -> dict[int, str]:
@@ -179,14 +200,15 @@ def holds(hub: Hub, actor: Actor) -> list:
             .join(site, site.c.id == study.c.site_id).where(legal_hold.c.ended_at.is_(None)).order_by(legal_hold.c.id.desc())))
 
 
-def _candidates(hub: Hub, connection: Connection) -> list:
-    """Studies that came so long ago that the shortest term may be over, the oldest first."""
+def _candidates(hub: Hub, connection: Connection, after: int, count: int) -> list:
+    """The next studies that came so long ago that the shortest term may be over, the oldest first."""
     shortest = timedelta(days=365 * hub.rules.retention.shortest_years)
     oldest = connection.scalar(select(study.c.received_at).order_by(study.c.id).limit(1))
     if oldest is None or oldest > hub.now() - shortest:
         return []                                            # a young hub is not searched
     return list(connection.execute(
-        terms.STUDIES.where(study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id)).order_by(study.c.id).limit(LOOKED_AT)))
+        terms.STUDIES.where(study.c.id > after, study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id))
+        .order_by(study.c.id).limit(count)))
 
 
 def _sums(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, int]]:

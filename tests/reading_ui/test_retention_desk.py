@@ -1,5 +1,6 @@
 """The retention desk and the disk's warning level, as the administrator's browser asks for them."""
 import html
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -62,6 +63,19 @@ def test_what_was_confirmed_goes_and_whoever_opens_it_is_told(house, old):
     answer = house.chen.get(f"/studies/{old}")
     assert answer.status_code == 410 and "保存期限" in words(answer)
     assert "study.removed" in house.actions()
+
+
+def test_what_does_not_fit_a_page_is_on_the_next(house, old, monkeypatch):
+    show = retention.dry_run
+    monkeypatch.setattr(retention, "dry_run", lambda hub, actor, after=0: show(hub, actor, after, most=1))
+    seen, place = set(), "/retention"
+    while place:
+        page = words(house.admin.get(place))
+        seen.update(re.findall(r'name="study" value="(\d+)"', page))
+        assert ("回到开头" in page) == ("?" in place)
+        place = next(iter(re.findall(r'href="(/retention\?after=\d+)">查看后面的候选', page)), "")
+    assert str(old) in seen
+    assert house.admin.get("/retention?after=x&cases_after=99999999999999999999").status_code == 200
 
 
 def test_a_study_is_held_and_released_with_reasons_and_a_held_one_is_not_removed(house, old):

@@ -84,7 +84,7 @@ def test_an_object_that_was_decided_upon_goes_with_its_study_and_leaves_a_tombst
     case = decide(hub, county)
     sha256, files = of(hub, case).sha256, of(hub, case).files
     settled(hub, clock)
-    [listed] = retention.dry_run(hub, county.administrator)
+    [listed] = retention.dry_run(hub, county.administrator).listed
     assert listed.verdict.stays == "" and listed.set_aside == 1 and listed.set_aside_size == (len(SECOND) if decide is keep_first else 0)
     assert rows(hub, held_removal) == [] and of(hub, case).state == "resolved", "a dry run changes nothing"
     assert remove(hub, county, study_id) == ""
