@@ -1,7 +1,7 @@
 """Where connections wait until they have asked: a file descriptor each, no thread, no association.
 
 The promise: however many connect and keep silent, or begin a request and never end it, the next device that asks is served.
-A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there. Connections are limited in all and per
+A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there, over TLS its first record, the ClientHello. Connections are limited in all and per
 address; where a limit is reached, the one of the same address, else of all, that has been waiting here for the longest makes
 room for the newest, and where nobody waits here, the one that has been introducing itself for the longest. One that has not
 asked within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port speaks. Every one that is
@@ -23,6 +23,7 @@ log = logging.getLogger("hub.gateway")
 
 PATIENCE_S = 30.0        # of a connection that has not asked: twice what a slow line needs
 HEAD = 6                 # bytes of a PDU before what its length counts (PS3.8 9.3.1)
+RECORD_HEAD = 5          # the same of a TLS record (RFC 8446 5.1)
 MOST_AWAITED = 32_768    # bytes of a request that is waited for here; of a longer one its own thread sees whether it may be so long
 A_ASSOCIATE_RQ = 0x01
 LOOK_EVERY_S = 0.25
@@ -64,7 +65,7 @@ class Lobby:
         self._thread.start()
 
     def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
-        """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``; of an A-ASSOCIATE-RQ, once that is whole."""
+        """A connection that was just accepted; ``receive`` is called in the lobby's thread once what begins with ``first``, an A-ASSOCIATE-RQ or a TLS record, is whole."""
         host, leaves, stops, is_full = address[0], None, None, False
         with self._lock:
             speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
@@ -194,7 +195,7 @@ class Lobby:
 
 
 def _is_whole(one: _Silent) -> bool:
-    """Whether a request that may be acted on is there with all its bytes; over TLS, whether a handshake has begun."""
+    """Whether a request that may be acted on is there with all its bytes; over TLS, whether the first record is."""
     try:
         needs, there = _progress(one)
     except OSError:
@@ -226,11 +227,9 @@ def _progress(one: _Silent) -> tuple[int, int]:
     head = one.line.recv(HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     if not head or head[0] != one.first:
         return 0, 0
-    if one.first != A_ASSOCIATE_RQ:
-        return 1, 1
     if len(head) < HEAD:
         return HEAD, len(head)
-    needs = HEAD + int.from_bytes(head[2:], "big")
+    needs = HEAD + int.from_bytes(head[2:], "big") if one.first == A_ASSOCIATE_RQ else RECORD_HEAD + int.from_bytes(head[3:RECORD_HEAD], "big")
     if needs > MOST_AWAITED:
         return 0, 0
     return needs, len(one.line.recv(needs, socket.MSG_PEEK | socket.MSG_DONTWAIT))
