@@ -94,8 +94,8 @@ def main() -> None:
             lines.append(_one(gateway, process.pid, "none", 0))
             for kind in [chosen.only] if chosen.only else KINDS:
                 lines.append(_one(gateway, process.pid, kind, chosen.connections))
-            if not chosen.only:
-                lines.append(_one(gateway, process.pid, "a request begun and never ended", chosen.connections, "127.0.0.1"))
+            for kind in () if chosen.only else ("a request begun and never ended", "unknown AE titles"):
+                lines.append(_one(gateway, process.pid, kind, chosen.connections, "127.0.0.1"))
             lines.append(_one(gateway, process.pid, "none, afterwards", 0))
             time.sleep(3)
             lines += ["", "Counted by name: " + ", ".join(f"{reason} {times:,}" for reason, times in _counted(hub).items()) + "."]

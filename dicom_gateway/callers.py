@@ -63,10 +63,12 @@ class _Present:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a caller need not come any further (a code of ANSWERS), "" where it may; and whether it is to be written down first."""
+    """Why a caller need not come any further (a code of ANSWERS), "" where it may; whether it is to be written down before it is told;
+    and whether it is a registered device."""
 
     reason: str
     is_written_down: bool = False
+    is_known: bool = False
 
 
 class Callers:
@@ -103,7 +105,7 @@ class Callers:
         except Exception:
             log.exception("callers could not be looked up together: each is asked for by its own association")
             return [Verdict("")] * len(calling)
-        return [self._of_stranger() if one in strangers else Verdict("") for one in calling]
+        return [self._of_stranger() if one in strangers else Verdict("", is_known=True) for one in calling]
 
     def write_down(self, strangers: Sequence[Caller]) -> str:
         """Notes strangers for the administrator; the reason with which they are to be refused."""

@@ -59,6 +59,8 @@ class Threshold:
 
     def _look_up(self, asking: list[_Asking]) -> None:
         for one, verdict in zip(asking, self._callers.verdicts([one.caller for one in asking]), strict=True):
+            if verdict.is_known:
+                self._lobby.introduced(one.line)      # makes room for no crowd of its own address, while its association begins
             if not verdict.reason:
                 self._let_in(one)
             elif not verdict.is_written_down:

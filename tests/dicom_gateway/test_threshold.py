@@ -230,6 +230,34 @@ def test_a_look_up_that_stands_still_keeps_neither_the_lobby_nor_more_callers_th
     assert own.send(slice_of_ct()) == [0]
 
 
+def test_a_registered_device_whose_association_is_about_to_begin_makes_room_for_no_crowd_of_its_own_address(tmp_path, monkeypatch):
+    """Strangers who wait to be written down fill the address behind it: it has been introducing itself for the longest."""
+    begun, go_on, write_down = [], threading.Event(), devices.note_strangers
+
+    def slow(hub, callers):
+        assert go_on.wait(120)
+        write_down(hub, callers)
+    with running(tmp_path / "data", dicom_connections=10, dicom_connections_per_address=5) as own:
+        let_in = own.server._let_in
+        monkeypatch.setattr(type(own.server), "_let_in", lambda self, line, address: begun.append((line, address)))
+        monkeypatch.setattr(devices, "note_strangers", slow)
+        with Wire(own.port, timeout_s=60) as device:
+            device.socket.sendall(request_of(SENDER))
+            wait_until(lambda: begun)
+            crowd = [connected(own) for _ in range(20)]
+            for line in crowd:
+                try:
+                    line.sendall(request_of("STRANGER"))
+                except OSError:
+                    pass                                     # it has made room already
+            wait_until(lambda: counted(own).get("crowded_out", 0) + counted(own).get("too_many_connections", 0) >= 16)
+            go_on.set()
+            let_in(*begun[0])
+            assert device.answer()[0] == 0x02                # A-ASSOCIATE-AC
+            for line in crowd:
+                line.close()
+
+
 def all_of_or_reset(line: socket.socket) -> bytes:
     try:
         return all_of(line)
