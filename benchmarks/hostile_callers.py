@@ -1,6 +1,6 @@
 """Hostile callers: what a device waits for its answer while ten thousand connections of each bad kind come in.
 
-    python benchmarks/hostile_callers.py [--connections 10000] [--write docs/benchmarks.md]
+    python benchmarks/hostile_callers.py [--connections 10000] [--only "unknown AE titles"] [--write docs/benchmarks.md]
 
 Starts one gateway process with its default limits in a temporary folder. A registered device goes on sending slices, one
 association each; beside it, connections of one kind are opened as fast as they go. The process's largest resident
@@ -72,6 +72,7 @@ class Watch:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--connections", type=int, default=10_000)
+    options.add_argument("--only", choices=KINDS)
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     mended.mend()      # the device's own association, too
@@ -91,9 +92,10 @@ def main() -> None:
                      f"({settings.dicom_connections} connections, {settings.dicom_connections_per_address} from one address).", "",
                      "| connections | seconds | a store takes, median | longest | not served | memory, MB | threads | files | CPU, ms each |", "|" + "---|" * 9]
             lines.append(_one(gateway, process.pid, "none", 0))
-            for kind in KINDS:
+            for kind in [chosen.only] if chosen.only else KINDS:
                 lines.append(_one(gateway, process.pid, kind, chosen.connections))
-            lines.append(_one(gateway, process.pid, "a request begun and never ended", chosen.connections, "127.0.0.1"))
+            for kind in () if chosen.only else ("a request begun and never ended", "unknown AE titles"):
+                lines.append(_one(gateway, process.pid, kind, chosen.connections, "127.0.0.1"))
             lines.append(_one(gateway, process.pid, "none, afterwards", 0))
             time.sleep(3)
             lines += ["", "Counted by name: " + ", ".join(f"{reason} {times:,}" for reason, times in _counted(hub).items()) + "."]
@@ -103,7 +105,7 @@ def main() -> None:
             log.close()
             hub.close()
     print("\n".join(lines))
-    if chosen.write:
+    if chosen.write and not chosen.only:
         put(chosen.write, "Hostile callers", lines)
 
 

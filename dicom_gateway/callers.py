@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -23,7 +23,7 @@ from dicom_gateway.pace import Pace
 from hub.context import Hub
 from hub.errors import HubError, Refused
 from hub.flow import devices, intake
-from hub.flow.devices import Device
+from hub.flow.devices import Caller, Device
 from hub.flow.doors import Ledger, Visit
 from hub.flow.polls import Polls
 from hub.model.device_rules import REFUSALS, refusal_of_call, refusal_of_object
@@ -61,6 +61,16 @@ class _Present:
     last_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Why a caller need not come any further (a code of ANSWERS), "" where it may; whether it is to be written down before it is told;
+    and whether it is a registered device."""
+
+    reason: str
+    is_written_down: bool = False
+    is_known: bool = False
+
+
 class Callers:
     """The associations of one gateway process, by the device behind each."""
 
@@ -82,6 +92,34 @@ class Callers:
         with self._lock:
             here = self._present.get(association)
             return here.device if here else None
+
+    def verdicts(self, calling: Sequence[Caller]) -> list[Verdict]:
+        """Which of those who have asked for an association are certain to be refused one, before they cost any. Who may come is
+        judged again when it begins, and all may where they cannot be looked up now."""
+        if self._is_full():
+            return [Verdict("hub_associations")] * len(calling)
+        if self._hub.settings.unknown_callers == "hold":
+            return [Verdict("")] * len(calling)
+        try:
+            strangers = devices.strangers(self._hub, calling)
+        except Exception:
+            log.exception("callers could not be looked up together: each is asked for by its own association")
+            return [Verdict("")] * len(calling)
+        return [self._of_stranger() if one in strangers else Verdict("", is_known=True) for one in calling]
+
+    def write_down(self, strangers: Sequence[Caller]) -> str:
+        """Notes strangers for the administrator; the reason with which they are to be refused."""
+        try:
+            devices.note_strangers(self._hub, strangers)
+        except HubError as error:
+            log.warning("strangers could not be written down: %s", error)
+            return "busy"
+        return "unknown_caller"
+
+    def tell(self, reason: str, address: str, words: str, device_id: int = 0) -> None:
+        """Counts and logs that an association is refused."""
+        if self._ledger.note(reason, device_id, address, words):
+            log.warning("association of %s at %s refused: %s", words, address, REFUSALS[reason][1])
 
     def note_study(self, association: Association, study_id: int, is_told: bool) -> None:
         """Remembers that an association carries a study, before its object is answered and so before it can end (``direct.Line``).
@@ -146,18 +184,13 @@ class Callers:
             self._leave(one, "lost")
         request, address = association.requestor.primitive, association.requestor.address or ""
         calling, called = (title.strip(" \0") for title in (request.calling_ae_title, request.called_ae_title))
-        with self._lock:
-            is_full = len(self._present) >= self._hub.settings.dicom_associations
-        if is_full:
+        if self._is_full():
             self._refuse(association, "hub_associations", calling)
             return
-        with self._lock:
-            is_calm = self._strangers.last_minute(monotonic()) < STRANGERS_A_MINUTE
         try:
-            device = devices.admit(self._hub, calling, address, called, note=is_calm)
+            device = devices.admit(self._hub, calling, address, called, note=self._strangers_are_few())
         except Refused as error:
-            with self._lock:
-                self._strangers.count(monotonic())
+            self._count_stranger()
             if self._hub.settings.unknown_callers != "hold":
                 self._refuse(association, "unknown_caller", calling)
                 return
@@ -183,10 +216,26 @@ class Callers:
             _accept_only(association, device.rules.sop_classes)
 
     def _refuse(self, association: Association, reason: str, words: str, device_id: int = 0) -> None:
-        address = association.requestor.address or ""
-        if self._ledger.note(reason, device_id, address, words):
-            log.warning("association of %s at %s refused: %s", words, address, REFUSALS[reason][1])
+        self.tell(reason, association.requestor.address or "", words, device_id)
         _reject(association, ANSWERS[reason])
+
+    def _of_stranger(self) -> Verdict:
+        is_written_down = self._strangers_are_few()
+        self._count_stranger()
+        return Verdict("unknown_caller", is_written_down)
+
+    def _is_full(self) -> bool:
+        """Whether the hub has as many associations as it may have."""
+        with self._lock:
+            return sum(one.is_alive() for one in self._present) >= self._hub.settings.dicom_associations
+
+    def _strangers_are_few(self) -> bool:
+        with self._lock:
+            return self._strangers.last_minute(monotonic()) < STRANGERS_A_MINUTE
+
+    def _count_stranger(self) -> None:
+        with self._lock:
+            self._strangers.count(monotonic())
 
     def _gone(self, event: Event) -> None:
         self._leave(event.assoc, {evt.EVT_RELEASED: "released", evt.EVT_ABORTED: "aborted"}.get(event.event, "lost"))

@@ -1,11 +1,12 @@
 """Where connections wait until they have asked: a file descriptor each, no thread, no association.
 
 The promise: however many connect and keep silent, or begin a request and never end it, the next device that asks is served.
-A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there. Connections are limited in all and per
+A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there, over TLS its first record, the ClientHello. Connections are limited in all and per
 address; where a limit is reached, the one of the same address, else of all, that has been waiting here for the longest makes
 room for the newest, and where nobody waits here, the one that has been introducing itself for the longest. One that has not
 asked within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port speaks. Every one that is
-turned away is counted and named; one that comes and goes without a word is nobody.
+turned away is counted and named; one that comes and goes without a word is nobody. Here, too, a connection that was refused
+waits for its peer to read that and to go.
 """
 from __future__ import annotations
 
@@ -22,9 +23,12 @@ log = logging.getLogger("hub.gateway")
 
 PATIENCE_S = 30.0        # of a connection that has not asked: twice what a slow line needs
 HEAD = 6                 # bytes of a PDU before what its length counts (PS3.8 9.3.1)
+RECORD_HEAD = 5          # the same of a TLS record (RFC 8446 5.1)
 MOST_AWAITED = 32_768    # bytes of a request that is waited for here; of a longer one its own thread sees whether it may be so long
 A_ASSOCIATE_RQ = 0x01
 LOOK_EVERY_S = 0.25
+LINGER_S = 5.0           # for a peer to close after its refusal (the ARTIM timer of PS3.8 9.1.5)
+MOST_LEAVING = 64        # of those at a time; beyond them the oldest is closed at once
 
 Receive = Callable[[socket.socket, tuple], None]
 Note = Callable[[str, str], None]       # reason (hub.model.device_rules.REFUSALS), address
@@ -54,13 +58,14 @@ class Lobby:
         self._lock = Lock()
         self._silent: dict[int, _Silent] = {}                       # by file descriptor, the longest waiting first
         self._speaking: weakref.WeakKeyDictionary[socket.socket, _Speaker] = weakref.WeakKeyDictionary()      # in the order of their first byte
+        self._leaving: dict[socket.socket, float] = {}              # refused, and since when; the longest waiting first
         self._selector = selectors.DefaultSelector()
         self._closed = False
         self._thread = Thread(target=self._attend, name="lobby", daemon=True)
         self._thread.start()
 
     def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
-        """A connection that was just accepted; ``receive`` is called in the lobby's thread once it says ``first``; of an A-ASSOCIATE-RQ, once that is whole."""
+        """A connection that was just accepted; ``receive`` is called in the lobby's thread once what begins with ``first``, an A-ASSOCIATE-RQ or a TLS record, is whole."""
         host, leaves, stops, is_full = address[0], None, None, False
         with self._lock:
             speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
@@ -82,15 +87,34 @@ class Lobby:
                 self._selector.register(line, selectors.EVENT_READ)
         if leaves is not None:
             was_there = _said(leaves.line) != b""
-            _hang_up(leaves.line)
+            hang_up(leaves.line)
             if was_there:                     # else it had gone by itself, and only had not been seen to
                 self._note("crowded_out", leaves.address[0])
         if stops is not None:
             _end(stops)                       # its own thread sees the end and tidies up
             self._note("crowded_out", left_by)
         if is_full or self._closed:
-            _hang_up(line)
+            hang_up(line)
             self._note("too_many_connections", host)
+
+    def see_out(self, line: socket.socket, words: bytes) -> None:
+        """Ends a connection that has left the lobby with ``words``, and closes it once its peer has, in ``LINGER_S`` at most. To close
+        before everything is read would take back what was said last (RFC 1122 4.2.2.13)."""
+        try:
+            line.setblocking(False)
+            is_there = _heard_out(line)
+            line.send(words)
+            line.shutdown(socket.SHUT_WR)
+        except OSError:
+            is_there = False                  # it has gone
+        with self._lock:
+            self._speaking.pop(line, None)
+            if is_there and not self._closed:
+                self._leaving[line] = monotonic()
+                self._selector.register(line, selectors.EVENT_READ)
+                line = self._forget_leaving() if len(self._leaving) > MOST_LEAVING else None
+        if line is not None:
+            hang_up(line)
 
     def introduced(self, line: socket.socket) -> None:
         """A connection's association was admitted: from now on it makes room for nobody."""
@@ -107,15 +131,17 @@ class Lobby:
         with self._lock:
             self._closed = True
         self._thread.join(10)
-        for one in list(self._silent.values()):
-            _hang_up(one.line)
+        for line in [*self._leaving, *(one.line for one in self._silent.values())]:
+            hang_up(line)
         self._selector.close()
 
     def _attend(self) -> None:
         while not self._closed:
-            spoke, late = [], []
+            spoke, late, left = [], [], []
             for key, _ in self._selector.select(LOOK_EVERY_S):
                 with self._lock:
+                    if key.fileobj in self._leaving and not _heard_out(key.fileobj):
+                        left.append(self._forget_leaving(key.fileobj))
                     one = self._silent.get(key.fd)
                     if one is not None and one.line is key.fileobj and _has_asked(one):
                         self._forget(one)
@@ -127,16 +153,20 @@ class Lobby:
                         break
                     self._forget(one)
                     late.append(one)
+                while self._leaving and monotonic() - next(iter(self._leaving.values())) > LINGER_S:
+                    left.append(self._forget_leaving())
+            for line in left:
+                hang_up(line)
             for one in late:
                 began = bool(_said(one.line))
-                _hang_up(one.line)
+                hang_up(one.line)
                 self._note("out_of_patience" if began else "silent", one.address[0])
             for one in spoke:
                 try:
                     self._receive(one)
                 except Exception:
                     log.exception("a connection of %s could not be served", one.address[0])
-                    _hang_up(one.line)
+                    hang_up(one.line)
 
     def _receive(self, one: _Silent) -> None:
         said = _said(one.line)
@@ -145,7 +175,14 @@ class Lobby:
             return
         if said:
             self._note("broken_protocol", one.address[0])
-        _hang_up(one.line)
+        hang_up(one.line)
+
+    def _forget_leaving(self, line: socket.socket | None = None) -> socket.socket:
+        """One that was refused is not waited for any more: the longest waiting, unless it is named."""
+        line = line or next(iter(self._leaving))
+        del self._leaving[line]
+        self._selector.unregister(line)
+        return line
 
     def _forget(self, one: _Silent) -> None:
         fd = next((fd for fd, other in self._silent.items() if other is one), None)
@@ -158,7 +195,7 @@ class Lobby:
 
 
 def _is_whole(one: _Silent) -> bool:
-    """Whether a request that may be acted on is there with all its bytes; over TLS, whether a handshake has begun."""
+    """Whether a request that may be acted on is there with all its bytes; over TLS, whether the first record is."""
     try:
         needs, there = _progress(one)
     except OSError:
@@ -190,11 +227,9 @@ def _progress(one: _Silent) -> tuple[int, int]:
     head = one.line.recv(HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     if not head or head[0] != one.first:
         return 0, 0
-    if one.first != A_ASSOCIATE_RQ:
-        return 1, 1
     if len(head) < HEAD:
         return HEAD, len(head)
-    needs = HEAD + int.from_bytes(head[2:], "big")
+    needs = HEAD + int.from_bytes(head[2:], "big") if one.first == A_ASSOCIATE_RQ else RECORD_HEAD + int.from_bytes(head[3:RECORD_HEAD], "big")
     if needs > MOST_AWAITED:
         return 0, 0
     return needs, len(one.line.recv(needs, socket.MSG_PEEK | socket.MSG_DONTWAIT))
@@ -210,7 +245,18 @@ def _said(line: socket.socket) -> bytes | None:
         return b""                            # reset before it said anything
 
 
-def _hang_up(line: socket.socket) -> None:
+def _heard_out(line: socket.socket) -> bool:
+    """Takes what waits, a whole request at least, and drops it; whether the peer is still there."""
+    try:
+        return line.recv(2 * MOST_AWAITED, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def hang_up(line: socket.socket) -> None:
+    """Closes a connection at once."""
     _end(line)
     line.close()
 

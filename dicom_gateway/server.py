@@ -24,6 +24,7 @@ from dicom_gateway.direct_tls import EncryptedLine
 from dicom_gateway.lobby import Lobby
 from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.services.store import Store
+from dicom_gateway.threshold import Threshold
 from hub.context import Hub
 from hub.flow.completion import forget_open_associations
 from hub.flow.doors import Ledger
@@ -52,6 +53,7 @@ class GatewayServer(ThreadedAssociationServer):
     daemon_threads = True
     store: Store
     lobby: Lobby
+    threshold: Threshold
     ledger: Ledger
     context: ssl.SSLContext | None = None
     beside: GatewayServer | None = None
@@ -61,6 +63,12 @@ class GatewayServer(ThreadedAssociationServer):
         self.lobby.enter(request, client_address, TLS_HANDSHAKE if self.context else direct.A_ASSOCIATE_RQ, self._receive)
 
     def _receive(self, request: socket.socket, client_address: tuple) -> None:
+        if self.context is None:
+            self.threshold.ask(request, client_address, self._let_in)
+        else:
+            self._let_in(request, client_address)
+
+    def _let_in(self, request: socket.socket, client_address: tuple) -> None:
         ThreadingMixIn.process_request(self, request, client_address)      # a thread of its own from here on
 
     def process_request_thread(self, request: socket.socket, client_address: tuple) -> None:
@@ -92,6 +100,7 @@ class GatewayServer(ThreadedAssociationServer):
         if self.beside is not None:
             self.beside.shutdown()
         self.lobby.close()
+        self.threshold.close()
         self.store.landing.close()
         self.ledger.close()
 
@@ -115,6 +124,7 @@ def start(hub: Hub) -> GatewayServer:
     ledger = Ledger(hub)
     lobby = Lobby(hub.settings.dicom_connections, hub.settings.dicom_connections_per_address, lambda reason, address: _turned_away(ledger, reason, address))
     callers = Callers(hub, ledger, lobby.introduced)
+    threshold = Threshold(callers, lobby)
     store = Store(hub, callers)
     handlers = [*callers.handlers(), (evt.EVT_PDU_RECV, _bound_messages), (evt.EVT_CONN_OPEN, lambda event: _open_direct_path(event, store))]
     finders = {sop_class: service.found for service in FINDERS for sop_class in service.CLASSES}
@@ -127,7 +137,7 @@ def start(hub: Hub) -> GatewayServer:
 
     def listen(port: int, context: ssl.SSLContext | None, beside: GatewayServer | None) -> GatewayServer:
         server = entity.make_server((hub.settings.dicom_host, port), evt_handlers=handlers, server_class=GatewayServer)
-        server.store, server.lobby, server.ledger, server.context, server.beside = store, lobby, ledger, context, beside
+        server.store, server.lobby, server.threshold, server.ledger, server.context, server.beside = store, lobby, threshold, ledger, context, beside
         entity._servers.append(server)   # what AE.start_server does with its own
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
         log.info("listening as %s on port %s%s", hub.settings.dicom_ae_title, server.server_address[1], " over TLS" if context else "")

@@ -75,10 +75,12 @@ def end(hold_id: int):
 
 def _page(trouble: str = "") -> str:
     hub, actor = the_hub(), the_actor()
-    found, cases, text = retention.dry_run(hub, actor), discarded.dry_run(hub, actor), request.args.get("text", "")[:64]
+    after = {name: int(request.args[name]) for name in ("after", "cases_after") if request.args.get(name, "").isdecimal() and len(request.args[name]) < 18}
+    page, cases_page = retention.dry_run(hub, actor, after.get("after", 0)), discarded.dry_run(hub, actor, after.get("cases_after", 0))
+    found, cases, text = page.listed, cases_page.listed, request.args.get("text", "")[:64]
     return render_template(
         "retention.html", trouble=trouble, rules=hub.rules.retention, may_go=[one for one in found if not one.verdict.stays], stay=[one.verdict for one in found if one.verdict.stays],
         cases=[one for one in cases if not one.stays], cases_stay=[one for one in cases if one.stays], gone_cases=discarded.removals(hub, actor),
         removals=retention.removals(hub, actor), holds=retention.holds(hub, actor), packed=archiving.sums(hub, actor), text=text,
-        hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST, looked_at=retention.LOOKED_AT,
-        stays_words=retention.stays_words, w=wording)
+        hits=repairs.search(hub, actor, text) if text.strip() else [], outpatient=hub.settings.outpatient_sites.split(), most=retention.MOST, after=after,
+        further=page.further, cases_further=cases_page.further, stays_words=retention.stays_words, w=wording)

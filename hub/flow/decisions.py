@@ -103,6 +103,7 @@ def undo(hub: Hub, actor: Actor, held_id: int) -> None:
         last = _standing(connection, held_id)
         if row.state == discarded.STATE and discarded.may_go(hub, connection, held_id):
             raise Conflict("term_over", "保存期已满，弃用的决定不能再撤销；请机构重新发送。", "the term of this object is over and its decision stands; have it sent again.")
+        HELD.after("reopen", row.state)
         if last is not None and last.choice in LASTING:
             raise Conflict("cannot_be_undone", "该对象已收入检查，此决定不能撤销；如信息有误，请在“信息更正”中更正。",
                            "the object has entered a study, so this decision stays; correct what is wrong in the repair ledger.")

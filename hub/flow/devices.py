@@ -3,9 +3,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound, Refused
@@ -38,23 +42,43 @@ class Device:
     rules: DeviceRules = DeviceRules()
 
 
+class Caller(NamedTuple):
+    """Who asks for an association: its own title, where it calls from, the title that it calls."""
+
+    ae_title: str
+    address: str
+    called: str = ""
+
+
+_REGISTERED = select(device).join(site, site.c.id == device.c.site_id).where(
+    device.c.kind == "dicom", device.c.active, site.c.active, device.c.ae_title.in_(bindparam("titles", expanding=True)))
+
+
 def admit(hub: Hub, ae_title: str, address: str, called: str = "", note: bool = True) -> Device:
     """The registered DICOM device behind ``ae_title`` at ``address``; Refused if none, and the caller noted unless the
     door is flooded with strangers."""
     ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
-    with hub.reading() as connection:
-        rows = connection.execute(
-            select(device).join(site, site.c.id == device.c.site_id)
-            .where(device.c.kind == "dicom", device.c.ae_title == ae_title, device.c.active, site.c.active)).all()
-    fitting = [row for row in rows if address_fits(row.address, address)]
-    if fitting:
-        best = max(fitting, key=lambda row: (row.address == address, row.address != ""))
-        _touch(hub, best)
-        return _device(best)
+    caller = Caller(ae_title, address, called)
+    row = _behind(hub, [caller])[caller]
+    if row is not None:
+        _touch(hub, row)
+        return _device(row)
     if note:
-        _note_unknown(hub, ae_title, address, called)
+        note_strangers(hub, [caller])
     raise Refused("unknown_caller", f"设备 {ae_title}（{address}）尚未登记，请联系县中心管理员登记。",
                   f"the device {ae_title} at {address} is not registered; ask the centre's administrator.")
+
+
+def strangers(hub: Hub, callers: Collection[Caller]) -> set[Caller]:
+    """Those of these callers that ``admit`` would refuse, asked for together. Nothing is noted."""
+    return {caller for caller, row in _behind(hub, callers).items() if row is None}
+
+
+def note_strangers(hub: Hub, callers: Iterable[Caller]) -> None:
+    """Puts callers that are not registered before the administrator, all in one transaction."""
+    with hub.writing() as connection:
+        for caller, times in Counter(callers).items():
+            _note_unknown(connection, hub.now(), caller, times)
 
 
 def stranger(ae_title: str, address: str) -> Device:
@@ -244,18 +268,26 @@ def _insert(hub: Hub, connection: Connection, actor: Actor, *, site_id: int, kin
     return device_id
 
 
-def _note_unknown(hub: Hub, ae_title: str, address: str, called: str) -> None:
-    now = hub.now()
-    caller = fitted(unknown_caller, {"ae_title": ae_title, "address": address})
-    seen = fitted(unknown_caller, {"called": called, "last_seen_at": now, "state": "waiting"})
-    with hub.writing() as connection:
-        known = connection.execute(select(unknown_caller).where(
-            *(unknown_caller.c[name] == value for name, value in caller.items()))).one_or_none()
-        if known is None:
-            connection.execute(insert(unknown_caller).values(times=1, first_seen_at=now, **caller, **seen))
-            audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{caller['ae_title']}@{caller['address']}")
-        else:
-            connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(times=known.times + 1, **seen))
+def _behind(hub: Hub, callers: Collection[Caller]) -> dict[Caller, Row | None]:
+    """The row of the registered device behind each caller: the one with its very address, else its network's, else any."""
+    with hub.reading() as connection:
+        rows = connection.execute(_REGISTERED, {"titles": list({caller.ae_title for caller in callers})}).all()
+    found: dict[Caller, Row | None] = {}
+    for caller in callers:
+        fitting = [row for row in rows if row.ae_title == caller.ae_title and address_fits(row.address, caller.address)]
+        found[caller] = max(fitting, key=lambda row: (row.address == caller.address, row.address != ""), default=None)
+    return found
+
+
+def _note_unknown(connection: Connection, now: datetime, caller: Caller, times: int) -> None:
+    who = fitted(unknown_caller, {"ae_title": caller.ae_title, "address": caller.address})
+    seen = fitted(unknown_caller, {"called": caller.called, "last_seen_at": now, "state": "waiting"})
+    known = connection.execute(select(unknown_caller).where(*(unknown_caller.c[name] == value for name, value in who.items()))).one_or_none()
+    if known is None:
+        connection.execute(insert(unknown_caller).values(times=times, first_seen_at=now, **who, **seen))
+        audit.append(connection, now, SYSTEM, "device.unknown", "unknown_caller", f"{who['ae_title']}@{who['address']}")
+    else:
+        connection.execute(update(unknown_caller).where(unknown_caller.c.id == known.id).values(times=known.times + times, **seen))
 
 
 def _touch(hub: Hub, row) -> None:

@@ -7,20 +7,17 @@ whoever thinks again. The case, its decisions and a tombstone with its hashes st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from hub.context import Hub
 from hub.errors import NotFound
-from hub.flow import retention, terms
+from hub.flow import retention, set_aside, terms
+from hub.flow.retention import Page
 from hub.model.access import Actor
-from hub.model.lifecycle import HELD
 from hub.model.retention import Rule
-from hub.queue import outbox
-from hub.storage import audit
-from hub.storage.states import advance
 from hub.storage.tables import damage, device, held, held_removal, instance, legal_hold, site, study
 
 KIND = "discarded"         # in hub/data/retention.toml
@@ -41,15 +38,16 @@ class Case:
     is_shared: bool = False
 
 
-def dry_run(hub: Hub, actor: Actor, most: int = retention.MOST) -> list[Case]:
-    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing."""
+def dry_run(hub: Hub, actor: Actor, after: int = 0, most: int = retention.MOST) -> Page[Case]:
+    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing. ``after``: of the page before."""
     actor.require("retention.manage")
     shortest = hub.now() - timedelta(days=365 * hub.rules.retention.shortest_years)
     with hub.reading() as connection:
-        rows = connection.execute(_CASES.where(held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(retention.LOOKED_AT)).all()
-        over = [one for one in _judged(hub, connection, rows) if one.stays != "not_due"][:most]
-        shared = retention.named_among(connection, [file["sha256"] for one in over for file in one.row.files], [one.row.id for one in over])
-    return [Case(one.row, one.rule, one.kept_until, one.stays, any(file["sha256"] in shared for file in one.row.files)) for one in over]
+        found = retention.paged(lambda last, count: connection.execute(_CASES.where(
+            held.c.id > last, held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(count)).all(),
+            lambda rows: _judged(hub, connection, rows), after, most)
+        shared = retention.named_among(connection, [file["sha256"] for one in found.listed for file in one.row.files], [one.row.id for one in found.listed])
+    return Page([replace(one, is_shared=any(file["sha256"] in shared for file in one.row.files)) for one in found.listed], found.further)
 
 
 def may_go(hub: Hub, connection: Connection, held_id: int) -> bool:
@@ -95,21 +93,13 @@ def tombstone_of(hub: Hub, held_id: int):
 
 
 def _remove(hub: Hub, actor: Actor, held_id: int) -> str:
-    now = hub.now()
     with hub.writing() as connection:
         one = _case(hub, connection, held_id)
         if one is None:
             raise NotFound("not_found", "没有找到这个弃用的隔离对象。", "no such discarded object.")
         if one.stays:
             return one.stays
-        row, version = one.row, hub.rules.retention.version
-        removal_id = connection.execute(insert(held_removal).values(
-            held_id=held_id, sha256=row.sha256, size=row.size, files=row.files, rule=one.rule.id, rules_version=version, kept_until=one.kept_until.isoformat(),
-            account_id=actor.account_id, who=actor.name, at=now)).inserted_primary_key[0]
-        advance(connection, HELD, held_id, "remove", sha256=f"removed-{removal_id}", files=[])      # the hash is free for the same bytes sent again
-        outbox.enqueue(connection, now, "remove_held_bytes", str(removal_id), removal_id=removal_id)
-        audit.append(connection, now, actor, "held.removed", "held", held_id, row.site_id, sha256=row.sha256, rule=one.rule.id, rules_version=version,
-                     kept_until=one.kept_until.isoformat())
+        set_aside.entomb(hub, connection, actor, one.row, one.rule, one.kept_until)
     return ""
 
 

@@ -6,15 +6,16 @@ anything else still names stays.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, delete, exists, func, insert, null, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Gone, Invalid, NotFound, Retryable
-from hub.flow import known, terms
+from hub.flow import known, set_aside, terms
 from hub.flow.terms import Candidate
 from hub.model.access import Actor
 from hub.model.retention import STAYS
@@ -25,30 +26,53 @@ from hub.storage.tables import (
 )
 
 MOST = 200                 # studies shown and removed in one go
-LOOKED_AT = 20_000         # candidates looked at for one page, the first to arrive first: two seconds at the most
+LOOKED_AT = 20_000         # candidates looked at for one page: two seconds at the most; the next page looks on
 YOUNG_S = 600              # a file written later than that may be one that is just arriving again
+
+One = TypeVar("One")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A study whose term is over, with its instances and their bytes."""
+    """A study whose term is over, with its instances and their bytes, and the objects of the quarantine desk that go with it."""
 
     verdict: Candidate
     instances: int
     size: int
+    set_aside: int = 0
+    set_aside_size: int = 0
 
 
-def dry_run(hub: Hub, actor: Actor, most: int = MOST) -> list[Listed]:
-    """What would be removed now, and what stays although its term is over, with the reason. Changes nothing."""
+@dataclass(frozen=True)
+class Page(Generic[One]):
+    """Part of a list, the first to arrive first. ``further``: the id after which the next part begins, 0 where this is the end."""
+
+    listed: list[One]
+    further: int = 0
+
+
+def dry_run(hub: Hub, actor: Actor, after: int = 0, most: int = MOST) -> Page[Listed]:
+    """What would be removed now, and what stays although its term is over, with the reason. Changes nothing. ``after``: of the page before."""
     actor.require("retention.manage")
-    over: list[Candidate] = []
     with hub.reading() as connection:
-        for rows in known.batched(_candidates(hub, connection)):
-            over += [one for one in terms.judged(hub, connection, rows) if one.stays != "not_due"]
-            if len(over) >= most:
-                break
-        sums = _sums(connection, [one.row.id for one in over[:most]])
-    return [Listed(one, *sums.get(one.row.id, (0, 0))) for one in over[:most]]
+        found = paged(lambda last, count: _candidates(hub, connection, last, count), lambda rows: terms.judged(hub, connection, rows), after, most)
+        ids = [one.row.id for one in found.listed]
+        sums, beside = _sums(connection, ids), _set_aside(connection, ids)
+    return Page([Listed(one, *sums.get(one.row.id, (0, 0)), *beside.get(one.row.id, (0, 0))) for one in found.listed], found.further)
+
+
+def paged(candidates: Callable[[int, int], Sequence], judged: Callable[[Sequence], list[One]], after: int, most: int) -> Page[One]:
+    """Those whose term is over, ``most`` at the most, of LOOKED_AT candidates at the most. ``candidates``: the next so many after an id."""
+    over: list[One] = []
+    for _ in range(LOOKED_AT // known.AT_ONCE):
+        rows = candidates(after, known.AT_ONCE)
+        over += [one for one in judged(rows) if one.stays != "not_due"]
+        if len(over) > most:
+            return Page(over[:most], over[most - 1].row.id)
+        if len(rows) < known.AT_ONCE:
+            return Page(over)
+        after = rows[-1].id
+    return Page(over, after)
 
 
 def remove(hub: Hub, actor: Actor, study_ids: Sequence[int], rules_version: str) -> dict[int, str]:
@@ -176,14 +200,15 @@ def holds(hub: Hub, actor: Actor) -> list:
             .join(site, site.c.id == study.c.site_id).where(legal_hold.c.ended_at.is_(None)).order_by(legal_hold.c.id.desc())))
 
 
-def _candidates(hub: Hub, connection: Connection) -> list:
-    """Studies that came so long ago that the shortest term may be over, the oldest first."""
+def _candidates(hub: Hub, connection: Connection, after: int, count: int) -> list:
+    """The next studies that came so long ago that the shortest term may be over, the oldest first."""
     shortest = timedelta(days=365 * hub.rules.retention.shortest_years)
     oldest = connection.scalar(select(study.c.received_at).order_by(study.c.id).limit(1))
     if oldest is None or oldest > hub.now() - shortest:
         return []                                            # a young hub is not searched
     return list(connection.execute(
-        terms.STUDIES.where(study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id)).order_by(study.c.id).limit(LOOKED_AT)))
+        terms.STUDIES.where(study.c.id > after, study.c.received_at <= hub.now() - shortest, ~exists().where(removal.c.study_id == study.c.id))
+        .order_by(study.c.id).limit(count)))
 
 
 def _sums(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, int]]:
@@ -191,6 +216,15 @@ def _sums(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, 
     rows = connection.execute(select(instance.c.study_id, func.count(instance.c.id), func.sum(instance.c.size)).where(
         instance.c.study_id.in_(study_ids)).group_by(instance.c.study_id))
     return {study_id: (count, int(size)) for study_id, count, size in rows}
+
+
+def _set_aside(connection: Connection, study_ids: list[int]) -> dict[int, tuple[int, int]]:
+    """Study to its decided cases, and the bytes of those that do not stand in it."""
+    found: dict[int, tuple[int, int]] = {}
+    for row in set_aside.of_studies(connection, study_ids):
+        count, size = found.get(row.of_study, (0, 0))
+        found[row.of_study] = count + 1, size + (0 if row.used == row.sha256 else row.size)
+    return found
 
 
 def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
@@ -206,8 +240,8 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
         instances = list(connection.execute(select(instance, series.c.series_uid).join(series).where(instance.c.study_id == study_id).order_by(instance.c.id)))
         made = list(connection.scalars(select(artifact.c.sha256).where(artifact.c.study_id == study_id)))
         own = [file["sha256"] for one_of in instances for file in (*one_of.files, *(one_of.copies or ()))]
-        set_aside = connection.scalars(select(decision.c.before).where(decision.c.study_id == study_id, decision.c.before.is_not(None)))
-        own += [file["sha256"] for before in set_aside for file in before["files"]]
+        replaced = connection.scalars(select(decision.c.before).where(decision.c.study_id == study_id, decision.c.before.is_not(None)))
+        own += [file["sha256"] for before in replaced for file in before["files"]]
         removal_id = connection.execute(insert(removal).values(
             study_id=study_id, study_uid=row.study_uid, rule=one.rule.id, rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(),
             instances=len(instances), size=sum(i.size for i in instances), files=list(dict.fromkeys([*own, *made])), account_id=actor.account_id, who=actor.name,
@@ -216,13 +250,16 @@ def _remove(hub: Hub, actor: Actor, study_id: int) -> str:
             connection.execute(insert(tombstone), [dict(
                 removal_id=removal_id, series_uid=i.series_uid, sop_uid=i.sop_uid, sop_class=i.sop_class, sha256=i.sha256, files=i.files)
                 for i in instances[start:start + MOST]])
+        cases = set_aside.of_studies(connection, [study_id])
+        for case in cases:
+            set_aside.entomb(hub, connection, actor, case, one.rule, one.kept_until)
         connection.execute(delete(artifact).where(artifact.c.study_id == study_id))
         for table in (archived, archived_study):
             connection.execute(delete(table).where(table.c.study_id == study_id))
         connection.execute(update(study).where(study.c.id == study_id).values(generation=study.c.generation + 1))
         outbox.enqueue(connection, now, "remove_bytes", str(removal_id), removal_id=removal_id)
         audit.append(connection, now, actor, "study.removed", "study", study_id, row.site_id, row.patient_id, study_uid=row.study_uid, rule=one.rule.id,
-                     rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(), instances=len(instances))
+                     rules_version=hub.rules.retention.version, kept_until=one.kept_until.isoformat(), instances=len(instances), set_aside=len(cases))
     return ""
 
 

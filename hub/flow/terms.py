@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, Select, not_, select
 
 from hub.context import Hub
-from hub.flow import known
+from hub.flow import known, set_aside
 from hub.model.lifecycle import HELD, JOB
 from hub.model.retention import Rule
 from hub.storage.tables import availability, critical, damage, delivery, held, instance, job, legal_hold, patient, reading, removal, repair, report, site, study
@@ -111,4 +111,5 @@ def _reasons(hub: Hub, ids: list[int]) -> list[tuple[str, Select]]:
             report.c.study_id.in_(ids), report.c.withdrawn_at.is_(None), report.c.signed_at.is_not(None), report.c.pdf_sha256 == "")),
         ("critical", select(critical.c.study_id).where(critical.c.study_id.in_(ids), critical.c.state != "closed")),
         ("at_work", select(job_of).where(job.c.state.in_((JOB.initial, *JOB.sources("recover"))), job_of.in_(ids))),
+        *set_aside.reasons(ids, settled),
     ]

@@ -159,6 +159,7 @@ HELD = Lifecycle("held object", "open", {
     ("reopen", "resolved"): "open",
     ("reopen", "discarded"): "open",
     ("remove", "discarded"): "removed",
+    ("remove", "resolved"): "removed",
 })
 
 JOB = Lifecycle("job", "due", {

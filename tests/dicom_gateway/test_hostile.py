@@ -147,10 +147,11 @@ def test_a_request_that_comes_in_pieces_is_answered_when_it_is_whole(tiny, piece
 
 
 def test_a_request_that_is_never_ended_is_closed_in_time_and_named(tiny, monkeypatch):
-    monkeypatch.setattr(lobby_room, "PATIENCE_S", 0.3)
-    with socket.create_connection(("127.0.0.1", tiny.port), timeout=60) as stalled:
-        stalled.sendall(b"\x01\x00\x00\x00\x10")
-        assert stalled.recv(1) == b""
+    with Wire(tiny.port, timeout_s=60) as stalled:
+        stalled.socket.sendall(b"\x01\x00\x00\x00\x10")
+        wait_until(lambda: any(one.awaits > 1 for one in list(tiny.server.lobby._silent.values())))      # it was seen to begin
+        monkeypatch.setattr(lobby_room, "PATIENCE_S", 0.0)
+        assert stalled.answer()[0] == 0           # closed, or reset: nobody has read what it said
     wait_until(lambda: counted(tiny).get("out_of_patience", 0) >= 1)
 
 

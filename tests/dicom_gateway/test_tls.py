@@ -153,19 +153,50 @@ def test_a_sender_that_falls_silent_in_mid_object_over_tls_is_cut_off(secure, mo
 
 def test_clients_that_never_finish_their_handshake_keep_nobody_out(secure, monkeypatch):
     monkeypatch.setattr(tls, "HANDSHAKE_S", 1.0)
-    stalled = [socket.create_connection(("127.0.0.1", secure.tls_port)) for _ in range(20)]
+    stalled = [socket.create_connection(("127.0.0.1", secure.tls_port), timeout=60) for _ in range(20)]
     for one in stalled[::2]:
-        one.sendall(b"\x16\x03\x01\x02\x00")          # a record begun and never ended
+        one.sendall(_hello())                       # and nothing after it
     with _encrypted(secure) as wire:
         wire.associate(SENDER)
         ds = slice_of_ct()
         wire.c_store_begins(ds.SOPInstanceUID)
         wire.data(body(as_file(ds)), last=True)
         assert wire.status() == 0x0000
-    stalled[0].settimeout(20)
-    assert stalled[0].recv(100) == b""
+    while stalled[0].recv(4096):                      # the server's part of the handshake, then the end
+        pass
     for one in stalled:
         one.close()
+
+
+def _hello() -> bytes:
+    """A client's first flight (RFC 8446 4.1.2): one record."""
+    said = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), said, server_hostname="hub")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return said.read()
+
+
+def test_a_handshake_that_is_begun_costs_no_thread_and_keeps_nobody_out(secure):
+    threads, hello = threading.active_count(), _hello()
+    stalled = [socket.create_connection(("127.0.0.1", secure.tls_port), timeout=60) for _ in range(40)]
+    for number, one in enumerate(stalled):
+        one.sendall(hello[:1 + number % 4 * (len(hello) - 2) // 3])       # from the first byte to all but the last
+    with _encrypted(secure) as wire:
+        assert wire.associate(SENDER) == 2
+        assert threading.active_count() <= threads + 4                   # of the device
+    for one in stalled:
+        one.close()
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 200])
+def test_a_handshake_that_comes_in_pieces_is_answered_when_its_first_record_is_whole(secure, pieces):
+    hello = _hello()
+    with socket.create_connection(("127.0.0.1", secure.tls_port), timeout=60) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(hello), pieces):
+            line.sendall(hello[start:start + pieces])
+        assert line.recv(1) == b"\x16"                # ServerHello
 
 
 def test_plain_dicom_on_the_tls_port_is_turned_away_by_name(secure, caplog):

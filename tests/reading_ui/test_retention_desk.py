@@ -1,5 +1,6 @@
 """The retention desk and the disk's warning level, as the administrator's browser asks for them."""
 import html
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import select, update
 from hub import health
 from hub.flow import decisions, intake, retention
 from hub.model.access import SYSTEM
-from hub.storage.tables import held, job, reading, removal, study
+from hub.storage.tables import decision, held, instance, job, reading, removal, study
 from reading_ui import metrics
 from tests.reading_ui.house import opened
 
@@ -64,6 +65,19 @@ def test_what_was_confirmed_goes_and_whoever_opens_it_is_told(house, old):
     assert "study.removed" in house.actions()
 
 
+def test_what_does_not_fit_a_page_is_on_the_next(house, old, monkeypatch):
+    show = retention.dry_run
+    monkeypatch.setattr(retention, "dry_run", lambda hub, actor, after=0: show(hub, actor, after, most=1))
+    seen, place = set(), "/retention"
+    while place:
+        page = words(house.admin.get(place))
+        seen.update(re.findall(r'name="study" value="(\d+)"', page))
+        assert ("回到开头" in page) == ("?" in place)
+        place = next(iter(re.findall(r'href="(/retention\?after=\d+)">查看后面的候选', page)), "")
+    assert str(old) in seen
+    assert house.admin.get("/retention?after=x&cases_after=99999999999999999999").status_code == 200
+
+
 def test_a_study_is_held_and_released_with_reasons_and_a_held_one_is_not_removed(house, old):
     assert house.admin.post("/retention/holds", study=str(old), words="").status_code == 400
     assert house.admin.post("/retention/holds", study=str(old), words="医疗纠纷").status_code == 302
@@ -96,6 +110,23 @@ def put_away(house):
     with house.hub.writing() as connection:
         connection.execute(update(held).where(held.c.id == case).values(received_at=datetime(1994, 3, 1, tzinfo=UTC), resolved_at=datetime(1994, 3, 2, tzinfo=UTC)))
     return case
+
+
+def test_the_list_says_which_objects_of_the_quarantine_desk_go_with_a_study(house, old):
+    """A second version of a slice that was not chosen, decided upon in 1994."""
+    case = intake.quarantine(house.hub, house.county.devices["QS"], "dicom", (house.hub.blobs.keep(b"b" * 2048, "x.dcm"),), "unparsable").held_id
+    with house.hub.writing() as connection:
+        first = connection.scalar(select(instance.c.id).where(instance.c.study_id == old).order_by(instance.c.id).limit(1))
+        connection.execute(update(held).where(held.c.id == case).values(reason="same_uid_other_bytes", instance_id=first))
+    decisions.keep_first(house.hub, SYSTEM, case, "以先到的为准")
+    assert "近期更正过信息" in words(house.admin.get("/retention"))
+    with house.hub.writing() as connection:
+        connection.execute(update(decision).where(decision.c.held_id == case).values(at=datetime(1994, 3, 2, tzinfo=UTC)))
+    page = words(house.admin.get("/retention"))
+    assert "另有 1 个隔离对象" in page and "随检查一并移除" in page
+    assert remove(house, old).status_code == 302
+    page = words(house.admin.get(f"/held/{case}"))
+    assert "只留墓碑记录" in page and "撤销处理" not in page and "下载原件" not in page
 
 
 def test_a_discarded_object_is_listed_and_goes_when_its_number_is_typed(house, put_away):

@@ -21,7 +21,7 @@ def put_away(hub, county, content=b"other bytes") -> int:
 
 
 def shown(hub, county) -> dict[int, str]:
-    return {one.row.id: one.stays for one in discarded.dry_run(hub, county.administrator)}
+    return {one.row.id: one.stays for one in discarded.dry_run(hub, county.administrator).listed}
 
 
 def remove(hub, county, case) -> str:
@@ -134,7 +134,7 @@ def test_bytes_that_anything_else_names_stay(hub, county, clock, naming):
         with hub.writing() as connection:
             connection.execute(insert(artifact).values(study_id=study_id, kind="thumbnail", sha256=sha256, size=1, media_type="image/png", about={}, made_at=hub.now()))
     clock.forward(days=THIRTY)
-    [one] = discarded.dry_run(hub, county.administrator)
+    [one] = discarded.dry_run(hub, county.administrator).listed
     assert one.is_shared and remove(hub, county, case) == ""
     bytes_go(hub)
     assert hub.blobs.fixity(sha256)[0] == "intact"
@@ -146,7 +146,7 @@ def test_two_discarded_cases_of_the_same_bytes_keep_them_until_both_are_gone(hub
     decisions.discard(hub, county.administrator, second, "无法解析")
     sha256 = of(hub, first).sha256
     clock.forward(days=THIRTY)
-    assert [one.is_shared for one in discarded.dry_run(hub, county.administrator)] == [False, False]
+    assert [one.is_shared for one in discarded.dry_run(hub, county.administrator).listed] == [False, False]
     for case, state in ((first, "intact"), (second, "missing")):
         assert remove(hub, county, case) == ""
         bytes_go(hub)
@@ -178,6 +178,17 @@ def test_what_was_resolved_otherwise_is_not_discarded(hub, county, clock):
     decisions.keep_first(hub, county.administrator, case, "以先到的为准")
     clock.forward(days=THIRTY)
     assert shown(hub, county) == {}
+
+
+def test_page_after_page_comes_to_every_object_once(hub, county, clock):
+    cases = [put_away_alone(hub, county, f"no DICOM {number}".encode()) for number in range(5)]
+    clock.forward(days=THIRTY)
+    after, seen = 0, []
+    for _ in range(3):
+        page = discarded.dry_run(hub, county.administrator, after, 2)
+        seen.append([one.row.id for one in page.listed])
+        after = page.further
+    assert seen == [cases[:2], cases[2:4], cases[4:]] and after == 0
 
 
 def test_only_an_administrator_may_look_or_remove_and_only_under_the_rules_that_were_shown(hub, county, clock):

@@ -26,7 +26,7 @@ def finished(hub, county, clock, study_uid="1.2.3", **more) -> int:
 
 
 def shown(hub, county) -> dict[int, str]:
-    return {one.verdict.row.id: one.verdict.stays for one in retention.dry_run(hub, county.administrator)}
+    return {one.verdict.row.id: one.verdict.stays for one in retention.dry_run(hub, county.administrator).listed}
 
 
 def remove(hub, county, study_id) -> str:
@@ -44,7 +44,7 @@ def test_a_study_is_kept_thirty_years_and_not_a_day_less(hub, county, clock):
     assert shown(hub, county) == {} and remove(hub, county, study_id) == "not_due"
     clock.forward(days=1)
     assert shown(hub, county) == {study_id: ""}
-    [one] = retention.dry_run(hub, county.administrator)
+    [one] = retention.dry_run(hub, county.administrator).listed
     assert (one.verdict.rule.id, one.verdict.kept_until.isoformat(), one.instances) == ("image", "2056-05-04", 3)
     assert rows(hub, removal) == [], "a dry run changes nothing"
 

@@ -2,9 +2,10 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
 from sqlalchemy import event, insert, select, update
 
-from hub.flow import retention, terms
+from hub.flow import known, retention, terms
 from hub.storage.tables import (
     availability, critical, damage, delivery, destination, held, instance, job, legal_hold, patient, person, person_link, reading, removal, repair, report, series, study,
 )
@@ -103,7 +104,7 @@ def test_every_study_of_a_mixture_gets_its_own_verdict_at_once_as_alone(hub, cou
     with hub.writing() as connection:                          # ended things and other people's jobs keep nobody
         connection.execute(insert(job).values(kind="sweep", key="1", args={}, state="due", created_at=NOW, due_at=NOW))
     clock.now = NOW
-    listed = retention.dry_run(hub, county.administrator)
+    listed = retention.dry_run(hub, county.administrator).listed
     assert {one.verdict.row.id: one.verdict.stays for one in listed} == mixture.expected
     assert set(mixture.expected.values()) == {"", *ORDER}, "a mixture in which every reason occurs"
     assert {(one.instances, one.size) for one in listed} == {(1, 7)}
@@ -112,6 +113,26 @@ def test_every_study_of_a_mixture_gets_its_own_verdict_at_once_as_alone(hub, cou
         together = terms.judged(hub, connection, rows)
         alone = [verdict for row in rows for verdict in terms.judged(hub, connection, [row])]
     assert together == alone and len(together) > len(listed)
+
+
+@pytest.mark.parametrize("most, looked_at, at_once", [(5, 21, 7), (200, 21, 7), (1, 1000, 1000), (200, 20_000, 1000)])
+def test_page_after_page_comes_to_every_study_once_however_many_stay(hub, county, clock, monkeypatch, most, looked_at, at_once):
+    mixture = Mixture(hub, county, 11)
+    mixture.build(60)
+    clock.now = NOW
+    monkeypatch.setattr(retention, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(known, "AT_ONCE", at_once)
+    after, seen, pages = 0, [], 0
+    while True:
+        page = retention.dry_run(hub, county.administrator, after, most)
+        assert len(page.listed) <= most
+        seen += [(one.verdict.row.id, one.verdict.stays) for one in page.listed]
+        pages += 1
+        if not page.further:
+            break
+        assert page.further > after
+        after = page.further
+    assert seen == sorted(mixture.expected.items()) and (pages == 1) == (looked_at == 20_000)
 
 
 def test_things_that_have_ended_keep_no_study(hub, county, clock):
@@ -124,7 +145,7 @@ def test_things_that_have_ended_keep_no_study(hub, county, clock):
             connection.execute(update(table).values(**values))
         connection.execute(update(person_link).where((person_link.c.id % 4).in_((0, 1))).values(ended_at=NOW))
     clock.now = NOW
-    listed = retention.dry_run(hub, county.administrator)
+    listed = retention.dry_run(hub, county.administrator).listed
     assert {one.verdict.stays for one in listed} == {""}
     with hub.reading() as connection:
         parted = len(connection.execute(select(person.c.id)).all())
