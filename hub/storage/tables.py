@@ -205,6 +205,9 @@ def _index_of(name: str, states: tuple[str, ...], *columns: str) -> Index:
     return Index(name, *(reading.c[column] for column in columns), sqlite_where=state_in(reading, states), postgresql_where=state_in(reading, states))
 
 
+SIGNED_WITHOUT_SOME = state_in(reading, SIGNED) & literal_column("late_images", Boolean)      # images came after the signature
+Index("ix_reading_signed_late", reading.c.changed_at, sqlite_where=SIGNED_WITHOUT_SOME, postgresql_where=SIGNED_WITHOUT_SOME)
+
 _READINGS_BY_STATE = (
     _index_of("ix_reading_waiting", WAITING, "rank", "deadline_at", "queued_at", "id"), _index_of("ix_reading_claimed_by", WAITING, "claimed_by"),
     _index_of("ix_reading_signed_modality", SIGNED, "modality", "rank", "changed_at", "site_id", "patient_id"),
