@@ -6,9 +6,10 @@ what it made (a performed procedure step) and all of it is here, it closes at on
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, exists, or_, select, update
+from sqlalchemy import Connection, exists, func, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
@@ -19,7 +20,7 @@ from hub.model.lifecycle import STUDY
 from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import instance, procedure_step, reading, series, study
+from hub.storage.tables import instance, procedure_step, promise, reading, series, study
 
 EVIDENT_FROM = 16     # images; a few single ones with numbers in a row say nothing
 PREPARE = {"image": "prepare_images", "ecg": "prepare_ecg"}
@@ -64,16 +65,22 @@ def proof_of(connection: Connection, study_id: int) -> Proof:
     evidence += [SeriesEvidence(uid, made[uid][0], "", 0, (), (), None, count) for uid, count in unseen.items() if count]
     first_late = min((row.received_at for row in rows if row.late), default=None)      # what follows it is late, too
     late = sum(row.received_at >= first_late for row in rows) if first_late is not None else 0
-    return prove(evidence, late, step)
+    return prove(evidence, late, step, _unkept(connection, of.study_uid, of.site_id))
+
+
+def _unkept(connection: Connection, study_uid: str, site_id: int) -> int:
+    """How many of the instances of a study that its device asked storage commitment for are nowhere here."""
+    return connection.scalar(select(func.count(promise.c.sop_uid.distinct())).where(
+        promise.c.study_uid == study_uid, promise.c.site_id == site_id, ~exists().where(instance.c.sop_uid == promise.c.sop_uid)))
 
 
 def prove_again(hub: Hub, connection: Connection, study_uid: str, site_id: int) -> None:
-    """After a device's report: a study that has closed gets its new proof sheet, and its reader is shown it. A study
+    """After a device's report or its request for storage commitment: a study that has closed gets its new proof sheet, and its reader is shown it. A study
     that is still open is judged when it closes."""
     row = connection.execute(select(study).where(study.c.study_uid == study_uid, study.c.site_id == site_id)).one_or_none()
     if row is None or row.state in STUDY.sources("close"):
         return
-    proof = proof_of(connection, row.id).as_json()
+    proof = replace(proof_of(connection, row.id), quiet_s=row.proof.get("quiet_s")).as_json()
     if proof != row.proof:
         connection.execute(update(study).where(study.c.id == row.id).values(proof=proof))
         connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
@@ -110,6 +117,7 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
     if found is None:
         return False
     row, proof = found
+    proof = replace(proof, quiet_s=round((hub.now() - row.last_received_at).total_seconds(), 1))
     try:
         advance(connection, STUDY, study_id, "close", proof=proof.as_json(), association_open=False,
                 generation=row.generation + 1)

@@ -285,6 +285,11 @@ procedure_step = Table(
     _text("started_at", 32), _text("ended_at", 32), _text("reason", 256), Column("series", JSON, nullable=False),
     Column("content", JSON, nullable=False), _when("created_at"), _when("changed_at"))
 
+# Instances that a device asked storage commitment for and that were not here.
+promise = Table(
+    "promise", metadata, _id(), _ref("site_id", "site", nullable=False), _text("study_uid", 128), _text("sop_uid", 128), _when("at"),
+    Index("ix_promise_study_uid_site_id", "study_uid", "site_id"))
+
 order_match = Table(
     "order_match", metadata, _id(), _ref("order_id", "exam_order", nullable=False), _ref("study_id", "study", nullable=False, index=True),
     _text("state", 16), Column("score", Integer, nullable=False, default=0), Column("reasons", JSON, nullable=False),
