@@ -300,6 +300,21 @@ def test_whoever_reads_and_whoever_received_the_report_is_told_of_images_after_t
     assert told() == [False] * 4 and 'data-opens="stands"' not in people["chen"].get(f"/studies/{study_id}").text
 
 
+def test_the_proof_sheet_says_who_told_how_many_and_what_lacks(county, people):
+    whole, numbered = county.study("QS", slices=3), county.study("QS", slices=3, told=False)
+    page, other = (people["chen"].get(f"/studies/{one}").text for one in (whole, numbered))
+    assert "完整性依据" in page and "图像自带总数" in page and "静默" in page and "编号与层面位置" not in page
+    assert "编号与层面位置" in other and "图像自带总数" not in other
+    from sqlalchemy import update
+
+    from hub.storage.tables import study
+    with county.hub.writing() as connection:
+        proof = connection.execute(study.select().where(study.c.id == numbered)).one().proof
+        connection.execute(update(study).where(study.c.id == numbered).values(proof=proof | {"verdict": "incomplete", "promised": 2}))
+    for who in ("chen", "qs"):
+        assert people[who].get(f"/studies/{numbered}").text.count("设备请求存储确认的图像中有 2 幅未收到") == 2
+
+
 def test_the_machines_line_is_english_on_an_english_page(county, people):
     county.study("QS", patient="双语摘要", summary="窦性心律", flags={"quality": "good", "summary_en": "Sinus rhythm"}, modality="ECG", kind="ecg", slices=1)
     assert "窦性心律" in people["lin"].get("/worklist?text=双语摘要").text
