@@ -263,7 +263,7 @@ fixity_round = Table(
 damage = Table(
     "damage", metadata, _id(), _text("sha256", 64, unique=True), _text("source", 16),
     Column("source_id", BigInteger, nullable=False), _ref("study_id", "study", index=True), _text("what", 16),
-    _when("found_at"), _when("mended_at", nullable=True))
+    _when("found_at"), _when("mended_at", nullable=True), _when("asked_at", nullable=True), _text("answer", 200))
 
 exam_order = Table(
     "exam_order", metadata, _id(), _ref("site_id", "site", nullable=False), _text("accession_number", 16, unique=True),
