@@ -20,7 +20,7 @@ from hub.model.lifecycle import STUDY
 from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import instance, procedure_step, promise, reading, series, study
+from hub.storage.tables import instance, procedure_step, promise, reading, report, series, study
 
 EVIDENT_FROM = 16     # images; a few single ones with numbers in a row say nothing
 PREPARE = {"image": "prepare_images", "ecg": "prepare_ecg"}
@@ -123,11 +123,25 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
                 generation=row.generation + 1)
     except Conflict:
         return False
+    _show_what_no_report_has_seen(hub, connection, study_id)
     matching.match_study(hub, connection, study_id)
     identity.order(hub, connection, study_id)
     outbox.enqueue(connection, hub.now(), PREPARE[row.kind], f"{study_id}:{row.generation + 1}",
                    study_id=study_id, generation=row.generation + 1)
     return True
+
+
+def _show_what_no_report_has_seen(hub: Hub, connection: Connection, study_id: int) -> None:
+    """What came while a study was open again may have come after the words of an amendment: its reading says so, unless
+    somebody has seen it."""
+    told = connection.execute(
+        select(reading.c.id, reading.c.late_seen_at, func.max(report.c.submitted_at).label("at")).join(report, report.c.reading_id == reading.c.id)
+        .where(reading.c.study_id == study_id, ~reading.c.late_images, report.c.withdrawn_at.is_(None)).group_by(reading.c.id, reading.c.late_seen_at)).one_or_none()
+    if told is None:
+        return
+    known_until = max(told.at, told.late_seen_at) if told.late_seen_at is not None else told.at
+    if connection.scalar(select(instance.c.id).where(instance.c.study_id == study_id, instance.c.received_at > known_until).limit(1)) is not None:
+        connection.execute(update(reading).where(reading.c.id == told.id).values(late_images=True, changed_at=hub.now()))
 
 
 def _patience(hub: Hub, row, proof: Proof) -> float:

@@ -38,7 +38,8 @@ def report_stands(hub: Hub, actor: Actor, reading_id: int, words: str) -> None:
     now = hub.now()
     with hub.writing() as connection:
         row = row_of(connection, reading_id)
-        changed = connection.execute(update(reading).where(reading.c.id == reading_id, SIGNED_WITHOUT_SOME).values(late_images=False, changed_at=now))
+        changed = connection.execute(update(reading).where(reading.c.id == reading_id, SIGNED_WITHOUT_SOME).values(
+            late_images=False, late_seen_at=now, changed_at=now))
         if changed.rowcount != 1:
             raise Conflict("nothing_late", "该报告没有待处理的补传图像，可能已由他人处理。", "no late images wait at this report; somebody may have been first.")
         audit.append(connection, now, actor, "report.stands", "reading", reading_id, row.site_id, row.patient_id, study_id=row.study_id, words=words.strip()[:200])

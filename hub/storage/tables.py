@@ -188,7 +188,7 @@ reading = Table(
     *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16), *_heading("head", "sound"),
     _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
-    Column("late_images", Boolean, nullable=False, default=False),
+    Column("late_images", Boolean, nullable=False, default=False), _when("late_seen_at", nullable=True),
     Column("version", Integer, nullable=False, default=0), _when("changed_at"),
     Index("ix_reading_changed_at", "changed_at"),
     Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"), Index("ix_reading_patient_id", "patient_id", "state", "changed_at", "id"))

@@ -63,6 +63,26 @@ def test_a_reader_says_with_a_reason_that_the_report_stands_and_the_next_image_a
     assert verify_audit(hub).broken_at is None
 
 
+def test_what_comes_after_an_amendment_while_the_study_is_still_open_is_not_passed_over(hub, county, clock, signed):
+    send(hub, county.ct, slice_facts(4))
+    reporting.amend(hub, county.reader, signed[0], "补传了一幅图像")
+    reporting.submit(hub, county.reader, signed[0])
+    reporting.sign(hub, county.reviewer, signed[0])
+    clock.forward(seconds=5)
+    send(hub, county.ct, slice_facts(5))
+    close_and_prepare(hub, clock, signed[1])
+    told, = late.after_signing(hub, county.reader)
+    assert (told.id, told.images) == (signed[0], 1)
+
+
+def test_what_was_seen_is_not_asked_again_when_the_study_closes(hub, county, clock, signed):
+    send(hub, county.ct, slice_facts(4))
+    clock.forward(seconds=5)
+    late.report_stands(hub, county.reader, signed[0], "补传为定位像，结论不变")
+    close_and_prepare(hub, clock, signed[1])
+    assert late.after_signing(hub, county.reader) == []
+
+
 def test_a_report_that_is_not_signed_yet_is_not_on_the_list(hub, county, clock):
     reading_id = queued_ct(hub, county, clock)
     drafted(hub, county.reader, reading_id)
