@@ -18,6 +18,7 @@ from pydicom.valuerep import PersonName
 from dicom_gateway.plausibility import score_cjk, score_single_byte
 
 SURE_MARGIN = 2.0
+KATAKANA = 0.6             # weight of one half-width katakana; two bytes are one ideograph
 MOST_REMEMBERED = 256      # bytes of a text
 
 _CODECS = {
@@ -89,7 +90,7 @@ def _read(raw: bytes, declared: tuple[str, ...]) -> Decoded:
     best_score, encoding, text = scored[0]
     rival = next((score for score, _, other in scored[1:] if other != text), None)
     margin = best_score - rival if rival is not None else SURE_MARGIN
-    unsure = margin < SURE_MARGIN or best_score <= 0 or "\ufffd" in text
+    unsure = margin < SURE_MARGIN or best_score <= 0 or "\ufffd" in text or _may_be_chinese(encoding, scored)
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
@@ -160,10 +161,22 @@ def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
             continue
         if encoding in ("utf_8", "gb18030"):
             score = score_cjk(text) + (3.0 if encoding == "utf_8" else 0.0)
+        elif encoding == "shift_jis":      # ISO_IR 13 is JIS X 0201: half-width katakana, no ideographs (PS3.3 C.12.1.1.2)
+            score = KATAKANA * sum(map(_is_katakana, text)) if all(c.isascii() or _is_katakana(c) for c in text) else score_single_byte(text, specific=False)
         else:
             score = score_single_byte(text, specific=encoding == own and encoding != "iso8859_1")
         found.append((score + (1.0 if encoding == own else 0.0), encoding, text))
     return sorted(found, key=lambda entry: -entry[0])
+
+
+def _may_be_chinese(encoding: str, scored: list[tuple[float, str, str]]) -> bool:
+    """Whether a reading in a script that the device declared stands where the bytes read as Chinese, too: many devices keep
+    the character set of their factory."""
+    return encoding not in ("utf_8", "gb18030", "iso8859_1") and any(score > 0 for score, name, _ in scored if name in ("utf_8", "gb18030"))
+
+
+def _is_katakana(character: str) -> bool:
+    return "\uff61" <= character <= "\uff9f"
 
 
 def _strict(raw: bytes, encoding: str | None) -> str | None:

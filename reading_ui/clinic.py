@@ -35,10 +35,12 @@ def report(report_id: int):
     row = reporting.version(hub, actor, report_id)
     of_study = studies.find(hub, actor, row.study_id)
     studies.opened(hub, actor, of_study, "report")
+    of_reading = worklist.of_study(hub, row.study_id)
     portal = [one for one in dispatch.of_report(hub, actor, report_id) if one.channel == "portal" and one.pdf_sha256 == row.pdf_sha256]
     return render_template("clinic_report.html", report=row, content=ReportContent.from_json(row.content), study=of_study,
                            versions=reporting.versions(hub, actor, row.reading_id), delivery=portal[-1] if portal else None,
-                           key_images=key_images(hub, row.study_id), since=repairs.since_signed(hub, row), w=wording)
+                           key_images=key_images(hub, row.study_id), since=repairs.since_signed(hub, row),
+                           late=of_reading is not None and of_reading.late_images, w=wording)
 
 
 @desk.post("/criticals/<int:critical_id>/read-back")

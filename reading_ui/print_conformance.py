@@ -60,7 +60,7 @@ def _dimse() -> list[str]:
         *_table(("what", "value"), (
             ("implementation class UID", f"`{command.IMPLEMENTATION_UID}`"), ("implementation version", f"`{command.IMPLEMENTATION_VERSION}`"),
             ("AE title and port", f"`{limits.dicom_ae_title}`, {limits.dicom_port} by default; settings `dicom_ae_title`, `dicom_port`"),
-            ("services as SCU", "C-STORE (reports as Encapsulated PDF; `hub send`), storage commitment reports, Instance Availability Notification"),
+            ("services as SCU", "C-STORE (reports as Encapsulated PDF; `hub send`), storage commitment reports, Instance Availability Notification, C-MOVE (a damaged object is asked of its sender again)"),
             ("callers", "registered AE titles, where registered with an address from that address only; others are rejected and shown to the administrator"),
             ("largest PDU received", f"{server.MAXIMUM_PDU} bytes"),
             ("largest object", f"{limits.largest_object_mb} MB by default (`largest_object_mb`)"),

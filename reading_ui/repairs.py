@@ -9,6 +9,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from dicom_gateway.dataset import read_header
 from dicom_gateway.held import shown_value
+from dicom_gateway.name_readings import Reading, readings
 from dicom_gateway.web.attributes import to_json
 from hub.errors import HubError, Invalid
 from hub.flow import repairs
@@ -87,7 +88,7 @@ def _one(study_id: int, trouble: str = "", form=None) -> str:
               if tag not in hub.rules.repairs.offered and one.vr != "UI"]
     return render_template(
         "repair.html", study=row, series=series, instances=instances, lines=lines, ledger=ledger, scope=scope, level=level, trouble=trouble,
-        form=form or {}, chosen=(form or request.args).get("tag", ""), seen=repairs.revision(hub, study_id), w=wording)
+        form=form or {name: request.args.get(name, "")[:500] for name in ("value", "why")}, readings=_readings(study_id) if row.name_unsure else (), chosen=(form or request.args).get("tag", ""), seen=repairs.revision(hub, study_id), w=wording)
 
 
 def _line(attribute: Attribute, told: dict, stands: dict, row) -> Line:
@@ -102,6 +103,17 @@ def _indexed(attribute: Attribute, row) -> str:
     table, _, column = attribute.column.rpartition(".")
     name = {"name": "patient_name", "patient_id": "patient_number"}.get(column, column) if table == "patient" else column
     return str(getattr(row, name, "")) if table or attribute.keyword == "Modality" else ""
+
+
+def _readings(study_id: int) -> tuple[Reading, ...]:
+    """How the unsure name of a study may be read, by its first DICOM object."""
+    hub = the_hub()
+    _, instances = repairs.parts(hub, the_actor(), study_id)
+    first = next((one for one in instances if one.format == "dicom"), None)
+    try:
+        return readings(read_header(hub.blobs.path(first.sha256))) if first is not None else ()
+    except (HubError, OSError):
+        return ()
 
 
 def _header(study_id: int, level: str, part_id: int | None) -> dict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Conflict, Invalid
-from hub.flow import dispatch, repairs, reporting, studies, worklist
+from hub.flow import dispatch, late, repairs, reporting, studies, worklist
 from hub.model.report import ReportContent
 from reading_ui import wording
 from reading_ui.errors import wants_json
@@ -85,6 +85,15 @@ def requeue(reading_id: int):
 def amend(reading_id: int):
     hub = the_hub()
     reporting.amend(hub, the_actor(), reading_id, request.form.get("reason", ""))
+    return _gone_to(_study_address(worklist.find(hub, reading_id)))
+
+
+@desk.post("/readings/<int:reading_id>/stands")
+@needs("report.write")
+def stands(reading_id: int):
+    """The images that came after the signature were seen, and nothing is to be amended."""
+    hub = the_hub()
+    late.report_stands(hub, the_actor(), reading_id, request.form.get("words", ""))
     return _gone_to(_study_address(worklist.find(hub, reading_id)))
 
 

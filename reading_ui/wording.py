@@ -129,7 +129,7 @@ ACTIONS: Words = {
     "reading.hand_over": ("转交", "handed over"), "reading.bounce": ("退回重做", "repeat asked"), "reading.requeue": ("重新排队", "queued again"),
     "report.submit": ("提交报告", "report submitted"), "report.send_back": ("退回修改", "report sent back"), "report.sign": ("审核签发", "report signed"),
     "report.sign_alone": ("单人紧急签发", "report signed by one"), "report.countersign": ("补签", "report countersigned"),
-    "report.signed": ("报告签发", "report signed"), "report.amend": ("开始修订", "amendment begun"), "report.issue": ("生成报告文件", "report's PDF made"),
+    "report.signed": ("报告签发", "report signed"), "report.amend": ("开始修订", "amendment begun"), "report.stands": ("补传图像已看，报告无需修订", "late images seen, report stands"), "report.issue": ("生成报告文件", "report's PDF made"),
     "report.view": ("查看报告", "report viewed"), "report.acknowledge": ("签收报告", "report acknowledged"),
     "critical.raise": ("提出危急值", "critical value raised"), "critical.notified": ("危急值已通知", "critical value notified"),
     "critical.read_back": ("复述确认危急值", "critical value read back"), "critical.close": ("危急值闭环", "critical value closed"),

@@ -10,7 +10,7 @@ import time
 from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
 
 from hub.errors import Conflict, Invalid
-from hub.flow import administration, cautions, critical, worklist
+from hub.flow import administration, cautions, critical, late, worklist
 from hub.model.urgency import URGENCIES
 from reading_ui.errors import wants_json
 from reading_ui.gate import needs, the_actor, the_hub
@@ -144,7 +144,7 @@ def _table() -> dict:
     pages = max(1, -(-total // worklist.PAGE))
     counts = worklist.counts(hub, actor)
     return {"mark": mark, "rows": rows, "total": total, "most": worklist.most_counted(filters.text), "filters": filters, "pages": pages, "counts": counts, "now": hub.now(),
-            "criticals": critical.for_readers(hub, actor), "sites": administration.sites(hub), "urgencies": URGENCIES,
+            "criticals": critical.for_readers(hub, actor), "late": late.after_signing(hub, actor), "sites": administration.sites(hub), "urgencies": URGENCIES,
             "modalities": MODALITIES, "states": STATES, "query": _query(filters), "may_review": may_review,
             "cautions": cautions.of_patients(hub, actor, [row.patient_id for row in rows])}
 

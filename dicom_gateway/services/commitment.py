@@ -30,7 +30,7 @@ from dicom_gateway.status import PROCESSING_FAILURE, SUCCESS
 from dicom_gateway.tls import tls_args
 from hub.context import Hub
 from hub.errors import HubError, NotFound
-from hub.flow import devices, studies
+from hub.flow import devices, promises, studies
 from hub.flow.studies import Match
 from hub.model.access import Actor
 
@@ -91,6 +91,7 @@ def verdict(hub: Hub, asked: Transaction) -> Dataset:
     if failed:
         report.FailedSOPSequence = failed
     studies.committed(hub, asked.actor, asked.uid, len(committed), len(failed))
+    promises.note(hub, asked.actor, {row.study_uid for row in rows.values()}, [uid for uid in uids if uid not in rows])
     return report
 
 

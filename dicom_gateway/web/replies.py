@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from flask import Response, jsonify, request, send_file
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import quote_etag
 
 from dicom_gateway.web import multipart, native_xml
@@ -117,14 +118,21 @@ def parts_reply(parts: list[Part], kind: str, etag: str) -> Response:
 
 
 def single_reply(part: Part, etag: str) -> Response:
-    """One body without multipart, with byte ranges."""
+    """One body without multipart, with byte ranges: one at a time, several at once are passed over (RFC 9110 14.2)."""
     headers = [("Content-Type", part.content_type), ("Vary", "Accept"), ("ETag", quote_etag(etag)), ("Accept-Ranges", "bytes"), *_PRIVATE]
     if isinstance(part.content, Path):
         reply = send_file(part.content, part.content_type, conditional=False, etag=False, max_age=None)
         reply.headers.update(headers)
     else:
         reply = Response(part.content, headers=headers)
-    return _unless_known(reply, accept_ranges=True, complete_length=part.size)
+    wanted = request.range
+    try:
+        return _unless_known(reply, accept_ranges=wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1, complete_length=part.size)
+    except RequestedRangeNotSatisfiable:
+        refused = refusal(Invalid("no_such_range", f"请求的字节范围超出内容长度（{part.size} 字节）。", f"the range lies beyond the {part.size} bytes that there are."))
+        refused.status_code = 416
+        refused.headers["Content-Range"] = f"bytes */{part.size}"
+        return refused
 
 
 def _unless_known(reply: Response, **ranges) -> Response:

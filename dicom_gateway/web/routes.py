@@ -17,7 +17,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from dicom_gateway.corrected import Corrected, corrected
 from dicom_gateway.prepare.encode import THUMBNAIL_EDGE
 from dicom_gateway.serving import served_values
-from dicom_gateway.web import answers, capabilities, metadata, native_xml, replies
+from dicom_gateway.web import answers, capabilities, levels, metadata, native_xml, replies
 from dicom_gateway.web.accept import asked
 from dicom_gateway.web.bulk import bulk_given
 from dicom_gateway.web.frames import NATIVE, OCTETS, NotAcceptable, frame_given
@@ -120,10 +120,14 @@ class _Desk:
                 warnings += ("There are additional results that can be requested.",)
         if not rows:
             return replies.nothing_found(warnings)
-        if level == "study" and not in_xml:
+        if level == "study" and asking.include and len(rows) == 1:
+            opened = self._opened_for_search(rows[0].study_uid)
+        elif opened is None and (apart := levels.BY_LEVEL.get(level, asking.include) & asking.include - answers.KNOWN):
+            warnings += (f"The following attributes are given where one study is named and were left out: {', '.join(sorted(apart)[:20])}",)
+        if level == "study" and opened is None and not in_xml:
             return replies.json_reply(answers.study_document(rows, parts, self.root()), warnings=warnings)
-        told = ([answers.study_answer(row, parts.get(row.id, {}), self.root()) for row in rows] if level == "study" else
-                self._answers(level, rows, parts, asking, opened, bool(e)))
+        told = ([self._with_included(opened, level, row, asking.include, answers.study_answer(row, parts.get(row.id, {}), self.root())) for row in rows]
+                if level == "study" else self._answers(level, rows, parts, asking, opened, bool(e)))
         if in_xml:
             return replies.xml_reply([native_xml.to_xml(one) for one in told], warnings)
         return replies.json_reply(replies.document(told), warnings=warnings)
@@ -147,16 +151,20 @@ class _Desk:
                 one |= answers.series_answer(row, total, root)
             if level == "instance":
                 one |= answers.instance_answer(row, root)
-                if opened is not None and asking.include:
-                    one = self._included(opened, row, asking.include) | one
-            told.append(answers.in_order(one))
+            told.append(self._with_included(opened, level, row, asking.include, one))
         return told
 
-    def _included(self, opened: Opened, row, include: frozenset[str]) -> dict:
-        """The attributes asked for by includefield, from the instance's own metadata."""
-        held = opened.contents.by_uid.get(row.sop_uid)
+    def _with_included(self, opened: Opened | None, level: str, row, include: frozenset[str], one: dict) -> dict:
+        """An answer with the attributes asked for by includefield, in order: of an instance from its own metadata; of a study or
+        series as a whole from those of its first object. What the index knows stands."""
+        if opened is None or not include:
+            return answers.in_order(one)
+        held = (opened.contents.by_uid.get(row.sop_uid) if level == "instance" else
+                next((each for each in opened.contents.instances if level == "study" or each.series_uid == row.series_uid), None))
         lines = self._shelf.lines(opened, [held]) if held is not None else []
-        return metadata.chosen(lines[0], include, self.root()) if lines else {}
+        found = metadata.chosen(lines[0], include, self.root()) if lines else {}
+        return answers.in_order(one | {tag: value for tag, value in found.items()
+                                       if "Value" not in one.get(tag, {}) and (level == "instance" or tag in levels.BY_LEVEL[level])})
 
     def metadata(self, s: str, e: str = "", i: str = "") -> Response:
         opened, wanted = self._wanted(s, e, i)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
@@ -44,6 +45,9 @@ def transcoded(file: Path | BinaryIO, syntax: str) -> bytes:
             if isinstance(element.value, bytes) and element.keyword != "PixelData":
                 element.value = to_little(element.value, element.VR, False)
         dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
+    if any(isinstance(one, RawDataElement) and one.VR is None for one in map(dataset.get_item, dataset.keys())):
+        for _ in dataset.iterall():      # implicit VR under the name of an explicit one: told element by element
+            pass
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     buffer = BytesIO()
     dataset.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)

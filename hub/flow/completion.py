@@ -6,9 +6,10 @@ what it made (a performed procedure step) and all of it is here, it closes at on
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, exists, or_, select, update
+from sqlalchemy import Connection, exists, func, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict
@@ -19,7 +20,7 @@ from hub.model.lifecycle import STUDY
 from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import instance, procedure_step, reading, series, study
+from hub.storage.tables import instance, procedure_step, promise, reading, report, series, study
 
 EVIDENT_FROM = 16     # images; a few single ones with numbers in a row say nothing
 PREPARE = {"image": "prepare_images", "ecg": "prepare_ecg"}
@@ -46,9 +47,9 @@ def close_quiet_studies(hub: Hub) -> int:
 
 def proof_of(connection: Connection, study_id: int) -> Proof:
     """The proof sheet of a study as it stands."""
-    of = connection.execute(select(study.c.late, study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
+    of = connection.execute(select(study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
     rows = connection.execute(
-        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid)
+        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid, instance.c.late, instance.c.received_at)
         .where(instance.c.study_id == study_id)).all()
     step, made = _reported(connection, of)
     here = {row.sop_uid for row in rows}
@@ -62,16 +63,24 @@ def proof_of(connection: Connection, study_id: int) -> Proof:
             tuple((row.orientation, row.position_mm) for row in own if row.position_mm is not None), one.expected,
             unseen.pop(one.series_uid, None)))
     evidence += [SeriesEvidence(uid, made[uid][0], "", 0, (), (), None, count) for uid, count in unseen.items() if count]
-    return prove(evidence, of.late, step)
+    first_late = min((row.received_at for row in rows if row.late), default=None)      # what follows it is late, too
+    late = sum(row.received_at >= first_late for row in rows) if first_late is not None else 0
+    return prove(evidence, late, step, _unkept(connection, of.study_uid, of.site_id))
+
+
+def _unkept(connection: Connection, study_uid: str, site_id: int) -> int:
+    """How many of the instances of a study that its device asked storage commitment for are nowhere here."""
+    return connection.scalar(select(func.count(promise.c.sop_uid.distinct())).where(
+        promise.c.study_uid == study_uid, promise.c.site_id == site_id, ~exists().where(instance.c.sop_uid == promise.c.sop_uid)))
 
 
 def prove_again(hub: Hub, connection: Connection, study_uid: str, site_id: int) -> None:
-    """After a device's report: a study that has closed gets its new proof sheet, and its reader is shown it. A study
+    """After a device's report or its request for storage commitment: a study that has closed gets its new proof sheet, and its reader is shown it. A study
     that is still open is judged when it closes."""
     row = connection.execute(select(study).where(study.c.study_uid == study_uid, study.c.site_id == site_id)).one_or_none()
     if row is None or row.state in STUDY.sources("close"):
         return
-    proof = proof_of(connection, row.id).as_json()
+    proof = replace(proof_of(connection, row.id), quiet_s=row.proof.get("quiet_s")).as_json()
     if proof != row.proof:
         connection.execute(update(study).where(study.c.id == row.id).values(proof=proof))
         connection.execute(update(reading).where(reading.c.study_id == row.id).values(changed_at=hub.now()))
@@ -108,16 +117,31 @@ def _close_if_quiet(hub: Hub, connection: Connection, study_id: int) -> bool:
     if found is None:
         return False
     row, proof = found
+    proof = replace(proof, quiet_s=round((hub.now() - row.last_received_at).total_seconds(), 1))
     try:
         advance(connection, STUDY, study_id, "close", proof=proof.as_json(), association_open=False,
                 generation=row.generation + 1)
     except Conflict:
         return False
+    _show_what_no_report_has_seen(hub, connection, study_id)
     matching.match_study(hub, connection, study_id)
     identity.order(hub, connection, study_id)
     outbox.enqueue(connection, hub.now(), PREPARE[row.kind], f"{study_id}:{row.generation + 1}",
                    study_id=study_id, generation=row.generation + 1)
     return True
+
+
+def _show_what_no_report_has_seen(hub: Hub, connection: Connection, study_id: int) -> None:
+    """What came while a study was open again may have come after the words of an amendment: its reading says so, unless
+    somebody has seen it."""
+    told = connection.execute(
+        select(reading.c.id, reading.c.late_seen_at, func.max(report.c.submitted_at).label("at")).join(report, report.c.reading_id == reading.c.id)
+        .where(reading.c.study_id == study_id, ~reading.c.late_images, report.c.withdrawn_at.is_(None)).group_by(reading.c.id, reading.c.late_seen_at)).one_or_none()
+    if told is None:
+        return
+    known_until = max(told.at, told.late_seen_at) if told.late_seen_at is not None else told.at
+    if connection.scalar(select(instance.c.id).where(instance.c.study_id == study_id, instance.c.received_at > known_until).limit(1)) is not None:
+        connection.execute(update(reading).where(reading.c.id == told.id).values(late_images=True, changed_at=hub.now()))
 
 
 def _patience(hub: Hub, row, proof: Proof) -> float:

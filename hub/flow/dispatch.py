@@ -225,7 +225,7 @@ def _clinic_rows() -> Select:
     sent = (select(delivery.c.report_id, delivery.c.state, delivery.c.acknowledged_by, delivery.c.acknowledged_at, delivery.c.pdf_sha256)
             .where(delivery.c.channel == "portal").subquery())
     return (select(study, patient.c.name.label("patient_name"), patient.c.patient_id.label("patient_number"), patient.c.sex,
-                   patient.c.age, patient.c.birth_date, reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), reading.c.bounce_reason,
+                   patient.c.age, patient.c.birth_date, reading.c.id.label("reading_id"), reading.c.state.label("reading_state"), reading.c.late_images, reading.c.bounce_reason,
                    reading.c.deadline_at, latest.c.id.label("report_id"), latest.c.number, latest.c.version, latest.c.signed_at,
                    latest.c.critical, latest.c.positive, latest.c.reader_name, latest.c.reviewer_name, latest.c.pdf_sha256,
                    sent.c.state.label("delivery_state"), sent.c.acknowledged_by, sent.c.acknowledged_at)

@@ -2,8 +2,8 @@
 
 A disk that rots says nothing. The scheduler reads a little every few seconds: originals, what is held aside, signed
 letters and prepared images, in the order in which they came. What no longer equals its SHA-256 becomes a row of
-``damage``: the administrator sees whom to ask to send it again, the reader sees that something is missing. When the
-same bytes come in again they take the place of the damaged file, and the damage is mended.
+``damage``: its sender's node is asked for it (hub.flow.refetch), the administrator sees whom to call, the reader sees that
+something is missing. When the same bytes come in again they take the place of the damaged file, and the damage is mended.
 """
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from sqlalchemy import BigInteger, Connection, cast, exists, func, insert, null,
 
 from hub.context import Hub
 from hub.model.access import SYSTEM, Actor
+from hub.queue import outbox
 from hub.storage import audit
 from hub.storage.tables import artifact, damage, decision, device, fixity_round, held, instance, patient, removal, report, site, study
 
 AT_ONCE = 200          # rows looked up in one go
 LOOKED_AGAIN = 50      # known damages hashed again in one go
+ASKED_AGAIN = 100      # damages that are asked of their senders by themselves; more is a broken disk, and a person's matter
 
 log = logging.getLogger("hub.fixity")
 
@@ -59,7 +61,7 @@ class _Found:
 def check_some(hub: Hub, most_bytes: int, pause: timedelta = timedelta(0)) -> Checked:
     """Hashes known damages again, then the next files of the round until ``most_bytes`` are read (the last file whole).
     A new round begins when the last is over and ``pause`` has gone by since it began. Safe to run twice at once."""
-    mended = _look_again(hub)
+    mended = look_again(hub)
     place = _place(hub, pause)
     if place is None:
         return Checked(mended=mended, round_over=True)
@@ -99,6 +101,19 @@ def check_everything(hub: Hub, told: Callable[[int, int], None], step_bytes: int
         total = Checked(total.files + one.files, total.bytes + one.bytes, total.damaged + one.damaged, total.mended + one.mended, one.round_over)
         told(total.files, of)
     return total
+
+
+def look_again(hub: Hub) -> int:
+    """Known damages whose file is whole again (its bytes were sent once more, or it was brought back) are mended."""
+    with hub.reading() as connection:
+        rows = list(connection.execute(select(damage).where(damage.c.mended_at.is_(None)).order_by(func.random()).limit(LOOKED_AGAIN)))
+    whole = [row for row in rows if hub.blobs.fixity(row.sha256)[0] == "intact"]
+    if whole:
+        with hub.writing() as connection:
+            for row in whole:
+                if connection.execute(update(damage).where(damage.c.id == row.id, damage.c.mended_at.is_(None)).values(mended_at=hub.now())).rowcount:
+                    audit.append(connection, hub.now(), SYSTEM, "fixity.mended", row.source, row.source_id, sha256=row.sha256)
+    return len(whole)
 
 
 def damaged(hub: Hub, actor: Actor) -> list:
@@ -169,24 +184,15 @@ def _note(hub: Hub, connection: Connection, one: _Found) -> bool:
     known = connection.execute(select(damage.c.id, damage.c.mended_at).where(damage.c.sha256 == one.sha256)).one_or_none()
     if known is not None and known.mended_at is None:
         return False
-    values = {"source": one.source, "source_id": one.source_id, "study_id": one.study_id, "what": one.what, "found_at": hub.now(), "mended_at": None}
+    values = {"source": one.source, "source_id": one.source_id, "study_id": one.study_id, "what": one.what, "found_at": hub.now(), "mended_at": None,
+              "asked_at": None, "answer": ""}
     if known is None:
-        connection.execute(insert(damage).values(sha256=one.sha256, **values))
+        damage_id = connection.execute(insert(damage).values(sha256=one.sha256, **values)).inserted_primary_key[0]
     else:
-        connection.execute(update(damage).where(damage.c.id == known.id).values(**values))
+        damage_id = known.id
+        connection.execute(update(damage).where(damage.c.id == damage_id).values(**values))
+    if one.source == "instance" and connection.scalar(select(func.count()).select_from(damage).where(damage.c.mended_at.is_(None))) <= ASKED_AGAIN:
+        outbox.enqueue(connection, hub.now(), "ask_again", f"{damage_id}:{hub.now().timestamp():.0f}", damage_id=damage_id)
     audit.append(connection, hub.now(), SYSTEM, "fixity.damaged", one.source, one.source_id, sha256=one.sha256, what=one.what)
     log.error("stored file %s of %s %s is %s", one.sha256[:12], one.source, one.source_id, one.what)
     return True
-
-
-def _look_again(hub: Hub) -> int:
-    """Known damages whose file is whole again (its bytes were sent once more, or it was brought back) are mended."""
-    with hub.reading() as connection:
-        rows = list(connection.execute(select(damage).where(damage.c.mended_at.is_(None)).order_by(func.random()).limit(LOOKED_AGAIN)))
-    whole = [row for row in rows if hub.blobs.fixity(row.sha256)[0] == "intact"]
-    if whole:
-        with hub.writing() as connection:
-            for row in whole:
-                if connection.execute(update(damage).where(damage.c.id == row.id, damage.c.mended_at.is_(None)).values(mended_at=hub.now())).rowcount:
-                    audit.append(connection, hub.now(), SYSTEM, "fixity.mended", row.source, row.source_id, sha256=row.sha256)
-    return len(whole)

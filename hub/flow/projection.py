@@ -108,6 +108,8 @@ def _patient(connection: Connection, sent_id: int, whole: dict[str, str], study_
     if "PatientName" in told:
         now_named = replace(now_named, name=name_shown(told["PatientName"]), name_as_sent=told["PatientName"], name_unsure=False)
     key = identity_key(now_named)
+    if was.name_unsure and not now_named.name_unsure and now_named.name_as_sent == was.name_as_sent:      # confirmed as it stood
+        key = f"{key}|sure"[:400]
     if now_named.age != was.age:                # an age is no identity, but a corrected one must not change what others see
         key = f"{key}|{now_named.age}"[:400]
     known = connection.scalar(select(patient.c.id).where(patient.c.site_id == row.site_id, patient.c.identity_key == key))

@@ -65,7 +65,7 @@ def correct(hub: Hub, actor: Actor, study_id: int, wanted: Wanted, seen: int) ->
             raise Conflict("newer_repair", "该检查刚刚被更正过，请刷新后核对再提交。", "this study was corrected a moment ago; reload and look again.")
         series_id, instance_id = _part(connection, study_id, wanted)
         old = _standing_value(connection, row, wanted, series_id, instance_id)
-        if old == value:
+        if old == value and not _confirms(connection, row, wanted):
             raise Invalid("no_change", f"{attribute.zh or attribute.keyword}已经是这个值。", f"{attribute.en or attribute.keyword} has this value already.")
         repair_id = connection.execute(insert(repair).values(
             study_id=study_id, level=wanted.level, series_id=series_id, instance_id=instance_id, tag=attribute.tag,
@@ -73,6 +73,12 @@ def correct(hub: Hub, actor: Actor, study_id: int, wanted: Wanted, seen: int) ->
             role=actor.role, at=now)).inserted_primary_key[0]
         _after(hub, connection, actor, row, "study.repair", repair_id, level=wanted.level, keyword=attribute.keyword, old=old, new=value, why=why)
     return repair_id
+
+
+def _confirms(connection: Connection, row, wanted: Wanted) -> bool:
+    """Whether the same value is no idle correction: an unsure name that a person has found to be right."""
+    return wanted.level == "study" and wanted.attribute.keyword == "PatientName" and bool(
+        connection.scalar(select(patient.c.name_unsure).where(patient.c.id == row.patient_id)))
 
 
 def undo(hub: Hub, actor: Actor, repair_id: int, why: str = "") -> int:
@@ -249,6 +255,6 @@ def _study(connection: Connection, study_id: int):
 
 def _listed():
     signed = exists().where(report.c.study_id == study.c.id, report.c.signed_at.is_not(None))
-    return (select(study, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.patient_id.label("patient_number"), patient.c.sex,
+    return (select(study, patient.c.name.label("patient_name"), patient.c.name_as_sent, patient.c.name_unsure, patient.c.patient_id.label("patient_number"), patient.c.sex,
                    patient.c.birth_date, patient.c.age, site.c.name.label("site_name"), signed.label("is_signed"))
             .join(patient, patient.c.id == study.c.patient_id).join(site, site.c.id == study.c.site_id))

@@ -256,7 +256,7 @@ def _columns(of_list: bool = False):
         account.c.display_name.label("claimed_name"), latest.label("second_due_at"), writer.label("written_by")).select_from(_joined())
 
 
-_OF_ITS_PAGE = ("head", "sound", "queued_at", "lease_until", "amend_reason", "version")
+_OF_ITS_PAGE = ("head", "sound", "queued_at", "lease_until", "amend_reason", "late_seen_at", "version")
 
 
 @cache

@@ -26,6 +26,11 @@ class SeriesEvidence:
     unseen: int | None = None
 
     @property
+    def told_by(self) -> tuple[str, ...]:
+        """Who said how many there are: the "sender" in its images, the "device" in the report of its work."""
+        return tuple(who for who, told in (("sender", self.expected), ("device", self.unseen)) if told is not None)
+
+    @property
     def stated(self) -> int | None:
         """How many there are by what the sender and the device said."""
         told = [count for count in (self.expected, self.received + self.unseen if self.unseen is not None else None) if count is not None]
@@ -41,6 +46,8 @@ class SeriesProof:
     missing_numbers: tuple[int, ...]
     gaps_mm: tuple[tuple[float, float], ...]
     verdict: str      # "complete", "likely", "incomplete"
+    told_by: tuple[str, ...] = ()
+    doubled: int = 0  # images under an instance number that another image of the series has
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Proof:
     series: tuple[SeriesProof, ...]
     late: int = 0
     step: str = ""                  # what the device reported of its work: in_progress, completed, discontinued, "" nothing
+    promised: int = 0               # instances that the device asked storage commitment for and that are not here
+    quiet_s: float | None = None    # how long nothing had come when the study closed, in seconds
 
     @property
     def zh(self) -> str:
@@ -78,29 +87,32 @@ class Proof:
     def as_json(self) -> dict:
         """Plain types for the study's row and the page."""
         return {"verdict": self.verdict, "received": self.received, "expected": self.expected,
-                "missing": self.missing, "gaps": self.gaps, "late": self.late, "step": self.step, "zh": self.zh, "en": self.en,
+                "missing": self.missing, "gaps": self.gaps, "late": self.late, "step": self.step, "promised": self.promised, "quiet_s": self.quiet_s, "zh": self.zh, "en": self.en,
                 "series": [{"series_uid": s.series_uid, "description": s.description, "received": s.received,
                             "expected": s.expected, "missing_numbers": list(s.missing_numbers),
-                            "gaps_mm": [list(g) for g in s.gaps_mm], "verdict": s.verdict}
+                            "gaps_mm": [list(g) for g in s.gaps_mm], "verdict": s.verdict, "told_by": list(s.told_by), "doubled": s.doubled}
                            for s in self.series]}
 
 
-def prove(series: list[SeriesEvidence], late: int = 0, step: str = "") -> Proof:
-    """The proof sheet of a study from the evidence of its series. ``step``: the state of the device's performed procedure step."""
+def prove(series: list[SeriesEvidence], late: int = 0, step: str = "", promised: int = 0) -> Proof:
+    """The proof sheet of a study from the evidence of its series. ``step``: the state of the device's performed procedure step;
+    ``promised``: how many instances it asked storage commitment for that are not here."""
     proofs = tuple(_prove_series(one) for one in series)
     received = sum(p.received for p in proofs)
     told = bool(proofs) and all(p.expected is not None for p in proofs)
     expected_from_numbers = _expected_by_numbers(series)
     missing = sum(_missing(p) for p in proofs)
     gaps = sum(len(p.gaps_mm) for p in proofs)
-    if any(p.verdict == "incomplete" for p in proofs):
+    if promised or any(p.verdict == "incomplete" for p in proofs):
         verdict = "incomplete"
     elif told:
         verdict = "complete"
     else:
         verdict = "likely"
     expected = sum(p.expected for p in proofs) if told else expected_from_numbers
-    return Proof(verdict, received, expected, missing, gaps, proofs, late, step)
+    if promised > missing:            # they may be those that numbers and counts miss: never counted twice
+        missing, expected = promised, max(expected or 0, received + promised)
+    return Proof(verdict, received, expected, missing, gaps, proofs, late, step, promised)
 
 
 def _missing(proof: SeriesProof) -> int:
@@ -109,13 +121,12 @@ def _missing(proof: SeriesProof) -> int:
 
 
 def _expected_by_numbers(series: list[SeriesEvidence]) -> int | None:
-    """Numbers that run on from 1 are themselves a count; without them nothing is claimed."""
+    """Numbers that run on without repetition are themselves a count; without them nothing is claimed."""
     total = 0
     for one in series:
         if not one.numbers or len(one.numbers) != one.received or len(set(one.numbers)) != one.received:
             return None
-        first, last = min(one.numbers), max(one.numbers)
-        total += last if first in (0, 1) else last - first + 1
+        total += one.received + len(_missing_numbers(one.numbers, 3 * one.received))
     return total or None
 
 
@@ -130,7 +141,8 @@ def _prove_series(one: SeriesEvidence) -> SeriesProof:
         verdict = "incomplete"
     else:
         verdict = "complete" if expected is not None else "likely"
-    return SeriesProof(one.series_uid, one.description, one.received, expected, missing, gaps, verdict)
+    doubled = len(one.numbers) - len(set(one.numbers))
+    return SeriesProof(one.series_uid, one.description, one.received, expected, missing, gaps, verdict, one.told_by, doubled)
 
 
 def _missing_at_the_end(one: SeriesEvidence, missing: tuple[int, ...], lacking: int, most: int = 200) -> tuple[int, ...]:

@@ -188,7 +188,7 @@ reading = Table(
     *(Column(name, BigInteger().with_variant(Integer, "sqlite")) for name in ("site_id", "patient_id")), _text("modality", 16), *_heading("head", "sound"),
     _text("state", 16), Column("rank", Integer, nullable=False), _when("deadline_at"), _when("queued_at"),
     _ref("claimed_by", "account"), _when("lease_until", nullable=True), _text("bounce_reason", 512), _text("amend_reason", 512),
-    Column("late_images", Boolean, nullable=False, default=False),
+    Column("late_images", Boolean, nullable=False, default=False), _when("late_seen_at", nullable=True),
     Column("version", Integer, nullable=False, default=0), _when("changed_at"),
     Index("ix_reading_changed_at", "changed_at"),
     Index("ix_reading_site_id_state_changed_at", "site_id", "state", "changed_at"), Index("ix_reading_patient_id", "patient_id", "state", "changed_at", "id"))
@@ -204,6 +204,9 @@ def state_in(rows, states: tuple[str, ...]):
 def _index_of(name: str, states: tuple[str, ...], *columns: str) -> Index:
     return Index(name, *(reading.c[column] for column in columns), sqlite_where=state_in(reading, states), postgresql_where=state_in(reading, states))
 
+
+SIGNED_WITHOUT_SOME = state_in(reading, SIGNED) & literal_column("late_images", Boolean)      # images came after the signature
+Index("ix_reading_signed_late", reading.c.changed_at, sqlite_where=SIGNED_WITHOUT_SOME, postgresql_where=SIGNED_WITHOUT_SOME)
 
 _READINGS_BY_STATE = (
     _index_of("ix_reading_waiting", WAITING, "rank", "deadline_at", "queued_at", "id"), _index_of("ix_reading_claimed_by", WAITING, "claimed_by"),
@@ -260,7 +263,7 @@ fixity_round = Table(
 damage = Table(
     "damage", metadata, _id(), _text("sha256", 64, unique=True), _text("source", 16),
     Column("source_id", BigInteger, nullable=False), _ref("study_id", "study", index=True), _text("what", 16),
-    _when("found_at"), _when("mended_at", nullable=True))
+    _when("found_at"), _when("mended_at", nullable=True), _when("asked_at", nullable=True), _text("answer", 200))
 
 exam_order = Table(
     "exam_order", metadata, _id(), _ref("site_id", "site", nullable=False), _text("accession_number", 16, unique=True),
@@ -281,6 +284,11 @@ procedure_step = Table(
     _text("patient_number", 128), _text("patient_name", 200), _text("modality", 16), _text("station", 16), _text("description", 256),
     _text("started_at", 32), _text("ended_at", 32), _text("reason", 256), Column("series", JSON, nullable=False),
     Column("content", JSON, nullable=False), _when("created_at"), _when("changed_at"))
+
+# Instances that a device asked storage commitment for and that were not here.
+promise = Table(
+    "promise", metadata, _id(), _ref("site_id", "site", nullable=False), _text("study_uid", 128), _text("sop_uid", 128), _when("at"),
+    Index("ix_promise_study_uid_site_id", "study_uid", "site_id"))
 
 order_match = Table(
     "order_match", metadata, _id(), _ref("order_id", "exam_order", nullable=False), _ref("study_id", "study", nullable=False, index=True),

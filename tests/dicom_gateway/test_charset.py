@@ -55,6 +55,55 @@ def test_of_thousands_of_misdeclared_names_99_in_100_are_repaired_and_none_is_wr
     assert count["repaired"] / count.total() >= 0.99, count
 
 
+# GB 2312 in the order of the standard: the 3,755 common characters and the 3,008 rarer ones; and characters of four bytes.
+COMMON, RARER = ([bytes((row, cell)).decode("gb2312") for row in rows for cell in range(0xA1, 0xFF) if (row, cell) < (0xD7, 0xFA) or row > 0xD7]
+                 for rows in (range(0xB0, 0xD8), range(0xD8, 0xF8)))
+OF_FOUR_BYTES = [one for one in [*map(chr, range(0x3400, 0x4DB5, 37)), *"㛃𠮷𫖯𬭎"] if len(one.encode("gb18030")) == 4]
+
+
+def names_of(characters, count: int, seed: int) -> list[str]:
+    """Names whose given name is of any of ``characters``, be it ever so rare."""
+    chance = random.Random(seed)
+    return [f"{chance.choice(COMPOUND if chance.random() < 0.03 else SURNAMES)}{chance.choice(('', '^'))}{''.join(chance.choices(characters, k=chance.choice((1, 2))))}"
+            for _ in range(count)]
+
+
+@pytest.mark.parametrize("characters, least", [(COMMON, 0.99), (RARER, 0.99), (OF_FOUR_BYTES, 0.7)], ids=["common", "rarer", "four bytes"])
+def test_given_names_of_any_character_are_repaired_or_marked(characters, least):
+    count = Counter()
+    for encoding, sets in DECLARED.items():
+        for number, declared in enumerate(sets):
+            for name in names_of(characters, 300, seed=31 + number):
+                found = read_text(name.encode(encoding), declared)
+                assert found.text == name or found.unsure, (name, declared, found)
+                count["repaired" if found.text == name and not found.unsure else "marked"] += 1
+    assert count["repaired"] / count.total() >= least, count
+
+
+@pytest.mark.parametrize("declared", ["ISO_IR 100", "", "ISO_IR 192", "GB18030", "ISO_IR 13"])
+def test_names_with_escape_sequences_are_read_whatever_is_declared(declared):
+    for name in names_of(COMMON + RARER, 500, seed=5):
+        if any(one in name for one in "仝呙張陳劉黃趙喆垚焱"):
+            continue                                    # not in GB 2312, or its own test
+        raw = b"^".join(b"\x1b$)A" + part.encode("gb2312") for part in name.split("^"))
+        found = read_text(raw, [declared] if declared else [])
+        assert (found.text, found.unsure) == (name, False)
+
+
+@pytest.mark.parametrize("declared", ["ISO_IR 13", "ISO_IR 101", "ISO_IR 127", "ISO_IR 144", "ISO_IR 148", "ISO_IR 166"])
+def test_chinese_under_the_character_set_of_the_devices_factory_is_right_or_marked(declared):
+    """A Japanese scanner that was set up for Japan writes ISO_IR 13 over Chinese names."""
+    for encoding in ("gb18030", "utf-8"):
+        for name in names_of(COMMON + RARER, 600, seed=41):
+            found = read_text(name.encode(encoding), [declared])
+            assert found.text == name or (found.unsure and name in [text for _, text in found.candidates]), (name, found)
+
+
+@pytest.mark.parametrize("name", ["ﾔﾏﾀﾞ^ﾀﾛｳ", "ﾀﾅｶ^ﾊﾅｺ", "ｽｽﾞｷ^ｲﾁﾛｳ"])
+def test_katakana_of_a_japanese_patient_stays_first(name):
+    assert read_text(name.encode("shift_jis"), ["ISO_IR 13"]).text == name
+
+
 @pytest.mark.parametrize("encoding, declared", [("gb18030", "GB18030"), ("gb18030", "GBK"), ("utf-8", "ISO_IR 192")])
 def test_rightly_declared_names_are_not_called_wrong(encoding, declared):
     for name in names(1500, seed=23):

@@ -179,7 +179,7 @@ def faults(path: Path) -> set[str]:
 
 @pytest.mark.peers
 def test_every_slice_of_the_real_ct_passes_dciodvfy_as_before(real_data, tmp_path):
-    for path in sorted((real_data / "dicom" / "chest_ct").rglob("*.dcm"))[:3]:
+    for path in sorted((real_data / "dicom" / "chest_ct").rglob("*.dcm")):
         out = tmp_path / path.name
         out.write_bytes(corrected(path, change(NAME, SEX, SPACING)).content())
         assert faults(out) - faults(path) == set()

@@ -2,10 +2,12 @@
 import os
 import subprocess
 from contextlib import contextmanager
+from time import sleep
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from hub.storage.blobs import ROOM_S
 from tests.dicom_gateway.running import body, as_file, running, slice_of_ct
 
 OUT_OF_RESOURCES = 0xA700
@@ -49,6 +51,17 @@ def test_below_the_floor_objects_are_refused_before_the_disk_is_full(tmp_path):
         ds, other = slice_of_ct(), slice_of_ct()
         assert own.send(ds, other) == [OUT_OF_RESOURCES, OUT_OF_RESOURCES]
         assert own.half_written() == [] and own.instance(ds.SOPInstanceUID) is None
+
+
+def test_the_doors_open_again_when_there_is_room_above_the_floor(tmp_path):
+    with small_disk(tmp_path / "data", 200), running(tmp_path / "data", free_space_floor_mb=100) as own:
+        assert own.send(slice_of_ct()) == [0x0000]
+        for size, answer in ((60, OUT_OF_RESOURCES), (200, 0x0000)):
+            subprocess.run(["mount", "-o", f"remount,size={size}m", tmp_path / "data"], check=True)
+            sleep(2 * ROOM_S)                 # what was seen to be free counts for that long
+            ds = slice_of_ct()
+            assert own.send(ds) == [answer] and (own.instance(ds.SOPInstanceUID) is not None) == (answer == 0)
+        assert own.half_written() == [] and body(own.kept(ds.SOPInstanceUID)) == body(as_file(ds))
 
 
 def test_an_object_beyond_the_limit_is_refused_and_its_bytes_are_not_kept(tmp_path):

@@ -19,7 +19,7 @@ ACCESS = {
     "ecgs.comparison": "clinic reader reviewer", "ecgs.beats": "clinic reader reviewer", "ecgs.as_dicom": "clinic reader reviewer",
     "reports.draft": READERS, "reports.save": READERS, "reports.submit": READERS, "reports.sign_alone": READERS,
     "reports.sign": "reviewer", "reports.send_back": "reviewer", "reports.countersign": "reviewer", "reports.bounce": READERS,
-    "reports.requeue": READERS, "reports.amend": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
+    "reports.requeue": READERS, "reports.amend": READERS, "reports.stands": READERS, "reports.page": "clinic reader reviewer", "reports.pdf": "clinic reader reviewer",
     "reports.acknowledge": "clinic", "clinic.page": "clinic", "clinic.table": "clinic", "clinic.report": "clinic", "clinic.read_back": "clinic",
     "orders.page": "clinic reader reviewer administrator", "orders.table": "clinic reader reviewer administrator", "orders.one": "clinic reader reviewer administrator",
     "orders.new": "clinic", "orders.add": "clinic", "orders.change": "clinic", "orders.save": "clinic", "orders.cancel": "clinic", "orders.reschedule": "clinic",

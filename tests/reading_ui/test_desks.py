@@ -281,6 +281,40 @@ def test_images_that_came_after_the_signature_are_named_and_lead_to_an_amendment
     assert "收全之后又收到" in page and "（第 99 幅）" in page and "已签发的报告未包含这些图像" in page and 'data-opens="amend"' in page
 
 
+def test_whoever_reads_and_whoever_received_the_report_is_told_of_images_after_the_signature(county, people):
+    study_id = county.study("QS", patient="签后补传", slices=3)
+    report_id = county.signed(study_id)
+
+    def told() -> list[bool]:
+        return [words in people[who].get(path).text for who, path, words in (
+            ("chen", "/worklist?state=mine", "签后补传"), ("zhou", "/worklist/table?text=nobody", "签后补传"),
+            ("qs", "/clinic?text=签后补传", "签发后有补传图像"), ("qs", f"/clinic/reports/{report_id}", "签发后有补传图像"))]
+
+    assert told() == [False] * 4
+    county.late_slice(study_id)
+    assert told() == [True] * 4
+    reading_id = county.reading(study_id)
+    assert 'data-opens="stands"' in people["chen"].get(f"/studies/{study_id}").text
+    assert people["chen"].post(f"/readings/{reading_id}/stands", words=" ").status_code == 400
+    assert people["chen"].post(f"/readings/{reading_id}/stands", words="补传的是定位像").status_code == 302
+    assert told() == [False] * 4 and 'data-opens="stands"' not in people["chen"].get(f"/studies/{study_id}").text
+
+
+def test_the_proof_sheet_says_who_told_how_many_and_what_lacks(county, people):
+    whole, numbered = county.study("QS", slices=3), county.study("QS", slices=3, told=False)
+    page, other = (people["chen"].get(f"/studies/{one}").text for one in (whole, numbered))
+    assert "完整性依据" in page and "图像自带总数" in page and "静默" in page and "编号与层面位置" not in page
+    assert "编号与层面位置" in other and "图像自带总数" not in other
+    from sqlalchemy import update
+
+    from hub.storage.tables import study
+    with county.hub.writing() as connection:
+        proof = connection.execute(study.select().where(study.c.id == numbered)).one().proof
+        connection.execute(update(study).where(study.c.id == numbered).values(proof=proof | {"verdict": "incomplete", "promised": 2}))
+    for who in ("chen", "qs"):
+        assert people[who].get(f"/studies/{numbered}").text.count("设备请求存储确认的图像中有 2 幅未收到") == 2
+
+
 def test_the_machines_line_is_english_on_an_english_page(county, people):
     county.study("QS", patient="双语摘要", summary="窦性心律", flags={"quality": "good", "summary_en": "Sinus rhythm"}, modality="ECG", kind="ecg", slices=1)
     assert "窦性心律" in people["lin"].get("/worklist?text=双语摘要").text

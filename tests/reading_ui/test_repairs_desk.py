@@ -127,6 +127,31 @@ def test_an_enhanced_multi_frame_object_is_not_corrected_where_each_frame_speaks
     assert put(house.admin, house, taken.study_id).status_code == 302
 
 
+def test_an_unsure_name_is_shown_with_its_readings_and_why_and_is_settled_by_taking_one(house):
+    """The bytes of 趙鑫 in GB18030 under ISO_IR 100 read as Latin nearly as well (the corpus of tests/dicom_gateway/test_charset.py)."""
+    ds = slice_of_ct(1, SpecificCharacterSet="ISO_IR 100", PatientID="UNSURE1")
+    ds.PatientName = "XXXX"
+    content = as_file(ds).replace(b"XXXX", "趙鑫".encode("gb18030"))
+    study_id = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(content)).study_id
+    assert repairs.find(house.hub, SYSTEM, study_id).name_unsure
+    page = words(house.zhou.get(f"/repairs/{study_id}"))
+    assert "姓名待核：可能的读法" in page and "以常见姓氏“趙”开头" in page and "GB18030" in page and "ISO 8859-1" in page
+    assert page.index("<strong>趙鑫</strong>") > 0 and page.count(">选用</a>") == 2
+    taken = words(house.zhou.get(f"/repairs/{study_id}?tag=00100010&value=趙鑫&why=已与机构核实姓名"))
+    assert 'name="value" value="趙鑫"' in taken
+    assert put(house.zhou, house, study_id, value="趙鑫").status_code == 302, "that it is right is a decision, too"
+    settled = repairs.find(house.hub, SYSTEM, study_id)
+    assert (settled.patient_name, settled.name_unsure) == ("趙鑫", False)
+    assert "可能的读法" not in words(house.zhou.get(f"/repairs/{study_id}"))
+    assert put(house.zhou, house, study_id, value="趙鑫").status_code == 400, "and is made once"
+    row, = [one for one in repairs.ledger(house.hub, SYSTEM, study_id) if one.undoes is None]
+    repairs.undo(house.hub, house.county.actor("zhou"), row.id)
+    assert repairs.find(house.hub, SYSTEM, study_id).name_unsure
+    later = slice_of_ct(2, ds.StudyInstanceUID, ds.SeriesInstanceUID, SpecificCharacterSet="ISO_IR 100", PatientID="UNSURE1", PatientName="XXXX")
+    came = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(as_file(later).replace(b"XXXX", "趙鑫".encode("gb18030"))))
+    assert (came.outcome, came.study_id) == ("stored", study_id)
+
+
 def test_the_desk_speaks_english(house, study):
     house.zhou.post("/language", language="en")
     try:

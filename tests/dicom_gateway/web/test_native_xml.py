@@ -17,6 +17,7 @@ from dicom_gateway.web.attributes import to_json
 from dicom_gateway.web.native_xml import from_xml, to_xml
 from hub.errors import Invalid
 from tests.dicom_gateway.prepare.images import bundled, bundled_path
+from tests.dicom_gateway.test_corrected import faults
 from tests.dicom_gateway.web.objects import file_of
 from tests.dicom_gateway.web.test_retrieve import parts_of
 from tests.dicom_gateway.web.test_store import kept
@@ -216,7 +217,7 @@ def test_an_instance_told_in_xml_with_its_pixels_becomes_the_file(house):
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "test-SR.dcm"])
-def test_a_file_that_is_taken_apart_as_xml_and_bulk_data_comes_together_again(house, name):
+def test_a_file_that_is_taken_apart_as_xml_and_bulk_data_comes_together_again(house, name, tmp_path):
     sent, bulk = bundled(name), {}
     sent.decode()
 
@@ -230,6 +231,8 @@ def test_a_file_that_is_taken_apart_as_xml_and_bulk_data_comes_together_again(ho
     for element in sent:
         if element.tag != 0x00080005:
             assert stored[element.tag] == element, element
+    (tmp_path / "built.dcm").write_bytes(kept(house, sent.StudyInstanceUID)[sent.SOPInstanceUID])
+    assert faults(tmp_path / "built.dcm") <= faults(Path(bundled_path(name)))
 
 
 def test_each_instance_told_in_xml_is_answered_by_itself(house):

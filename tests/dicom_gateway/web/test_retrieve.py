@@ -103,6 +103,23 @@ def test_a_frame_without_multipart_comes_in_ranges(ct):
     assert part.status_code == 206 and part.data == whole.data[10:20]
 
 
+def test_a_range_beyond_the_end_is_refused_with_the_size_and_words_and_several_at_once_give_the_whole(ct):
+    at, path = f"{ct.path}/instances/{next(iter(ct.files))}", next(iter(ct.files.values()))
+    refused = ct.house.get(at, Accept="application/dicom", Range="bytes=99999999-")
+    assert refused.status_code == 416 and refused.headers["Content-Range"] == f"bytes */{path.stat().st_size}"
+    assert refused.json["code"] == "no_such_range" and refused.json["zh"]
+    for several in ("bytes=0-9,20-29", "bytes=0-9,99999999-"):        # RFC 9110 14.2: what a server does not do is passed over
+        whole = ct.house.get(at, Accept="application/dicom", Range=several)
+        assert whole.status_code == 200 and whole.data == path.read_bytes()
+    assert ct.house.get(at, Accept="application/dicom", Range="pages=1-2").data == path.read_bytes()
+    assert ct.house.get(at, Accept="application/dicom", Range="bytes=-10").data == path.read_bytes()[-10:]
+
+
+def test_a_picture_type_that_is_refused_is_not_given_under_a_wildcard(ct):
+    at = f"{ct.path}/instances/{next(iter(ct.files))}/rendered"
+    assert ct.house.get(at, Accept="image/jpeg;q=0, */*").headers["Content-Type"] == "image/png"
+
+
 def test_an_encoding_that_is_not_there_is_refused_with_406(ct):
     uid = next(iter(ct.files))
     for accept in ("text/html", 'multipart/related; type="image/jpeg"', f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.4.90", "*/*;q=0"):

@@ -3,6 +3,7 @@ import json
 import random
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_gateway.web import answers
@@ -137,4 +138,31 @@ def test_an_answer_of_many_studies_lacks_none(tmp_path, at_once, monkeypatch):
         told = house.get(f"/studies?PatientName=张*&limit={asked}").json
         assert [one["0020000D"]["Value"][0] for one in told] == [f"1.2.{75 - number}" for number in range(min(asked, 75))]
         assert all(one["00201208"]["Value"] == [1] and one["00080061"]["Value"] == ["CT"] for one in told)
+    house.hub.close()
+
+
+def test_includefield_tells_of_a_study_and_a_series_what_their_objects_say_as_a_whole(ct):
+    sent = dcmread(next(iter(ct.files.values())), stop_before_pixels=True)
+    (series,) = ct.house.get(f"/studies/{ct.uid}/series?includefield=00080021,ProtocolName&includefield=Manufacturer,SliceLocation").json
+    assert series["00080021"]["Value"] == [sent.SeriesDate] and series["00181030"]["Value"] == [sent.ProtocolName] and series["00080070"]["Value"] == [sent.Manufacturer]
+    assert "00201041" not in series, "of each slice another"
+    (study,) = ct.house.get(f"/studies?StudyInstanceUID={ct.uid}&includefield=PatientAge").json
+    assert study["00101010"]["Value"] == [sent.PatientAge] and study["0020000D"]["Value"] == [ct.uid] and list(study) == sorted(study)
+    (whole,) = ct.house.get(f"/studies?StudyInstanceUID={ct.uid}&includefield=all").json
+    assert whole.keys() > study.keys() and "00200013" not in whole and "7FE00010" not in whole and whole["00201208"]["Value"] == [len(ct.files)]
+
+
+def test_what_includefield_cannot_tell_of_many_studies_is_said(county):
+    reply = county.get("/studies?includefield=PatientAge,PatientName")
+    assert len(reply.json) == 3 and "00101010" in reply.headers["Warning"] and "00100010" not in reply.headers["Warning"]
+    assert "Warning" not in county.get("/studies?includefield=PatientName,StudyDate").headers
+    said = county.get("/studies?PatientID=A1&includefield=00080090,StudyID", "reader")
+    assert said.status_code == 200 and "Warning" not in said.headers
+
+
+def test_the_referring_physician_and_the_study_id_of_one_study_are_those_that_were_sent(tmp_path):
+    house = make_house(tmp_path)
+    house.send(file_of("1.2.50", "1.2.50.1", "1.2.50.1.1", PatientID="R1", ReferringPhysicianName="WANG^WU", StudyID="7"))
+    (study,) = house.get("/studies?PatientID=R1&includefield=ReferringPhysicianName,StudyID").json
+    assert study["00080090"]["Value"] == [{"Alphabetic": "WANG^WU"}] and study["00200010"]["Value"] == ["7"]
     house.hub.close()

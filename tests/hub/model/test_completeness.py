@@ -96,7 +96,16 @@ def test_two_phases_at_the_same_places_make_no_gap():
 
 
 def test_numbering_by_tens_is_no_evidence_of_loss():
-    assert prove([SeriesEvidence("1", "", "MR", 5, (10, 20, 30, 40, 50), (), None)]).verdict == "likely"
+    proof = prove([SeriesEvidence("1", "", "MR", 5, (10, 20, 30, 40, 50), (), None)])
+    assert proof.verdict == "likely" and proof.zh == "5/5 幅，无间断"
+
+
+@pytest.mark.parametrize("numbers, words", [
+    (range(1, 65), "64/64 幅，无间断"), (range(0, 64), "64/64 幅，无间断"), (range(2, 65), "63/64 幅，缺 1 幅"), (range(101, 165), "64/64 幅，无间断"),
+    ([0, *range(2, 64)], "63/64 幅，缺 1 幅"), ([7], "1/1 幅，无间断"), ([1, 2, 2, 3], "4 幅，无间断")])
+def test_the_two_numbers_of_the_sentence_agree_with_what_it_says_is_missing(numbers, words):
+    """It is stamped on the report: whatever the device begins to count with."""
+    assert prove([SeriesEvidence("1", "", "CT", len(numbers), tuple(numbers), (), None)]).zh == words
 
 
 def test_one_short_series_makes_the_study_incomplete():
@@ -116,3 +125,21 @@ def test_late_slices_are_said():
 def test_a_single_image_without_numbers_claims_nothing():
     proof = prove([SeriesEvidence("1", "", "DX", 1, (), (), None)])
     assert (proof.verdict, proof.expected, proof.zh) == ("likely", None, "1 幅，无间断")
+
+
+def test_what_the_device_vouched_for_and_is_not_here_is_missing_even_at_the_end(chest_ct):
+    by_number = sorted(chest_ct, key=lambda f: f.instance_number)
+    proof = prove([evidence(by_number[:-1])], promised=1)
+    assert (proof.verdict, proof.received, proof.expected, proof.missing, proof.promised) == ("incomplete", 63, 64, 1, 1)
+    assert proof.zh == "63/64 幅，缺 1 幅"
+
+
+def test_an_image_that_several_witnesses_miss_is_missing_once():
+    proof = prove([built([1, 2, 4, 5], expected=5)], promised=1)
+    assert (proof.received, proof.expected, proof.missing) == (4, 5, 1)
+
+
+def test_the_sheet_says_who_told_how_many_and_what_stands_twice():
+    both, = prove([replace(built([1, 2, 3], expected=3), unseen=0)]).series
+    none, = prove([built([1, 2, 2, 3])]).series
+    assert (both.told_by, both.doubled) == (("sender", "device"), 0) and (none.told_by, none.doubled) == ((), 1)
