@@ -42,6 +42,7 @@ SLOWEST_BYTES_PER_S = 500         # of an object, beyond PATIENCE_S: slower is a
 QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)   # devices leave Nagle on: an acknowledgement held back costs 40 ms an object
 
 _HEAD = struct.Struct(">BxL")
+TITLES = slice(10, 42)             # of an A-ASSOCIATE-RQ: the called and the calling one (PS3.8 9.3.2)
 _ITEM = struct.Struct(">LBB")
 _ABORT_BY_PROVIDER = struct.pack(">BxLxxBB", A_ABORT, 4, 2, 0)
 
@@ -293,8 +294,10 @@ class Line:
         return bool(self._dul.to_provider_queue.queue) or self._dul._kill_thread
 
     def _hand_over(self, kind: int, rest: memoryview | bytes) -> None:
-        """Gives pynetdicom a PDU as if it had read it."""
+        """Gives pynetdicom a PDU as if it had read it. Some devices fill the sixteen characters of a title with NUL, which it refuses."""
         whole = _HEAD.pack(kind, len(rest)) + bytes(rest)
+        if kind == A_ASSOCIATE_RQ:
+            whole = whole[:TITLES.start] + whole[TITLES].replace(b"\0", b" ") + whole[TITLES.stop:]
         try:
             pdu, event = self._dul._decode_pdu(whole)
         except Exception as error:                # whatever a hostile PDU can do to a parser

@@ -104,7 +104,7 @@ def caller_in(request: bytes, address: str) -> Caller | None:
 
 
 def _title(field: bytes) -> str:
-    title = field.decode("ascii", "replace").strip()
+    title = field.decode("ascii", "replace").replace("\0", " ").strip()      # as direct.Line hands it over
     return title if title.isascii() and title.isprintable() and "\\" not in title else ""
 
 

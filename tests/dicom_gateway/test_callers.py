@@ -10,6 +10,7 @@ from pynetdicom.sop_class import Verification
 from hub.flow import devices
 from hub.model.access import SYSTEM
 from tests.dicom_gateway.running import SENDER, as_file, body, peer, running, slice_of_ct
+from tests.dicom_gateway.wire import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_RELEASE_RP, Wire, associate_rq
 
 ECHO = (Verification, "1.2.840.10008.1.2")
 
@@ -48,6 +49,19 @@ def test_a_device_that_was_shut_out_is_refused_until_it_is_let_in_again(gateway)
     association = gateway.associate(ECHO, calling="ON_OFF")
     assert association.is_established
     association.release()
+
+
+@pytest.mark.parametrize("calling", [SENDER, "NUL_STRANGER"])
+def test_a_title_filled_with_nul_is_the_title_without(gateway, calling):
+    request = associate_rq(calling, "HUB", [(1, Verification, "1.2.840.10008.1.2")], 16384)
+    for title in ("HUB", calling):
+        request = request.replace(title.encode().ljust(16), title.encode().ljust(16, b"\0"))
+    with Wire(gateway.port) as device:
+        device.socket.sendall(request)
+        assert device.answer()[0] == (A_ASSOCIATE_AC if calling == SENDER else A_ASSOCIATE_RJ)
+        if calling == SENDER:
+            assert device.release() == A_RELEASE_RP
+    assert (calling in {row.ae_title for row in devices.unknown_callers(gateway.hub, SYSTEM)}) == (calling != SENDER)
 
 
 def test_any_called_title_reaches_the_hub(gateway):
