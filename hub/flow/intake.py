@@ -39,6 +39,7 @@ _BY_SOP_UID = select(instance).where(instance.c.sop_uid == bindparam("uid"))
 _BY_STUDY_UID = select(study).where(study.c.study_uid == bindparam("uid"))
 _PATIENT = select(patient.c.id, patient.c.head).where(patient.c.site_id == bindparam("site"), patient.c.identity_key == bindparam("key"))
 _MARKED = update(study).where(study.c.id == bindparam("marked")).values(association_open=bindparam("is_open")).returning(study.c.id)
+_SENT_AGAIN = update(study).where(study.c.id == bindparam("again")).values(resent=study.c.resent + 1).returning(study.c.id)
 _SERIES = select(series.c.id, series.c.expected).where(series.c.study_id == bindparam("study_id"), series.c.series_uid == bindparam("uid"))
 
 REASONS = {
@@ -207,10 +208,10 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
     if first is not None:
         if [f["sha256"] for f in first.files] == [f.sha256 for f in files] or _set_aside(connection, first.id, files):
-            return Taken("duplicate", first.study_id, first.id)
+            return _once_more(connection, first)
         if _same_data_set(hub, first, files, facts):
             _keep_copy(connection, first, files[0])
-            return Taken("duplicate", first.study_id, first.id)
+            return _once_more(connection, first)
         taken = _hold(hub, connection, device, door, files, "same_uid_other_bytes", "", "", _facts_json(facts), first.id)
         return Taken("conflict", first.study_id, first.id, taken.held_id, taken.reason)
     if home is not None and (apart := _other_patient(connection, home, device, facts.patient)):
@@ -262,6 +263,11 @@ def _same_data_set(hub: Hub, first, files: tuple[StoredFile, ...], facts: Instan
     except NotFound:                     # a lost first version is no equal one
         return False
     return False
+
+
+def _once_more(connection: Connection, first) -> Taken:
+    driver.fetched(connection, _SENT_AGAIN, {"again": first.study_id})
+    return Taken("duplicate", first.study_id, first.id)
 
 
 def _keep_copy(connection: Connection, first, file: StoredFile) -> None:

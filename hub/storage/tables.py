@@ -126,7 +126,7 @@ study = Table(
     _sorted("accession_number", 64), _sorted("study_at", 32), _text("institution", 128), _text("device_model", 128),
     _text("state", 16), _text("urgency", 16, "routine"), _text("summary", 512),
     Column("instances", Integer, nullable=False, default=0), Column("late", Integer, nullable=False, default=0),
-    Column("association_open", Boolean, nullable=False, default=False),
+    Column("resent", Integer, nullable=False, default=0), Column("association_open", Boolean, nullable=False, default=False),
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
     Column("flags", JSON, nullable=False), Column("generation", Integer, nullable=False, default=0),
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import numpy as np
 from PIL import Image
+from sqlalchemy import update
 
 from hub.flow import reporting, studies, worklist
+from hub.storage.tables import study
 from tests.reading_ui.county import CHEST, ecg_csv
 
 WORDS = CHEST.as_json()
@@ -305,12 +307,10 @@ def test_the_proof_sheet_says_who_told_how_many_and_what_lacks(county, people):
     page, other = (people["chen"].get(f"/studies/{one}").text for one in (whole, numbered))
     assert "完整性依据" in page and "图像自带总数" in page and "静默" in page and "编号与层面位置" not in page
     assert "编号与层面位置" in other and "图像自带总数" not in other
-    from sqlalchemy import update
-
-    from hub.storage.tables import study
     with county.hub.writing() as connection:
         proof = connection.execute(study.select().where(study.c.id == numbered)).one().proof
-        connection.execute(update(study).where(study.c.id == numbered).values(proof=proof | {"verdict": "incomplete", "promised": 2}))
+        connection.execute(update(study).where(study.c.id == numbered).values(proof=proof | {"verdict": "incomplete", "promised": 2}, resent=7))
+    assert "7 次重复发送" in people["chen"].get(f"/studies/{numbered}").text and "重复发送" not in page
     for who in ("chen", "qs"):
         assert people[who].get(f"/studies/{numbered}").text.count("设备请求存储确认的图像中有 2 幅未收到") == 2
 

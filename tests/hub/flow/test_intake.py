@@ -24,7 +24,8 @@ def test_a_slice_sent_twice_is_kept_once(hub, county):
     first, second = send(hub, county.ct, slice_facts()), send(hub, county.ct, slice_facts())
     assert (first.outcome, second.outcome) == ("stored", "duplicate")
     assert second.instance_id == first.instance_id
-    assert len(rows(hub, instance)) == 1 and study_row(hub, first.study_id).instances == 1
+    row = study_row(hub, first.study_id)
+    assert len(rows(hub, instance)) == 1 and (row.instances, row.resent) == (1, 1)
 
 
 def test_the_same_uid_with_other_bytes_keeps_both_and_calls_a_person(hub, county):
