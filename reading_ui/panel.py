@@ -45,13 +45,12 @@ def panel_for(hub: Hub, actor: Actor, of_study, measured: dict[str, str] | None 
 
 
 def late_arrivals(hub: Hub, study_id: int, after: datetime | None = None) -> tuple[dict, ...]:
-    """Images that came after a moment, else from the first one on that came after the study was complete, by series:
+    """Images that came after a moment, else those that came after the study was complete, by series:
     {series, count, numbers, first, last}."""
     series = {row.id: row for row in studies.series_of(hub, study_id)}
-    rows, arrived = list(studies.instances_of(hub, study_id)), {}
-    first = min((row.received_at for row in rows if row.late), default=None)
-    for row in rows:
-        if row.received_at > after if after is not None else first is not None and row.received_at >= first:
+    arrived = {}
+    for row in studies.instances_of(hub, study_id):
+        if row.late if after is None else row.received_at > after:
             arrived.setdefault(row.series_id, []).append(row)
     return tuple({"series": series[key].description or f"#{series[key].number or key}", "count": len(rows),
                   "numbers": sorted(row.number for row in rows if row.number is not None),

@@ -49,7 +49,7 @@ def proof_of(connection: Connection, study_id: int) -> Proof:
     """The proof sheet of a study as it stands."""
     of = connection.execute(select(study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
     rows = connection.execute(
-        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid, instance.c.late, instance.c.received_at)
+        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid, instance.c.late)
         .where(instance.c.study_id == study_id)).all()
     step, made = _reported(connection, of)
     here = {row.sop_uid for row in rows}
@@ -63,9 +63,7 @@ def proof_of(connection: Connection, study_id: int) -> Proof:
             tuple((row.orientation, row.position_mm) for row in own if row.position_mm is not None), one.expected,
             unseen.pop(one.series_uid, None)))
     evidence += [SeriesEvidence(uid, made[uid][0], "", 0, (), (), None, count) for uid, count in unseen.items() if count]
-    first_late = min((row.received_at for row in rows if row.late), default=None)      # what follows it is late, too
-    late = sum(row.received_at >= first_late for row in rows) if first_late is not None else 0
-    return prove(evidence, late, step, _unkept(connection, of.study_uid, of.site_id))
+    return prove(evidence, sum(row.late for row in rows), step, _unkept(connection, of.study_uid, of.site_id))
 
 
 def _unkept(connection: Connection, study_uid: str, site_id: int) -> int:

@@ -33,7 +33,7 @@ LONGEST_UID = 128     # twice what PS3.5 9.1 allows: devices that overdo it are 
 RACES = 4   # two senders may make the same new study row at the same moment; the loser looks again
 _SEPARATED = uuid.UUID("0c1f7b52-2a3e-5b0e-9f0b-6d2f4a8c1e77")
 _UID_FACTS = {"StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class"}
-RECEIVING = (STUDY.initial, "reopened")   # what arrives in these states is not late
+RECEIVING = (STUDY.initial, "reopened")   # what arrives in other states reopens the study; all that does not arrive in the first is late
 
 _BY_SOP_UID = select(instance).where(instance.c.sop_uid == bindparam("uid"))
 _BY_STUDY_UID = select(study).where(study.c.study_uid == bindparam("uid"))
@@ -173,12 +173,12 @@ def _enter_all(connection: Connection, wishes: list[tuple[Hub, Arrival]]) -> lis
     taken: dict[int, Taken] = {}
     if placed:
         now = hub.now()
-        ids = shelving.enter(connection, [instance_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, False, now)
+        ids = shelving.enter(connection, [instance_row(one.device, one.files, one.facts, shelf.study_id, shelf.series_id, shelf.state != STUDY.initial, now)
                                           for one, shelf in placed])
         entered = [(one, shelf, row_id) for (one, shelf), row_id in zip(placed, ids, strict=True) if row_id is not None]
         for one, shelf, row_id in entered:
             taken[id(one)] = Taken("stored", shelf.study_id, row_id)
-        shelving.count(connection, [shelf for _, shelf, _ in entered], now)
+        shelving.count(connection, [shelf for _, shelf, _ in entered], STUDY.initial, now)
     return [taken.get(id(one)) or _enter(own, connection, one.device, one.files, one.facts, one.is_connected) for own, one in wishes]
 
 
@@ -219,14 +219,14 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
             return enter_under(hub, connection, device, files, facts, separated_study(facts, device.site_id), SYSTEM, "同一患者的影像此前已分为单独检查")
         taken = _hold(hub, connection, device, door, files, "other_patient", "", "", _facts_json(facts) | {"differs": list(apart)}, None)
         return Taken("conflict", home.id, None, taken.held_id, taken.reason)
-    late = home is not None and home.state not in RECEIVING
+    late = home is not None and home.state != STUDY.initial
     study_id = _new_study(hub, connection, device, facts, is_connected) if home is None else home.id
     series_id = _series(connection, study_id, facts)
     instance_id = driver.put(connection, instance, fitted(instance, instance_row(device, files, facts, study_id, series_id, late, now)))
     if home is not None:
-        values = {"instances": study.c.instances + 1, "last_received_at": now, **holding(facts.format)}
-        if late:
-            values |= {"late": study.c.late + 1, "generation": study.c.generation + 1}
+        values = {"instances": study.c.instances + 1, "late": study.c.late + int(late), "last_received_at": now, **holding(facts.format)}
+        if home.state not in RECEIVING:
+            values |= {"generation": study.c.generation + 1}
             connection.execute(update(reading).where(reading.c.study_id == study_id).values(late_images=True, changed_at=now))
             audit.append(connection, now, SYSTEM, "study.reopened", "study", study_id, home.site_id, home.patient_id,
                          was=home.state, sop_uid=facts.sop_uid)

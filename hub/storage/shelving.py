@@ -66,14 +66,14 @@ def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
     return [row and row[0] for row in ids]
 
 
-def count(connection: Connection, shelf_of_each: Sequence[Shelf], now: datetime) -> None:
-    """Adds the slices that were entered to their studies. Conflict where a study is no longer in the state in
-    which it was found."""
+def count(connection: Connection, shelf_of_each: Sequence[Shelf], first_state: str, now: datetime) -> None:
+    """Adds the slices that were entered to their studies, as late where a study has left the ``first_state``. Conflict where a study
+    is no longer in the state in which it was found."""
     is_sqlite, mark = connection.dialect.name == "sqlite", _mark(connection)
-    sql = f"UPDATE study SET instances = instances + {mark}, last_received_at = {mark} WHERE id = {mark} AND state = {mark}"
+    sql = f"UPDATE study SET instances = instances + {mark}, late = late + {mark}, last_received_at = {mark} WHERE id = {mark} AND state = {mark}"
     with _cursor(connection, sql) as cursor:
         for (study_id, state), more in Counter((shelf.study_id, shelf.state) for shelf in shelf_of_each).items():
-            cursor.execute(sql, (more, _moment(now, is_sqlite), study_id, state))
+            cursor.execute(sql, (more, 0 if state == first_state else more, _moment(now, is_sqlite), study_id, state))
             if cursor.rowcount != 1:
                 raise Conflict("somebody_was_first", "已被他人抢先处理，请刷新后再试。", "somebody else changed this study at the same moment; send again.")
 

@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 from hub.errors import Conflict, Invalid, Refused
 from hub.flow import late, reporting
 from hub.flow.administration import verify_audit
-from hub.storage.tables import SIGNED_WITHOUT_SOME, audit, reading, report
+from hub.storage.tables import SIGNED_WITHOUT_SOME, audit, instance, reading, report
 from tests.hub.arrivals import close_and_prepare, drafted, queued_ct, reading_row, rows, send, signed_report, slice_facts, study_row
 
 
@@ -32,7 +32,9 @@ def test_all_that_comes_after_the_first_late_image_is_counted_and_said_on_the_pr
     close_and_prepare(hub, clock, signed[1])
     told, = late.after_signing(hub, county.reader)
     assert (told.images, told.study_state) == (3, "ready")
-    assert study_row(hub, signed[1]).proof["zh"].endswith("，3 幅为补传")
+    row = study_row(hub, signed[1])
+    assert row.proof["zh"].endswith("，3 幅为补传") and row.late == 3
+    assert [one.late for one in rows(hub, instance, instance.c.study_id == row.id)] == [False] * 3 + [True] * 3
 
 
 def test_an_amendment_answers_for_it(hub, county, clock, signed):

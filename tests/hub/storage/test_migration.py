@@ -54,6 +54,34 @@ def test_the_engine_is_set_to_survive_a_power_cut(bare):
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}      # 2: FULL
 
 
+def _put(connection, table: str, **values) -> None:
+    connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(':' + name for name in values)})"), values)
+
+
+def test_what_followed_the_first_late_object_is_late_too(bare):
+    """0017 marked that one alone."""
+    command.upgrade(migration.configuration(bare.engine), "0017")
+
+    def at(minute: int) -> str:
+        return f"2026-05-04 00:{minute}:00.000000" if bare.engine.dialect.name == "sqlite" else f"2026-05-04T00:{minute}:00+00:00"
+    with bare.writing() as connection:
+        _put(connection, "site", id=1, code="QS", name="青山", level="", phone="", language="zh", active=True, created_at=at(10))
+        _put(connection, "patient", id=7, site_id=1, identity_key="P1", patient_id="P1", name="王小明", name_as_sent="王^小明", name_unsure=False, sex="M", birth_date="", age="",
+             created_at=at(10))
+        for study_id, lates in ((3, (False, True, False)), (4, (False, False))):
+            _put(connection, "study", id=study_id, study_uid=f"1.2.{study_id}", kind="image", site_id=1, patient_id=7, modality="CT", body_part="", description="", accession_number="",
+                 study_at="", institution="", device_model="", state="ready", urgency="routine", summary="", instances=len(lates), late=int(any(lates)), association_open=False,
+                 proof="{}", problems="[]", flags="{}", generation=1, received_at=at(10), last_received_at=at(19))
+            _put(connection, "series", id=study_id, study_id=study_id, series_uid=f"1.2.{study_id}.1", modality="CT", description="", body_part="")
+            for number, late in enumerate(lates):
+                _put(connection, "instance", series_id=study_id, study_id=study_id, sop_uid=f"1.2.{study_id}.1.{number}", sop_class="1.2", transfer_syntax="1.2", format="dicom",
+                     sha256=f"{study_id}{number}", size=1, files="[]", declared="{}", frames=1, orientation="", late=late, calling="", notes="[]", received_at=at(10 + number))
+    migration.migrate(bare.engine)
+    with bare.reading() as connection:
+        assert [tuple(row) for row in connection.execute(text("SELECT study_id, late FROM instance ORDER BY sop_uid"))] == [(3, False), (3, True), (3, True), (4, False), (4, False)]
+        assert [tuple(row) for row in connection.execute(text("SELECT late, resent FROM study ORDER BY id"))] == [(2, 0), (0, 0)]
+
+
 def test_what_was_there_before_searches_had_an_index_is_found_after_it(bare):
     """0007 knew neither forms of names nor what a reading repeats of its study."""
     command.upgrade(migration.configuration(bare.engine), "0007")
@@ -67,7 +95,7 @@ def test_what_was_there_before_searches_had_an_index_is_found_after_it(bare):
         "reading": dict(id=5, study_id=3, state="queued", rank=2, deadline_at=now, queued_at=now, bounce_reason="", amend_reason="", late_images=False, version=0, changed_at=now)}
     with bare.writing() as connection:
         for table, values in rows.items():
-            connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(':' + name for name in values)})"), values)
+            _put(connection, table, **values)
     migration.migrate(bare.engine)
     reader = Actor(1, "陈", "reader")
     for typed in ("小明", "wangxiao", "wxm"):
