@@ -81,6 +81,23 @@ def test_a_file_that_is_taken_apart_as_json_and_bulk_data_comes_together_again(h
     assert faults(tmp_path / "built.dcm") <= faults(Path(bundled_path(name)))
 
 
+@pytest.mark.peers
+def test_numbers_longer_than_a_decimal_string_become_the_nearest_that_fit(house, tmp_path):
+    told, bulk = by_pydicom("CT_small.dcm")
+    sent = {"00280030": [1 / 3, 0.1], "00200032": [-123.45678901234567, -1.2345678901234567e-9, 2.0], "00180088": [2 / 3]}
+    told |= {tag: {"vr": "DS", "Value": numbers} for tag, numbers in sent.items()}
+    told["00081140"] = {"vr": "SQ", "Value": [{"00180050": {"vr": "DS", "Value": [-2 / 3]}, "00081150": {"vr": "UI", "Value": ["1.2.3"]}, "00081155": {"vr": "UI", "Value": ["1.2.3.4"]}}]}
+    assert post(house, [told], *(("application/octet-stream", at, value) for at, value in bulk.items())).status_code == 200
+    (built,) = kept(house, bundled("CT_small.dcm").StudyInstanceUID).values()
+    stored = dcmread(io.BytesIO(built))
+    for dataset, tag, numbers in ((stored, "00280030", sent["00280030"]), (stored, "00200032", sent["00200032"]), (stored, "00180088", sent["00180088"]),
+                                  (stored.ReferencedImageSequence[0], "00180050", [-2 / 3])):
+        written = dataset.get_item(int(tag, 16)).value.decode().split("\\")
+        assert max(len(one.strip()) for one in written) <= 16 and [float(one) for one in written] == pytest.approx(numbers, rel=1e-9)
+    (tmp_path / "built.dcm").write_bytes(built)
+    assert faults(tmp_path / "built.dcm") <= faults(Path(bundled_path("CT_small.dcm")))
+
+
 def test_compressed_frames_come_in_parts_of_one_address(house):
     sent = bundled("SC_rgb_rle_2frame.dcm")
     frames = list(generate_frames(sent.PixelData, number_of_frames=2))
