@@ -31,13 +31,14 @@ _ABOUT_THE_QUERY = (0x00080005, 0x00080052, 0x00080201)     # character set, lev
 @dataclass(frozen=True)
 class Inquiry:
     """``level``: as ``studies.matching`` names it. ``asked``: the tags of all keys, in hexadecimal. ``charset``:
-    the Specific Character Set in which the caller wants its answers."""
+    the Specific Character Set in which the caller wants its answers. ``written``: keyword to value of what is matched, as sent."""
 
     level: str
     level_as_sent: str
     matches: list[Match]
     asked: frozenset[str]
     charset: str
+    written: dict[str, str]
 
 
 def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
@@ -55,7 +56,7 @@ def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
     level = LEVELS.get(level_as_sent)
     if level is None or (level == "patient" and event.request.AffectedSOPClassUID in STUDY_ROOT):
         raise _bad("the query level is missing or not one of this information model")
-    matches = []
+    matches, written = [], {}
     for tag in tags:
         keyword = keyword_for_tag(tag)
         if keyword not in SEARCHED:
@@ -66,7 +67,8 @@ def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
             raise _bad(f"{keyword} cannot be read") from error
         if value not in _UNIVERSAL:
             matches.append(alike(match_of(keyword, keyword, value), likeness))
-    return Inquiry(level, level_as_sent, matches, frozenset(f"{tag:08X}" for tag in tags), _answer_charset(dataset))
+            written[keyword] = value
+    return Inquiry(level, level_as_sent, matches, frozenset(f"{tag:08X}" for tag in tags), _answer_charset(dataset), written)
 
 
 def _value(dataset: Dataset, keyword: str) -> str:

@@ -95,7 +95,9 @@ def _dimse() -> list[str]:
         "", *_table(("status", "meaning", "comment"), codes),
         "", "C-FIND answers relational queries. A patient's name fits as a whole, whatever case, width and traditional or simplified characters, as "
         "written, as it sounds (pinyin, with or without tones, blanks and carets) or in initials; each component group of a key must fit. Where "
-        "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part.",
+        "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part. Where combined date-time "
+        "matching is, ranges of Study Date and Study Time that are open alike are one span of time (C.2.2.2.5.4), and a study of which the day alone is known fits where "
+        "a time of its day would; without it, or in other forms, each is matched by itself.",
         "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
         *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
 
@@ -166,7 +168,8 @@ def _dicomweb() -> list[str]:
         "", f"Searches return {query.DEFAULT_RESULTS} results, at most {query.MOST_RESULTS}, with `limit` and `offset`. Matched attributes: "
         + ", ".join(f"`{name}`" for name in query.SEARCHED) + ". Others are ignored and named in a Warning header.",
         "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
-        "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials.",
+        "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials. Ranges of Study Date and "
+        "Study Time are matched as one span of time (8.3.4.1.1).",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "
         f"{', '.join(f'`{one}`' for one in storing.TAKEN)}, the last two with bulk data; the answer is XML where that is asked for.",
         f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",

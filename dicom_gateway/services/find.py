@@ -1,18 +1,18 @@
 """C-FIND (PS3.4 C.4.1), patient and study root: what a device's own site may see, newest first.
 
-The promise: names are given as the hub decoded them, in the character set that the caller asked for; every
-query is in the audit; a caller may stop it at any answer.
+The promise: names are given as the hub decoded them, in the character set that the caller asked for; a range of dates with a
+range of times is one span where that was agreed upon; every query is in the audit; a caller may stop it at any answer.
 """
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from time import sleep
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind
 
@@ -21,6 +21,7 @@ from dicom_gateway.identifier import Inquiry, inquiry
 from dicom_gateway.status import CANCELLED, PENDING, PENDING_WITH_UNSUPPORTED_KEYS, QUERY_LIMIT, of_refusal
 from dicom_gateway.web import answers
 from dicom_gateway.web.attributes import GROUPS
+from dicom_gateway.web.query import in_one_span
 from hub.context import Hub
 from hub.errors import HubError
 from hub.flow import devices, studies
@@ -32,6 +33,7 @@ MOST_ANSWERS = 5000
 PAGE = 500
 BREATH = 20        # answers between two looks for a C-CANCEL
 LOOK_S = 0.001     # the pace of the upper layer's loop
+COMBINED, FUZZILY = 1, 2      # places in the service class application information (Table C.5-1)
 
 _FOR_PATIENTS = frozenset(("00100010", "00100020", "00100030", "00100040", "00080054", "00080056"))
 _FOR_PARTS = frozenset(("00080061", "00201206", "00201208", "00201209"))     # what must be counted
@@ -44,7 +46,7 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     """The answers to one C-FIND of the query/retrieve information models."""
     device = callers.device_of(event.assoc)
     try:
-        asking = inquiry(event, likeness(event.assoc, event.request.AffectedSOPClassUID))
+        asking = _as_agreed(event)
         actor = devices.actor_of(device, event.assoc.requestor.address)
         rows, parts = _rows(hub, actor, asking)
         studies.queried(hub, actor, asking.level, asking.matches, len(rows))
@@ -65,18 +67,21 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
 
 
 def agreed(event: Event) -> dict[UID, bytes]:
-    """What is accepted of a caller's extended negotiation (PS3.4 C.5.1.1): relational queries always, fuzzy matching of names
-    where it is asked for."""
-    return {uid: bytes((1, 0, int(_asks_fuzzy(asked)))) for uid, asked in event.app_info.items() if uid in CLASSES}
+    """What is accepted of a caller's extended negotiation (PS3.4 C.5.1.1): relational queries always, combined matching of
+    date and time and fuzzy matching of names where they are asked for."""
+    return {uid: bytes((1, int(_asks(COMBINED, asked)), int(_asks(FUZZILY, asked)))) for uid, asked in event.app_info.items() if uid in CLASSES}
 
 
-def likeness(association: Association, sop_class: str) -> str:
-    """How names may fit in an association's queries: by sound, and in part where fuzzy matching was agreed upon."""
-    return FUZZY if _asks_fuzzy(association.requestor.sop_class_extended.get(sop_class, b"")) else SOUND
+def _as_agreed(event: Event) -> Inquiry:
+    """What is asked for, read as was agreed upon: names fit by sound, in part where fuzzy matching was asked for; ranges of date and
+    time are one span where combined matching was (C.2.2.2.5.4)."""
+    asked = event.assoc.requestor.sop_class_extended.get(event.request.AffectedSOPClassUID, b"")
+    asking = inquiry(event, FUZZY if _asks(FUZZILY, asked) else SOUND)
+    return replace(asking, matches=in_one_span(asking.matches, asking.written)) if _asks(COMBINED, asked) else asking
 
 
-def _asks_fuzzy(asked: bytes) -> bool:
-    return len(asked) > 2 and asked[2] == 1
+def _asks(for_this: int, asked: bytes) -> bool:
+    return len(asked) > for_this and asked[for_this] == 1
 
 
 def _let_a_cancel_through(event: Event) -> None:

@@ -7,9 +7,8 @@ range together are one span of time (K.6.1.2.2); every order that is shown is in
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
@@ -19,6 +18,7 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 from dicom_gateway.callers import Callers
 from dicom_gateway.charset import declared_sets, element_text
 from dicom_gateway.identifier import LARGEST_IDENTIFIER
+from dicom_gateway.ranges import Ends, dates, span, times
 from dicom_gateway.status import CANCELLED, PENDING, PENDING_WITH_UNSUPPORTED_KEYS, QUERY_LIMIT, of_refusal
 from hub import rulebook
 from hub.context import Hub
@@ -41,6 +41,7 @@ PRIORITY = {"emergency": "STAT", "urgent": "HIGH", "routine": "ROUTINE"}      # 
 UTF8, GB, LATIN = "ISO_IR 192", "GB18030", "ISO_IR 100"
 CHINESE = {"GB18030": GB, "GBK": GB, "GB2312": GB, "ISO2022IR58": GB, "ISO_IR192": UTF8, "UTF-8": UTF8, "UTF8": UTF8}
 LONGEST_LO = 64
+ANY = Ends("", "", False)
 
 log = logging.getLogger("hub.gateway")
 
@@ -143,34 +144,18 @@ def _value(dataset: Dataset, keyword: str) -> str:
 
 
 def _span(hub: Hub, day: str, clock: str) -> tuple[datetime | None, datetime | None, tuple[str, str]]:
-    """Matching keys of date and time: two ranges together are one span (K.6.1.2.2); a time with a single date or none
-    restricts the time of day."""
-    days, times = _ends(day, r"\d{8}", "ScheduledProcedureStepStartDate"), _ends(clock, r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?", "ScheduledProcedureStepStartTime")
+    """Matching keys of date and time: two ranges together are one span (K.6.1.2.2), of days with both ends also where the time
+    has one; a time with a single date or none restricts the time of day."""
     try:
-        first = datetime.strptime(days[0], "%Y%m%d").replace(tzinfo=hub.settings.zone) if days[0] else None
-        last = datetime.strptime(days[1], "%Y%m%d").replace(tzinfo=hub.settings.zone) if days[1] else None
-        low, high = _clock(times[0], False), _clock(times[1], True)
-        if first is not None and last is not None and days[0] != days[1] and "-" in clock:
-            return datetime.combine(first, low or time(), first.tzinfo), datetime.combine(last, high or time(23, 59, 59), last.tzinfo), ("", "")
-        end = last + timedelta(days=1) - timedelta(microseconds=1) if last is not None else None
-    except (ValueError, OverflowError):
+        days, clocks = dates(day) if day else ANY, times(clock) if clock else ANY
+        for end in (clocks.low, clocks.high):
+            time.fromisoformat(end or "00:00")
+        whole = span(days, Ends(clocks.low or "00:00:00", clocks.high or "23:59:59", clocks.is_range) if days.low and days.high else clocks)
+        low, high = whole or (days.low, f"{days.high}T23:59:59.999999" if days.high else "")
+        since, until = (datetime.fromisoformat(end).replace(tzinfo=hub.settings.zone) if end else None for end in (low, high))
+    except ValueError:
         raise _bad("a date or time is none") from None
-    return first, end, (f"{low:%H:%M:%S}" if low else "", f"{high:%H:%M:%S}" if high else "")
-
-
-def _ends(text: str, shape: str, keyword: str) -> tuple[str, str]:
-    low, dash, high = text.partition("-")
-    low, high = low.strip(), high.strip() if dash else low.strip()
-    if (dash and not low and not high) or any(end and not re.fullmatch(shape, end) for end in (low, high)):
-        raise _bad(f"{keyword} is no date, time or range")
-    return low, high
-
-
-def _clock(text: str, is_end: bool) -> time | None:
-    if not text:
-        return None
-    digits = text.split(".")[0]
-    return time(*(int(digits[at:at + 2]) if len(digits) > at else 59 if is_end else 0 for at in (0, 2, 4)))
+    return since, until, ("", "") if whole else (clocks.low, clocks.high)
 
 
 def _pruned(asked: Dataset, told: Dataset) -> tuple[Dataset, bool]:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import DSfloat
 
 from dicom_gateway.web import native_xml
 from hub.errors import Invalid
@@ -21,6 +23,7 @@ from hub.errors import Invalid
 JSON = ("application/dicom+json", "application/json")
 XML = (native_xml.MEDIA, "application/xml", "text/xml")
 LARGEST_XML = 32_000_000       # bytes of one instance's metadata
+LONGEST_DS = 16
 _PIXELS = "7FE00010"
 
 
@@ -107,12 +110,20 @@ def _file(told: dict, bulk: dict[str, _Bulk]) -> bytes:
         return encapsulate(found.pieces) if found is pixels and syntax.is_encapsulated else b"".join(found.pieces)
 
     dataset = Dataset.from_json({tag: element for tag, element in told.items() if not tag.startswith("0002")}, value)
+    dataset.walk(_shorten)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax if syntax.is_encapsulated else ExplicitVRLittleEndian
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _shorten(_dataset: Dataset, element: DataElement) -> None:
+    """JSON numbers have 17 digits, decimal strings 16 characters (PS3.5 6.2): a longer one becomes the nearest that fits."""
+    values = [] if element.VR != "DS" or element.is_empty else list(element.value) if element.VM > 1 else [element.value]
+    if any(len(str(value)) > LONGEST_DS for value in values):
+        element.value = [DSfloat(float(value), auto_format=True) for value in values]
 
 
 def _refused(why: str, sop_class: str, sop_instance: str) -> Described:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from dicom_gateway.dataset import is_uid
+from dicom_gateway.ranges import dates, span, times
 from hub.errors import Invalid
 from hub.flow.studies import Match
 from hub.model.name_search import FUZZY
@@ -28,8 +29,6 @@ SEARCHED = {       # attribute keyword: field of hub.flow.studies.FIELDS
     "InstanceNumber": "instance_number",
 }
 _OTHERS = ("limit", "offset", "includefield", "fuzzymatching", "accept", "charset", "emptyvaluematching", "multiplevaluematching")
-_DATE = re.compile(r"\d{8}")
-_TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(\.\d{1,6})?")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Question:
 
 def question(parameters: list[tuple[str, str]]) -> Question:
     """The question in a request's parameters, in their order. Invalid names the one that cannot be understood."""
-    matches, include, warnings, ignored = [], set(), [], []
+    matches, written, include, warnings, ignored = [], {}, set(), [], []
     limit, offset, is_fuzzy = None, 0, False
     for name, value in parameters:
         lower = name.lower()
@@ -67,6 +66,8 @@ def question(parameters: list[tuple[str, str]]) -> Question:
                 ignored.append(name)
             elif value not in ("", "*", '""'):
                 matches.append(match_of(name, keyword, value))
+                written[keyword] = value
+    matches = in_one_span(matches, written)
     if is_fuzzy:
         matches = [alike(match, FUZZY) for match in matches]
     if ignored:
@@ -80,7 +81,11 @@ def match_of(name: str, keyword: str, value: str) -> Match:
     """One key of SEARCHED with its value, as DIMSE and the web write it. Invalid names the key as ``name``."""
     vr, where = dictionary_VR(tag_for_keyword(keyword)), SEARCHED[keyword]
     if vr in ("DA", "TM"):
-        return _range(name, where, value, _date if vr == "DA" else _time)
+        try:
+            low, high, _ = (dates if vr == "DA" else times)(value)
+        except ValueError:
+            raise _bad(name) from None
+        return Match(where, low=low, high=high)
     if keyword == "PatientName" or vr not in ("UI", "CS"):
         values = tuple(value.split("\\"))
     else:
@@ -94,32 +99,20 @@ def match_of(name: str, keyword: str, value: str) -> Match:
     return Match(where, values)
 
 
+def in_one_span(matches: list[Match], written: dict[str, str]) -> list[Match]:
+    """The same keys, where ranges of the study's date and time are one span (PS3.4 C.2.2.2.5.4, PS3.18 8.3.4.1.1). ``written``:
+    keyword to value, of values that ``match_of`` has taken."""
+    if not {"StudyDate", "StudyTime"} <= written.keys():
+        return matches
+    ends = span(dates(written["StudyDate"]), times(written["StudyTime"]))
+    if ends is None:
+        return matches
+    return [*(match for match in matches if match.field not in ("study_date", "study_time")), Match("study_moment", low=ends[0], high=ends[1])]
+
+
 def alike(match: Match, likeness: str) -> Match:
     """The same key, where names may fit in another way (``hub.model.name_search``)."""
     return replace(match, likeness=likeness) if match.field == "patient_name" else match
-
-
-def _range(name: str, where: str, value: str, read) -> Match:
-    low, dash, high = value.partition("-")
-    if not dash:
-        return Match(where, low=read(name, low, False), high=read(name, low, True))
-    if not low and not high:
-        raise _bad(name)
-    return Match(where, low=read(name, low, False) if low else "", high=read(name, high, True) if high else "")
-
-
-def _date(name: str, text: str, _end: bool) -> str:
-    if not _DATE.fullmatch(text):
-        raise _bad(name)
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-
-
-def _time(name: str, text: str, end: bool) -> str:
-    found = _TIME.fullmatch(text)
-    if not found:
-        raise _bad(name)
-    rest = "59" if end else "00"
-    return f"{found[1]}:{found[2] or rest}:{found[3] or rest}"
 
 
 def _tag(text: str, name: str) -> str:

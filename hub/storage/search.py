@@ -27,12 +27,14 @@ GATHERED_HEADED = 0.5      # the same, where they are met among those alone whos
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
 HEADED = 10       # times as many, where those of other first characters are passed over
 SHAPES = 500      # statements kept
+_DAY = len("2026-03-01")
 
 
 @dataclass(frozen=True)
 class Match:
     """One key of a DICOM query (PS3.4 C.2.2.2): any of ``values``, in which ``*`` and ``?`` are wildcards, or a
-    range from ``low`` to ``high`` ("" is open). ``field``: a name of FIELDS. Dates 2026-03-01, times 08:15:00.
+    range from ``low`` to ``high`` ("" is open). ``field``: a name of FIELDS. Dates 2026-03-01, times 08:15:00, moments
+    2026-03-01T08:15:00: a study of which the day alone is known fits where a moment of its day would.
     ``likeness``: of names, how they may fit (hub.model.name_search)."""
 
     field: str
@@ -44,7 +46,7 @@ class Match:
 
 FIELDS = {
     "study_uid": study.c.study_uid, "accession_number": study.c.accession_number, "description": study.c.description,
-    "institution": study.c.institution, "study_date": study.c.study_at, "study_time": func.substr(study.c.study_at, 12, 8),
+    "institution": study.c.institution, "study_date": study.c.study_at, "study_moment": study.c.study_at, "study_time": func.substr(study.c.study_at, 12, 8),
     "patient_id": patient.c.patient_id, "patient_name": patient.c.name, "birth_date": patient.c.birth_date, "sex": patient.c.sex,
     "modalities_in_study": series.c.modality, "series_uid": series.c.series_uid, "modality": series.c.modality,
     "series_number": series.c.number, "series_description": series.c.description, "body_part": series.c.body_part,
@@ -55,13 +57,13 @@ _OF_SERIES = ("series_uid", "modality", "series_number", "series_description", "
 _OF_INSTANCE = ("sop_uid", "sop_class", "instance_number")
 _NUMBERS = ("series_number", "instance_number")
 # Keys with an index of their own, those that are rarest first.
-_INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "patient_name", "study_date", "modalities_in_study", "modality")
+_INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "patient_name", "study_moment", "study_date", "modalities_in_study", "modality")
 
 
 @dataclass(frozen=True)
 class Key:
     """The shape of one match: how its field is asked (hub.storage.names.how_asked; "in": one of several; "from" and "to": the ends
-    of a range), of names their looks. ``name``: with which its parameters begin."""
+    of a range; "timed_from": where on the first day it begins), of names their looks. ``name``: with which its parameters begin."""
 
     field: str
     asked: tuple[str, ...]
@@ -100,7 +102,7 @@ class Question:
     @property
     def by_date(self) -> bool:
         """Whether its studies are shown by their own date: those of a range lie together in that order, not in that of arrival."""
-        return any(key.field == "study_date" for key in self.keys)
+        return any(key.field in ("study_date", "study_moment") for key in self.keys)
 
 
 @dataclass(frozen=True)
@@ -318,8 +320,8 @@ def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
         looks, values = names.like_one_of(match.values, at_site, match.likeness, name)
         return Key(match.field, (), looks, name), values
     if not match.values:
-        end = match.high + names.LAST if match.field == "study_date" else match.high
-        ends = {"from": match.low, "to": end if match.high else ""}
+        low, high = match.low, match.high + names.LAST if match.field in ("study_date", "study_moment") and match.high else match.high
+        ends = {"from": low[:_DAY], "timed_from": low, "to": high} if match.field == "study_moment" else {"from": low, "to": high}
         return Key(match.field, tuple(which for which, value in ends.items() if value), None, name), {f"{name}{which}": value for which, value in ends.items() if value}
     if match.field in _NUMBERS:
         return Key(match.field, ("in",), None, name), {f"{name}0": [int(value) for value in match.values]}
@@ -336,8 +338,9 @@ def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
 def _fits(key: Key) -> ColumnElement:
     """What one key asks of its own column."""
     column = FIELDS[key.field]
-    if not set(key.asked) - {"from", "to"}:
-        ends = {"from": column >= bindparam(f"{key.name}from", type_=String), "to": column <= bindparam(f"{key.name}to", type_=String)}
+    if not set(key.asked) - {"from", "timed_from", "to"}:
+        ends = {"from": column >= bindparam(f"{key.name}from", type_=String), "to": column <= bindparam(f"{key.name}to", type_=String),
+                "timed_from": or_(column >= bindparam(f"{key.name}timed_from", type_=String), func.length(column) == _DAY)}
         return and_(*([] if "from" in key.asked else [column != ""]), *(ends[which] for which in key.asked))
     return or_(*(column.in_(bindparam(f"{key.name}{number}", expanding=True)) if how == "in" else names.test(column, how, f"{key.name}{number}")
                  for number, how in enumerate(key.asked)))

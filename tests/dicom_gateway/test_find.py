@@ -64,13 +64,48 @@ def test_studies_that_fit_are_found(county, values, uids):
     ("張^三", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"]), ("Zhang=张", [], ["1.2.10", "1.2.40"]), ("zhang san", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"])])
 def test_fuzzy_matching_of_names_is_negotiated(county, name, whole, part):
     assert found(county, "STUDY", PatientName=name) == whole
-    fuzzy = SOPClassExtendedNegotiation()
-    fuzzy.sop_class_uid, fuzzy.service_class_application_information = STUDY_ROOT, b"\x00\x00\x01"
-    association = county.associate((STUDY_ROOT, ExplicitVRLittleEndian), extended=[fuzzy])
-    assert association.acceptor.sop_class_extended == {STUDY_ROOT: b"\x01\x00\x01"}
-    answers = [answer for _, answer in association.send_c_find(keys("STUDY", PatientName=name), STUDY_ROOT) if answer is not None]
+    assert found_as_negotiated(county, b"\x00\x00\x01", b"\x01\x00\x01", PatientName=name) == part
+
+
+def found_as_negotiated(county, asked: bytes, agreed: bytes, level: str = "STUDY", model: str = STUDY_ROOT, **values) -> list[str]:
+    """What is found where ``asked`` was the service class application information of an extended negotiation."""
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid, item.service_class_application_information = model, asked
+    association = county.associate((model, ExplicitVRLittleEndian), extended=[item])
+    assert association.acceptor.sop_class_extended == {model: agreed}
+    answers = [answer for _, answer in association.send_c_find(keys(level, **values), model) if answer is not None]
     association.release()
-    assert sorted(answer.StudyInstanceUID for answer in answers) == part
+    return sorted(str(answer[LEVEL_UID[level]].value) for answer in answers)
+
+
+@pytest.mark.parametrize("day, clock, one_by_one, as_one_span", [
+    ("20260301-20260303", "0900-1100", ["1.2.20"], ["1.2.20", "1.2.30"]), ("20260301-20260401", "1000-0900", [], ["1.2.20", "1.2.30", "1.2.40"]),
+    ("20260301-20260302", "081500-101500", ["1.2.10", "1.2.20"], ["1.2.10", "1.2.20"]), ("20260301-20260302", "081501-101459", [], []),
+    ("20260301 - 20260302", "08 - 10", ["1.2.10", "1.2.20"], ["1.2.10", "1.2.20"]), ("20260301-20260302", "0816-1014", [], []),
+    ("20260302-", "1016-", [], ["1.2.30", "1.2.40"]), ("20260302-", "101500.000000-", ["1.2.20"], ["1.2.20", "1.2.30", "1.2.40"]),
+    ("-20260302", "-0900", ["1.2.10"], ["1.2.10"]), ("-20260302", "-1016", ["1.2.10", "1.2.20"], ["1.2.10", "1.2.20"]), ("-20260401", "-0814", [], ["1.2.10", "1.2.20", "1.2.30"]),
+    # of which the day alone is known: of its own day, whatever the time
+    ("20260303-20260303", "1000-1100", [], ["1.2.30"]), ("20260304-20260401", "0000-2359", ["1.2.40"], ["1.2.40"]),
+    # no ranges of the same form (C.2.2.2.5.4): each by itself
+    ("20260302", "0900-1100", ["1.2.20"], ["1.2.20"]), ("20260301-20260401", "0815", ["1.2.10", "1.2.40"], ["1.2.10", "1.2.40"]),
+    ("20260301-20260401", "0816-", ["1.2.20"], ["1.2.20"]), ("20260302-", "0815-1016", ["1.2.20", "1.2.40"], ["1.2.20", "1.2.40"]),
+    ("20260301-20260303", "", ["1.2.10", "1.2.20", "1.2.30"], ["1.2.10", "1.2.20", "1.2.30"]), ("", "0900-1100", ["1.2.20"], ["1.2.20"])])
+def test_a_range_of_dates_and_one_of_times_are_one_span_where_that_is_negotiated(county, day, clock, one_by_one, as_one_span):
+    values = {"StudyDate": day, "StudyTime": clock}
+    assert found(county, "STUDY", **values) == one_by_one
+    assert found_as_negotiated(county, b"\1", b"\1\0\0", **values) == found_as_negotiated(county, b"\1\0\1", b"\1\0\1", **values) == one_by_one
+    assert found_as_negotiated(county, b"\0\1", b"\1\1\0", **values) == as_one_span
+
+
+def test_a_span_of_time_restricts_every_level_and_goes_with_other_keys(county):
+    span = {"StudyDate": "20260301-20260303", "StudyTime": "0900-1100"}
+    assert found_as_negotiated(county, b"\0\1\0", b"\1\1\0", "PATIENT", PATIENT_ROOT, **span) == ["A2", "A3"]
+    assert found_as_negotiated(county, b"\0\1\0", b"\1\1\0", "SERIES", **span) == ["1.2.20.1", "1.2.30.1", "1.2.30.2"]
+    assert found_as_negotiated(county, b"\0\1\0", b"\1\1\0", "IMAGE", Modality="SR", **span) == ["1.2.30.2.1"]
+    assert found_as_negotiated(county, b"\0\1\1", b"\1\1\1", PatientName="wei", **span) == ["1.2.20"]
+    with county.hub.reading() as connection:
+        last = connection.execute(select(tables.audit).order_by(tables.audit.c.seq.desc()).limit(1)).one()
+    assert '"study_moment": "2026-03-01T09:00:00-2026-03-03T11:00:59"' in last.detail
 
 
 def test_every_level_is_answered(county):
@@ -139,7 +174,7 @@ def test_keys_that_are_not_held_are_told_by_the_status(county):
 
 @pytest.mark.parametrize("level, values", [
     ("", {}), ("NONSENSE", {}), ("STUDY", {"StudyDate": "yesterday"}), ("STUDY", {"StudyDate": "-"}), ("STUDY", {"StudyInstanceUID": "1.2.*"}),
-    ("IMAGE", {"InstanceNumber": "two"}), ("PATIENT", {}), ("STUDY", {"StudyTime": "noon"}),
+    ("IMAGE", {"InstanceNumber": "two"}), ("PATIENT", {}), ("STUDY", {"StudyTime": "noon"}), ("STUDY", {"StudyTime": "08.5"}), ("STUDY", {"StudyDate": "20260301-20260302-20260303"}),
 ])
 def test_a_question_that_cannot_be_understood_is_refused_and_the_association_stays(county, level, values, caplog):
     association = county.associate((STUDY_ROOT, ExplicitVRLittleEndian))

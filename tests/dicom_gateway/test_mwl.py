@@ -69,6 +69,9 @@ def found(county, calling: str = SENDER, **how) -> list[str]:
     ({"ScheduledProcedureStepStartTime": "093000"}, {}, ["P1", "P3"]), ({"ScheduledProcedureStepStartTime": "09"}, {}, ["P1", "P3"]),
     # K.6.1.2.2: from the 4th at 10:00 to the 6th at 10:00, not ten to ten of each day
     ({"ScheduledProcedureStepStartDate": "20260504-20260506", "ScheduledProcedureStepStartTime": "100000-100000"}, {}, ["P2", "P3"]),
+    ({"ScheduledProcedureStepStartDate": "20260504-20260506", "ScheduledProcedureStepStartTime": "1000-"}, {}, ["P2", "P3", "P4"]),
+    ({"ScheduledProcedureStepStartDate": "20260504-", "ScheduledProcedureStepStartTime": "1000-"}, {}, ["P2", "P3", "P4"]),
+    ({"ScheduledProcedureStepStartDate": "-20260505", "ScheduledProcedureStepStartTime": "-1000"}, {}, ["P1", "P2", "P3"]),
     ({"ScheduledStationAETitle": "SECOND_CT"}, {}, ["P1", "P2", "P3", "P4"]), ({"ScheduledStationAETitle": SENDER}, {}, ["P1", "P2", "P4"]),
     ({"ScheduledStationAETitle": "*"}, {}, ["P1", "P2", "P3", "P4"]),
     ({}, {"PatientID": "P3"}, ["P3"]), ({}, {"PatientID": "P*"}, ["P1", "P2", "P3", "P4"]), ({}, {"PatientID": "%"}, []),

@@ -1,6 +1,9 @@
 """STOW-RS by metadata and bulk data, and instances given in another transfer syntax."""
 import io
 import json
+import subprocess
+from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import openjpeg
@@ -10,6 +13,8 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from tests.dicom_gateway.prepare.images import bundled, bundled_path
+from tests.dicom_gateway.running import peer
+from tests.dicom_gateway.test_corrected import faults
 from tests.dicom_gateway.web.objects import file_of
 from tests.dicom_gateway.web.test_retrieve import parts_of
 from tests.dicom_gateway.web.test_store import kept
@@ -37,6 +42,60 @@ def test_metadata_and_pixels_become_the_file_that_they_describe(house):
     stored = dcmread(io.BytesIO(kept(house)["1.2.10.1.1"]))
     assert stored.PixelData == pixels and stored.Rows == 4 and str(stored.PatientName) == "WANG^FANG=王^芳"
     assert stored.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian and stored.file_meta.MediaStorageSOPInstanceUID == "1.2.10.1.1"
+
+
+@pytest.mark.peers
+def by_pydicom(name: str) -> tuple[dict, dict[str, bytes]]:
+    """A file as DICOM JSON, and its big values by their addresses."""
+    sent, bulk = bundled(name), {}
+    sent.decode()
+
+    def keep(element) -> str:
+        bulk[f"b{len(bulk)}"] = element.value
+        return f"b{len(bulk) - 1}"
+    return sent.to_json_dict(bulk_data_threshold=256, bulk_data_element_handler=keep), bulk
+
+
+def by_dcmtk(name: str) -> tuple[dict, dict[str, bytes]]:
+    """The same by DCMTK's dcm2json, the pixels as bulk data and all else in the metadata."""
+    told = json.loads(subprocess.run([peer("dcm2json"), bundled_path(name)], capture_output=True, timeout=60, check=True).stdout)
+    pixels = told.get("7FE00010", {}).pop("InlineBinary", None)
+    if pixels is None:
+        return told, {}
+    return told | {"7FE00010": {"vr": told["7FE00010"]["vr"], "BulkDataURI": "pixels"}}, {"pixels": b64decode(pixels)}
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("taken_apart", [by_pydicom, by_dcmtk])
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "rtdose.dcm", "test-SR.dcm", "liver_1frame.dcm", "waveform_ecg.dcm"])
+def test_a_file_that_is_taken_apart_as_json_and_bulk_data_comes_together_again(house, name, taken_apart, tmp_path):
+    sent = bundled(name)
+    told, bulk = taken_apart(name)
+    reply = post(house, [told], *(("application/octet-stream", at, value) for at, value in bulk.items()))
+    assert reply.status_code == 200, reply.json
+    built = kept(house, sent.StudyInstanceUID)[sent.SOPInstanceUID]
+    stored = dcmread(io.BytesIO(built))
+    sent.decode()
+    assert [element for element in sent if element.tag != 0x00080005 and stored.get(element.tag) != element] == []
+    (tmp_path / "built.dcm").write_bytes(built)
+    assert faults(tmp_path / "built.dcm") <= faults(Path(bundled_path(name)))
+
+
+@pytest.mark.peers
+def test_numbers_longer_than_a_decimal_string_become_the_nearest_that_fit(house, tmp_path):
+    told, bulk = by_pydicom("CT_small.dcm")
+    sent = {"00280030": [1 / 3, 0.1], "00200032": [-123.45678901234567, -1.2345678901234567e-9, 2.0], "00180088": [2 / 3]}
+    told |= {tag: {"vr": "DS", "Value": numbers} for tag, numbers in sent.items()}
+    told["00081140"] = {"vr": "SQ", "Value": [{"00180050": {"vr": "DS", "Value": [-2 / 3]}, "00081150": {"vr": "UI", "Value": ["1.2.3"]}, "00081155": {"vr": "UI", "Value": ["1.2.3.4"]}}]}
+    assert post(house, [told], *(("application/octet-stream", at, value) for at, value in bulk.items())).status_code == 200
+    (built,) = kept(house, bundled("CT_small.dcm").StudyInstanceUID).values()
+    stored = dcmread(io.BytesIO(built))
+    for dataset, tag, numbers in ((stored, "00280030", sent["00280030"]), (stored, "00200032", sent["00200032"]), (stored, "00180088", sent["00180088"]),
+                                  (stored.ReferencedImageSequence[0], "00180050", [-2 / 3])):
+        written = dataset.get_item(int(tag, 16)).value.decode().split("\\")
+        assert max(len(one.strip()) for one in written) <= 16 and [float(one) for one in written] == pytest.approx(numbers, rel=1e-9)
+    (tmp_path / "built.dcm").write_bytes(built)
+    assert faults(tmp_path / "built.dcm") <= faults(Path(bundled_path("CT_small.dcm")))
 
 
 def test_compressed_frames_come_in_parts_of_one_address(house):

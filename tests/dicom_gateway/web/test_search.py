@@ -47,6 +47,9 @@ def test_an_empty_question_gives_every_study_newest_first(county):
     ("PatientName=zhang*", ["1.2.20"]), ("PatientName=ZHANG^WEI", ["1.2.20"]), ("PatientName=ZHANG", []),
     ("StudyDate=20260302", ["1.2.20"]), ("StudyDate=20260302-", ["1.2.20", "1.2.30"]), ("StudyDate=-20260302", ["1.2.10", "1.2.20"]),
     ("StudyDate=20260301-20260302", ["1.2.10", "1.2.20"]), ("StudyTime=0800-0900", ["1.2.10"]), ("StudyTime=10", ["1.2.20"]),
+    # PS3.18 8.3.4.1.1: ranges of date and time are one span; of other forms, each by itself
+    ("StudyDate=20260301-20260303&StudyTime=0900-1100", ["1.2.20", "1.2.30"]), ("StudyTime=0816-&00080020=20260301-", ["1.2.20", "1.2.30"]),
+    ("StudyDate=-20260302&StudyTime=-0900", ["1.2.10"]), ("StudyDate=20260301-20260303&StudyTime=10", ["1.2.20"]), ("StudyDate=20260301-20260303&StudyTime=0900-", ["1.2.20"]),
     ("StudyInstanceUID=1.2.10,1.2.20", ["1.2.10", "1.2.20"]), ("StudyInstanceUID=1.2.10%5C1.2.30", ["1.2.10", "1.2.30"]),
     ("ModalitiesInStudy=SR", ["1.2.30"]), ("ModalitiesInStudy=CT", ["1.2.10", "1.2.30"]), ("ModalitiesInStudy=DX,SR", ["1.2.20", "1.2.30"]),
     ("AccessionNumber=ACC2", ["1.2.20"]), ("AccessionNumber=", ["1.2.10", "1.2.20", "1.2.30"]), ("PatientID=nobody", []),

@@ -4,6 +4,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
+from sqlalchemy import select
 
 from hub.flow import dispatch, studies, worklist
 from hub.flow.worklist import Filters
@@ -14,6 +15,7 @@ from hub.rulebook import load
 from hub.storage import search
 from hub.storage.names import like_one_of
 from hub.storage.search import Match
+from hub.storage.tables import study
 from tests.hub.arrivals import PATIENT, queued_ct, send, slice_facts
 
 PEOPLE = ["张三", "张三丰", "张伟", "王小明", "王^小红", "李娜", "吕布", "曾国藩", "WANG^XIAOMING", "WANG^XIAO MING", "Li^Na", "O'BRIEN^PAT", "100%^SURE", "A_B", ""]
@@ -101,6 +103,7 @@ def test_keys_together_restrict_each_other_whatever_is_looked_up_first(hub, coun
         keys = {
             "patient_id": (Match("patient_id", (f"P{n:03}", "P00?")), lambda f: f[0] == f"P{n:03}" or f[0].startswith("P00")),
             "date": (Match("study_date", low=low, high=high), lambda f: low <= f[2] <= high),
+            "moment": (Match("study_moment", low=f"{low}T08:20:01", high=f"{high}T08:20:00"), lambda f: low < f[2] <= high),
             "modality": (Match("modalities_in_study", (modality,)), lambda f: f[1] == modality),
             "series": (Match("series_uid", (f"1.2.{n + 1}.1",)), lambda f: f[3] == f"A{n:03}"),
             "accession": (Match("accession_number", (f"A{n:03}"[:3] + "*",)), lambda f: f[3].startswith(f"A{n:03}"[:3])),
@@ -155,6 +158,32 @@ def test_so_many_are_few_and_one_more_are_many(hub, people, few, at_sight, monke
     with hub.reading() as connection:
         _, _, found = search.question(connection, [Match("study_date", low="2026-05-01", high="2026-05-31")], None)
     assert found == (list(range(1, len(PEOPLE) + 1)) if len(PEOPLE) <= few else None)
+
+
+@pytest.mark.parametrize("few", [0, 500])
+@pytest.mark.parametrize("low, high, days", [
+    ("2026-05-02T08:20:00", "2026-05-04T08:20:00", "234"), ("2026-05-02T08:20:01", "2026-05-04T08:19:59", "3"), ("", "2026-05-02T09:00:00", "12"), ("2026-05-04T08:20:01", "", "5"),
+    ("2026-05-03T23:00:00", "2026-05-03T23:59:59", "3"), ("2026-05-03T00:00:00", "2026-05-03T00:00:59", "3"), ("2026-05-04T08:20:00", "2026-05-02T08:20:00", "")], ids=str)
+def test_a_span_of_time_holds_what_lies_between_its_ends_and_what_may(hub, county, low, high, days, few, monkeypatch):
+    """The third study tells its day alone, the sixth neither."""
+    monkeypatch.setattr(search, "FEW", few)
+    for day, at in enumerate(("2026-05-01T08:20:00", "2026-05-02T08:20:00", "2026-05-03", "2026-05-04T08:20:00", "2026-05-05T08:20:00", ""), 1):
+        send(hub, county.ct, slice_facts(1, f"1.2.{day}", study_at=at))
+    for actor, level in ((county.reader, "study"), (county.clinic, "study"), (county.reader, "instance")):
+        assert uids(hub, actor, Match("study_moment", low=low, high=high), level=level) == [f"1.2.{day}" for day in reversed(days)]
+    assert uids(hub, county.neighbour, Match("study_moment", low=low, high=high)) == []
+
+
+@pytest.mark.parametrize("site, index", [(None, "ix_study_study_at_id (study_at>? AND study_at<?)"), (1, "ix_study_site_id_study_at_id (site_id=? AND study_at>? AND study_at<?)")])
+def test_a_span_of_time_is_one_range_of_an_index(hub, site, index):
+    with hub.reading() as connection:
+        asked, values, _ = search.question(connection, [Match("study_moment", low="2026-05-01T08:00:00", high="2026-05-03T09:00:00")], site)
+        found = select(study.c.id).where(*search.conditions("study", replace(asked, settled=None))).order_by(study.c.study_at.desc(), study.c.id.desc()).limit(50)
+        compiled = found.compile(dialect=connection.dialect)
+        assert str(compiled).count("study_at >=") == 2 and str(compiled).count("study_at <=") == 1
+        if connection.dialect.name == "sqlite":
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", tuple((compiled.params | values)[name] for name in compiled.positiontup)).all()
+            assert [row.detail for row in plan] == [f"SEARCH study USING COVERING INDEX {index}"]
 
 
 def test_the_beginning_of_a_written_name_is_looked_up_once_for_all_sites(hub):
