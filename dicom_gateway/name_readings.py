@@ -9,7 +9,7 @@ from dicom_gateway.charset import declared_codec, declared_sets, patient_attribu
 from dicom_gateway.plausibility import surnames
 from hub.model.person_name import name_shown
 
-CALLED = {"gb18030": "GB18030", "utf_8": "UTF-8", "iso8859_1": "ISO 8859-1", "shift_jis": "JIS X 0201"}
+CALLED = {"gb18030": "GB18030", "utf_8": "UTF-8", "iso8859_1": "ISO 8859-1", "shift_jis": "JIS X 0201", "iso2022": "ISO 2022"}
 
 
 @dataclass(frozen=True)

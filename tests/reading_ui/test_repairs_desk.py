@@ -169,9 +169,10 @@ def test_what_the_device_wrote_before_stands_among_the_reasons_and_its_reading_f
     page = words(house.zhou.get(f"/repairs/{study_id}"))
     assert page.index("<strong>傅荷</strong>") < page.index("该设备此前的姓名几乎都是这种编码") < page.rindex("<strong>")
     assert page.count("该设备此前的姓名几乎都是这种编码") == 1
+    assert "近期确定的姓名编码（每项检查计一次）： GB18030 30" in words(house.admin.get(f"/devices/{device_id}/rules"))
     house.zhou.post("/language", language="en")
     try:
-        assert "nearly all earlier names of this device were written so" in words(house.zhou.get(f"/repairs/{study_id}"))
+        assert "nearly all earlier names of this device were written so" in words(house.zhou.get(f"/repairs/{study_id}")).lower()
     finally:
         house.zhou.post("/language", language="zh")
 
