@@ -55,6 +55,7 @@ class _Present:
     began_at: datetime
     encryption: str
     studies: set[int] = field(default_factory=set)
+    written: Counter = field(default_factory=Counter)
     objects: int = 0
     bytes: int = 0
     first_s: float = 0.0
@@ -151,6 +152,13 @@ class Callers:
             if here is not None:
                 here.objects, here.bytes, here.last_s = here.objects + 1, here.bytes + size, monotonic()
                 here.first_s = here.first_s or began_s
+
+    def note_name(self, association: Association, encoding: str) -> None:
+        """Counts the surely read name of a study that an association began, for the device's history."""
+        with self._lock:
+            here = self._present.get(association)
+            if here is not None:
+                here.written[encoding] += 1
 
     def note(self, association: Association, reason: str, words: str = "") -> None:
         """Counts what a service refused or noticed."""
@@ -262,7 +270,7 @@ def _visit(hub: Hub, association: Association, here: _Present, ending: str) -> V
     return Visit(
         here.device.id, here.began_at, hub.now(), requestor.address or "", str(requestor.primitive.called_ae_title).strip(" \0"),
         requestor.maximum_length or 0, f"{requestor.implementation_version_name or ''} {requestor.implementation_class_uid or ''}".strip(),
-        here.encryption, offered, here.objects, here.bytes, max(0.0, here.last_s - here.first_s), ending)
+        here.encryption, offered, here.objects, here.bytes, max(0.0, here.last_s - here.first_s), ending, dict(here.written))
 
 
 def _accept_only(association: Association, allowed: tuple[str, ...]) -> None:

@@ -119,19 +119,30 @@ PATIENT_TEXTS = (
 )  # fmt: skip
 
 
-def patient_attributes(dataset: Dataset) -> dict[str, Decoded]:
+def patient_attributes(dataset: Dataset, habit: str = "") -> dict[str, Decoded]:
     """Name, identity and descriptions, by keyword; an unsure one follows the encoding of the sure ones.
 
     A device writes all its texts in one encoding, so one sure Chinese description settles a doubtful name.
+    ``habit``: the encoding in which nearly all earlier names of the device were written, "" for none: where a name is
+    still unsure, its reading in it stands first, and stays marked (a device's setting can be changed).
     """
     texts = {keyword: element_text(dataset, keyword) for keyword in PATIENT_TEXTS if keyword in dataset}
     settled = {
         text.encoding_used for text in texts.values() if not text.unsure and text.encoding_used in ("gb18030", "utf_8")
     }
-    if len(settled) != 1:
-        return texts
-    encoding = settled.pop()
-    return {keyword: _settled(text, encoding) for keyword, text in texts.items()}
+    own = declared_codec(dataset)
+    if len(settled) == 1:
+        encoding = settled.pop()
+        texts = {keyword: _settled(text, encoding, own) for keyword, text in texts.items()}
+    name = texts.get("PatientName")
+    if habit and name is not None and name.unsure and (preferred := _read_as(name, habit, own)) is not None:
+        texts["PatientName"] = replace(preferred, reason=f"{name.reason}; nearly all earlier names of this device are {habit}")
+    return texts
+
+
+def declared_codec(dataset: Dataset) -> str | None:
+    """The codec that the first value of Specific Character Set names; None where it names none that is known."""
+    return _declared_codec([_term(value) for value in declared_sets(dataset)])
 
 
 def declared_sets(dataset: Dataset) -> list[str]:
@@ -141,15 +152,19 @@ def declared_sets(dataset: Dataset) -> list[str]:
     return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
 
 
-def _settled(text: Decoded, encoding: str) -> Decoded:
-    if not text.unsure:
+def _settled(text: Decoded, encoding: str, own: str | None) -> Decoded:
+    read = _read_as(text, encoding, own) if text.unsure else None
+    if read is None:
         return text
-    told = dict(text.candidates).get(encoding)
-    if told is None:
-        return text
-    wrong = text.declared_wrong if encoding == text.encoding_used else True
-    reason = f"{text.reason}; the other texts of this object are {encoding}"
-    return replace(text, text=told, encoding_used=encoding, declared_wrong=wrong, unsure=False, reason=reason)
+    return replace(read, unsure=False, reason=f"{text.reason}; the other texts of this object are {encoding}")
+
+
+def _read_as(text: Decoded, encoding: str, own: str | None) -> Decoded | None:
+    """An unsure text in the reading of one of its candidates, None where the bytes do not fit it. ``own``: the declared codec."""
+    told = dict(text.candidates)
+    if encoding not in told:
+        return None
+    return replace(text, text=told[encoding], encoding_used=encoding, declared_wrong=told[encoding] != told.get(own))
 
 
 def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
@@ -245,7 +260,7 @@ def _raw_bytes(dataset: Dataset, keyword: str) -> bytes | str:
     text = str(value) if single else "\\".join(str(part) for part in value)
     if text.isascii() or keyword == "SpecificCharacterSet":
         return text
-    own = _declared_codec([_term(v) for v in declared_sets(dataset)])
+    own = declared_codec(dataset)
     try:
         return text.encode(own or "iso8859_1")
     except UnicodeEncodeError:

@@ -64,15 +64,16 @@ def is_uid(text: str) -> bool:
     return 0 < len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def summary(dataset: Dataset) -> dict:
+def summary(dataset: Dataset, habit: str = "") -> dict:
     """Plain values (str, int, float, bool, None, list of str) for the index; never raises for junk.
 
     "" and None mean absent or unusable; ``notes`` names in Chinese what was unusable. ``study_time`` is
     local ISO ("2026-03-01T08:15:00", or the date alone). ``patient_name`` is for people,
-    ``patient_name_original`` as sent after decoding, ``patient_name_unsure`` asks for a look.
+    ``patient_name_original`` as sent after decoding, ``patient_name_unsure`` asks for a look; ``patient_name_encoding`` is
+    that of a sure name of more than ASCII. ``habit``: as of ``patient_attributes``.
     """
     notes: list[str] = []
-    texts = patient_attributes(dataset)
+    texts = patient_attributes(dataset, habit)
     told = {keyword: decoded.text.strip() for keyword, decoded in texts.items()}
     name = texts.get("PatientName")
     original = name.text if name else ""
@@ -99,6 +100,7 @@ def summary(dataset: Dataset) -> dict:
         "patient_name_original": original,
         "patient_name_unsure": bool(name and name.unsure),
         "patient_name_candidates": [name_shown(text) for _, text in name.candidates] if name and name.unsure else [],
+        "patient_name_encoding": name.encoding_used if name and not name.unsure and not name.text.isascii() else "",
         "charset_declared": declared_sets(dataset),
         "charset_wrong": any(decoded.declared_wrong for decoded in texts.values()),
         "sex": _sex(dataset, notes),

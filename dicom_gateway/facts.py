@@ -13,9 +13,10 @@ ECG_CLASSES = {
 }
 
 
-def facts_of(dataset: Dataset) -> InstanceFacts:
-    """The facts of one object that has its UIDs. Junk values have become empty, with a note."""
-    return facts_from(summary(dataset))
+def facts_of(dataset: Dataset, habit: str = "") -> InstanceFacts:
+    """The facts of one object that has its UIDs. Junk values have become empty, with a note. ``habit``: the encoding in
+    which its device writes nearly all names, "" for none."""
+    return facts_from(summary(dataset, habit))
 
 
 def facts_from(told: dict) -> InstanceFacts:
@@ -23,7 +24,9 @@ def facts_from(told: dict) -> InstanceFacts:
     is_ecg = told["sop_class_uid"] in ECG_CLASSES
     patient = PatientFacts(
         patient_id=told["patient_id"], name=told["patient_name"], name_as_sent=told["patient_name_original"],
-        name_unsure=told["patient_name_unsure"], sex=told["sex"], birth_date=told["birth_date"], age=told["age"])
+        name_unsure=told["patient_name_unsure"], sex=told["sex"], birth_date=told["birth_date"], age=told["age"],
+        other_names=tuple(dict.fromkeys(one for one in told["patient_name_candidates"] if one != told["patient_name"])),
+        name_encoding=told["patient_name_encoding"])
     orientation = told["orientation"]
     return InstanceFacts(
         kind="ecg" if is_ecg else "image", format="dicom", study_uid=told["study_uid"], series_uid=told["series_uid"],

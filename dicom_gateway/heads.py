@@ -61,13 +61,13 @@ class HeadReader:
         self._shared: tuple | None = None
         self._facts: InstanceFacts | None = None
         self._normal: tuple[float, float, float] | None = None
-        self._said, self._mould = ("", ""), None            # of objects like the last one
+        self._said, self._mould = ("", "", ""), None            # of objects like the last one
 
-    def facts(self, head: bytes, start: int, size: int, syntax: str, charset: str = "") -> InstanceFacts | None:
+    def facts(self, head: bytes, start: int, size: int, syntax: str, charset: str = "", habit: str = "") -> InstanceFacts | None:
         """The facts of an object of ``size`` bytes whose file begins with ``head`` and whose data set begins at
         ``start``; None where the file must be asked, be it for a header without its UIDs. ``charset``: what the texts of
-        an object that declares nothing are taken to be."""
-        if self._mould is not None and self._said == (syntax, charset) and (own := self._mould.own(head, start)) is not None:
+        an object that declares nothing are taken to be; ``habit``: as of ``facts_of``."""
+        if self._mould is not None and self._said == (syntax, charset, habit) and (own := self._mould.own(head, start)) is not None:
             return self._with(own)
         walked = walked_to_pixels(head, start, size, syntax)
         if walked is None:
@@ -77,18 +77,18 @@ class HeadReader:
             found[_CHARSET] = ("CS" if syntax != ImplicitVRLittleEndian else None, charset.encode("ascii"))
         own = {tag: found.pop(tag) for tag in _OWN if tag in found}
         is_plain = all(vr in (None, _OWN[tag][0]) and _OWN[tag][1].fullmatch(value) for tag, (vr, value) in own.items())
-        shared = (syntax, tuple(own), found)
+        shared = (syntax, habit, tuple(own), found)
         if is_plain and shared == self._shared:
-            self._said, self._mould = (syntax, charset), Mould.of(head, start, syntax, walked, self._mould)
+            self._said, self._mould = (syntax, charset, habit), Mould.of(head, start, syntax, walked, self._mould)
             return self._with(own)
         dataset = as_dataset(found | own, syntax)
         if missing_uids(dataset):
             return None
-        told = summary(dataset)
+        told = summary(dataset, habit)
         facts = facts_from(told)
         if is_plain and told["study_time"] and told["position"]:
             self._shared, self._facts, self._normal = shared, facts, slice_normal(told["orientation"])
-            self._said, self._mould = (syntax, charset), Mould.of(head, start, syntax, walked, None)
+            self._said, self._mould = (syntax, charset, habit), Mould.of(head, start, syntax, walked, None)
         return facts
 
     def _with(self, own: Found) -> InstanceFacts | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from pydicom.uid import UID
 
+from dicom_gateway.name_readings import CALLED
 from hub.errors import HubError, NotFound
 from hub.flow import administration, certificates, checkups, device_changes, devices
 from hub.model.device_rules import CHARSETS, ENCRYPTION, of_row
@@ -80,4 +81,5 @@ def _page(device_id: int, trouble: str = "", values: dict | None = None, move_tr
     return render_template(
         "device_rules.html", device=known, values=values, trouble=trouble, move_trouble=move_trouble, kept=request.args.get("kept") == "yes",
         sites=[one for one in administration.sites(hub) if one.active and one.id != known.site_id], periods=device_changes.periods(hub, actor, device_id),
-        charsets=CHARSETS, encryption=ENCRYPTION, sent=[(uid, UID(uid).name) for uid in sent], tls_port=hub.settings.dicom_tls_port, w=wording)
+        charsets=CHARSETS, encryption=ENCRYPTION, sent=[(uid, UID(uid).name) for uid in sent],
+        written=[(CALLED.get(one, one.upper()), times) for one, times in sorted(known.written.items(), key=lambda one: -one[1])], tls_port=hub.settings.dicom_tls_port, w=wording)

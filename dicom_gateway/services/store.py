@@ -40,7 +40,7 @@ def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
         if device.charset and not declared_sets(header):
             header.SpecificCharacterSet = device.charset      # of the header in memory; the bytes stay as they came
-        facts = facts_of(header)
+        facts = facts_of(header, device.habit)
     except Invalid as error:
         return intake.quarantine(hub, known, "dicom", (file,), "unparsable", error.zh, error.en)
     if known is None:
@@ -138,7 +138,7 @@ class StoreArrival:
             try:
                 head, size = self._writer.head, self._writer.size
                 self._writer.gather()
-                self.facts = self._heads.facts(head, self._start, size, self._syntax, self.device.charset)
+                self.facts = self._heads.facts(head, self._start, size, self._syntax, self.device.charset, self.device.habit)
             except HubError as error:
                 self._refuse(error)
             except OSError:
@@ -178,6 +178,8 @@ class StoreArrival:
         else:
             if result.study_id is not None:
                 self._step(lambda: self._store.callers.note_study(self._association, result.study_id, result.begun))
+            if result.name_encoding:
+                self._store.callers.note_name(self._association, result.name_encoding)
             self._store.callers.note_object(self._association, self._began_s, self.file.size)
             if result.outcome in NOTED:
                 self._noted = NOTED[result.outcome], result.reason

@@ -40,14 +40,15 @@ _INTEGER = re.compile(r"[+-]?\d{1,12}")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def to_json(dataset: Dataset, address: str = "") -> dict:
+def to_json(dataset: Dataset, address: str = "", habit: str = "") -> dict:
     """The DICOM JSON object of a data set, without group 0002 and group lengths; its parts may be shared with that of
     another data set and are not to be changed.
 
     ``address``: where the instance lies below the service ("studies/../instances/.."), for bulk data. Needs the
     data set as pydicom read it, before any element was touched, so that the bytes of texts are still there.
+    ``habit``: as of ``charset.patient_attributes``.
     """
-    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _settled(dataset))
+    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _settled(dataset, habit))
 
 
 class Said:
@@ -98,8 +99,8 @@ def _written(told: dict) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _settled(dataset: Dataset) -> dict[int, str]:
-    return {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset).items()}
+def _settled(dataset: Dataset, habit: str = "") -> dict[int, str]:
+    return {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset, habit).items()}
 
 
 def person_name(text: str) -> dict:

@@ -16,6 +16,7 @@ from hub.errors import Conflict, Invalid, NotFound, Refused
 from hub.model import device_rules
 from hub.model.access import DEVICE_ROLE, SERVED, SYSTEM, Actor
 from hub.model.device_rules import DeviceRules, address_fits
+from hub.model.habits import habit
 from hub.storage import audit
 from hub.storage.fitting import fitted
 from hub.storage.tables import destination, device, device_site, site, unknown_caller
@@ -29,7 +30,8 @@ KINDS = ("dicom", SENDING, ORDERING)
 class Device:
     """A registered device as the doors need it. ``address``: an IP address or network, "" where any is accepted.
     ``charset``: what its texts are taken to be where they declare nothing, "" for no opinion. ``served``: whether
-    objects that it asks for are corrected or as they came."""
+    objects that it asks for are corrected or as they came. ``habit``: the encoding in which nearly all its names were
+    written so far, "" where none is known."""
 
     id: int | None
     site_id: int | None
@@ -40,6 +42,7 @@ class Device:
     charset: str
     served: str = SERVED[0]
     rules: DeviceRules = DeviceRules()
+    habit: str = ""
 
 
 class Caller(NamedTuple):
@@ -204,6 +207,12 @@ def set_served(hub: Hub, actor: Actor, device_id: int, served: str) -> None:
         audit.append(connection, hub.now(), actor, "device.set_served", "device", device_id, served=served)
 
 
+def habit_of(hub: Hub, device_id: int | None) -> str:
+    """The encoding in which nearly all names of a device were written so far, "" where none is known."""
+    with hub.reading() as connection:
+        return habit(connection.scalar(select(device.c.written).where(device.c.id == device_id)) or {})
+
+
 def listed(hub: Hub, actor: Actor) -> list:
     """All devices with their site's name, as rows."""
     actor.require("device.manage")
@@ -299,4 +308,4 @@ def _touch(hub: Hub, row) -> None:
 
 
 def _device(row) -> Device:
-    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset, row.served, device_rules.of_row(row.rules))
+    return Device(row.id, row.site_id, row.kind, row.name, row.ae_title, row.address, row.charset, row.served, device_rules.of_row(row.rules), habit(row.written))

@@ -6,8 +6,8 @@ was gathered in the last seconds before a power cut is lost; objects and studies
 from __future__ import annotations
 
 import logging
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from hub.context import Hub
 from hub.errors import Retryable
 from hub.flow.devices import Device
+from hub.model import habits
 from hub.model.access import Actor
 from hub.model.device_rules import REFUSALS
 from hub.storage import driver
@@ -34,7 +35,8 @@ log = logging.getLogger("hub.gateway")
 @dataclass(frozen=True)
 class Visit:
     """One association with a device. ``offered``: pairs of class and its transfer syntaxes as proposed; ``seconds``: from
-    the first object's beginning to the last one's answer; ``ending``: "released", "aborted" or "lost"."""
+    the first object's beginning to the last one's answer; ``ending``: "released", "aborted" or "lost"; ``written``: of
+    the studies that it began, how many names were surely read in which encoding: the device's history, not this row's."""
 
     device_id: int
     began_at: datetime
@@ -49,6 +51,7 @@ class Visit:
     bytes: int
     seconds: float
     ending: str
+    written: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -106,9 +109,10 @@ class Ledger:
                     for (day, reason, device_id), count in counts.items():
                         _add(connection, day, reason, device_id, count)
                     for one in visits:
-                        driver.put(connection, device_visit, fitted(device_visit, vars(one)))
-                    for device_id in {one.device_id for one in visits}:
+                        driver.put(connection, device_visit, fitted(device_visit, {name: value for name, value in vars(one).items() if name != "written"}))
+                    for device_id in sorted({one.device_id for one in visits}):
                         _keep_the_last(connection, device_id)
+                        _count_names(connection, device_id, sum((Counter(one.written) for one in visits if one.device_id == device_id), Counter()))
             except Exception as error:
                 log.warning("the door's counts could not be written: %s", error)
                 self._put_back(counts, visits)
@@ -189,3 +193,9 @@ def _keep_the_last(connection: Connection, device_id: int) -> None:
                                .order_by(device_visit.c.id.desc()).offset(VISITS_KEPT).limit(1))
     if oldest is not None:
         connection.execute(delete(device_visit).where(device_visit.c.device_id == device_id, device_visit.c.id <= oldest))
+
+
+def _count_names(connection: Connection, device_id: int, more: Counter) -> None:
+    if more:
+        known = connection.scalar(select(device.c.written).where(device.c.id == device_id).with_for_update())
+        connection.execute(update(device).where(device.c.id == device_id).values(written=habits.with_more(known or {}, more)))

@@ -233,7 +233,7 @@ def _enter(hub: Hub, connection: Connection, device: Device, files, facts: Insta
         advance(connection, STUDY, study_id, "arrive", **values)
         if home.as_sent or home.sent_patient_id:
             project(connection, hub.rules.repairs, study_id, now)        # a new series is corrected like its study
-    return Taken("stored", study_id, instance_id, begun=home is None and is_connected)
+    return Taken("stored", study_id, instance_id, begun=home is None and is_connected, name_encoding=facts.patient.name_encoding if home is None else "")
 
 
 def holding(form: str) -> dict[str, bool]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class PatientFacts:
     """The patient as the object names them. ``name`` is readable; ``name_as_sent`` is what the bytes say
-    under the declared character set; ``name_unsure`` when the decoding had to guess."""
+    under the declared character set; ``name_unsure`` when the decoding had to guess, and then ``other_names`` are the
+    further readings of its bytes. ``name_encoding``: in which a name of more than ASCII was surely read, else ""."""
 
     patient_id: str = ""
     name: str = ""
@@ -16,6 +17,8 @@ class PatientFacts:
     sex: str = ""
     birth_date: str = ""
     age: str = ""
+    other_names: tuple[str, ...] = ()
+    name_encoding: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class InstanceFacts:
 
 def facts_from(told: dict) -> InstanceFacts:
     """The facts that ``asdict`` made plain, as JSON gives them back."""
-    values = told | {"patient": PatientFacts(**told["patient"]), "notes": tuple(told["notes"])}
+    whose = told["patient"] | {"other_names": tuple(told["patient"].get("other_names", ()))}
+    values = told | {"patient": PatientFacts(**whose), "notes": tuple(told["notes"])}
     return InstanceFacts(**values)
 
 
@@ -71,7 +75,8 @@ def facts_from(told: dict) -> InstanceFacts:
 class Taken:
     """What became of an arrival. ``outcome``: "stored", "duplicate" (same bytes, kept once), "conflict"
     (kept aside beside the first) or "quarantined" (kept, unreadable). All four are safe on disk. ``begun``: it began a study, of
-    which the hub knows that its sender is still connected."""
+    which the hub knows that its sender is still connected. ``name_encoding``: of the patient's name where it was read surely,
+    told once a study, by the object that began it."""
 
     outcome: str
     study_id: int | None = None
@@ -79,3 +84,4 @@ class Taken:
     held_id: int | None = None
     reason: str = ""
     begun: bool = False
+    name_encoding: str = ""

@@ -49,9 +49,19 @@ def identity_key(patient: PatientFacts) -> str:
 
 
 def differences(one: PatientFacts, other: PatientFacts) -> tuple[str, ...]:
-    """The attributes in which both objects speak and disagree. Silence is no disagreement."""
+    """The attributes in which both objects speak and disagree. Silence is no disagreement, nor are two readings of the
+    same unsure name: which one is put first may have changed meanwhile."""
     pairs = (("patient_id", one.patient_id.strip(), other.patient_id.strip()),
-             ("name", name_key(one.name), name_key(other.name)),
+             ("name", *_names_apart(one, other)),
              ("birth_date", one.birth_date, other.birth_date),
              ("sex", one.sex, other.sex))
     return tuple(what for what, a, b in pairs if a and b and a != b)
+
+
+def _names_apart(one: PatientFacts, other: PatientFacts) -> tuple[str, str]:
+    """The keys of both names, made the same where one of the readings of both is."""
+    a, b = name_key(one.name), name_key(other.name)
+    if a != b and (one.other_names or other.other_names):
+        shared = {a, *map(name_key, one.other_names)} & {b, *map(name_key, other.other_names)} - {""}
+        return (a, a) if shared else (a, b)
+    return a, b

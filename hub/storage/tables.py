@@ -60,6 +60,7 @@ device = Table(
     "device", metadata, _id(), _ref("site_id", "site", nullable=False, index=True), _text("kind", 16),
     _text("name", 128), _text("ae_title", 16), _text("address", 64), _text("token_sha256", 64),
     _text("charset", 32), Column("rules", JSON, nullable=False, default=dict),
+    Column("written", JSON, nullable=False, default=dict),       # encoding to how many names were surely read in it
     Column("active", Boolean, nullable=False, default=True), _when("created_at"), _when("last_seen_at", nullable=True),
     _text("served", 16, "corrected"),
     Index("ix_device_ae_title", "ae_title"), Index("ix_device_token_sha256", "token_sha256"))

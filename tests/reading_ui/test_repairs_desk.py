@@ -1,14 +1,17 @@
 """The correction desk and the marks of a correction, as the people's browsers ask for them."""
 import html
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from sqlalchemy import update
 
 from dicom_gateway.services.store import take_in
 from hub.flow import administration, completion, devices, preparation, repairs, studies
 from hub.model.access import SYSTEM
+from hub.storage.tables import device
 from tests.dicom_gateway.running import as_file, slice_of_ct
 from tests.reading_ui.house import opened
 
@@ -150,6 +153,28 @@ def test_an_unsure_name_is_shown_with_its_readings_and_why_and_is_settled_by_tak
     later = slice_of_ct(2, ds.StudyInstanceUID, ds.SeriesInstanceUID, SpecificCharacterSet="ISO_IR 100", PatientID="UNSURE1", PatientName="XXXX")
     came = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(as_file(later).replace(b"XXXX", "趙鑫".encode("gb18030"))))
     assert (came.outcome, came.study_id) == ("stored", study_id)
+
+
+def test_what_the_device_wrote_before_stands_among_the_reasons_and_its_reading_first(house):
+    """The bytes of 傅荷 under ISO_IR 13, which the scanner kept from its factory, read as half-width katakana even better."""
+    device_id = house.county.devices["QS"].id
+    with house.hub.writing() as connection:
+        connection.execute(update(device).where(device.c.id == device_id).values(written={"gb18030": 30}))
+    ds = slice_of_ct(1, SpecificCharacterSet="ISO_IR 13", PatientID="HISTORY1", PatientName="XXXX")
+    content = as_file(ds).replace(b"XXXX", "傅荷".encode("gb18030"))
+    known = replace(house.county.devices["QS"], habit=devices.habit_of(house.hub, device_id))
+    study_id = take_in(house.hub, known, house.hub.blobs.keep(content)).study_id
+    row = repairs.find(house.hub, SYSTEM, study_id)
+    assert (row.patient_name, row.name_unsure) == ("傅荷", True)
+    page = words(house.zhou.get(f"/repairs/{study_id}"))
+    assert page.index("<strong>傅荷</strong>") < page.index("该设备此前的姓名几乎都是这种编码") < page.rindex("<strong>")
+    assert page.count("该设备此前的姓名几乎都是这种编码") == 1
+    assert "近期确定的姓名编码（每项检查计一次）： GB18030 30" in words(house.admin.get(f"/devices/{device_id}/rules"))
+    house.zhou.post("/language", language="en")
+    try:
+        assert "nearly all earlier names of this device were written so" in words(house.zhou.get(f"/repairs/{study_id}")).lower()
+    finally:
+        house.zhou.post("/language", language="zh")
 
 
 def test_the_desk_speaks_english(house, study):

@@ -137,6 +137,33 @@ def test_the_last_visits_of_a_device_are_kept(hub, county, clock):
     assert len(kept) == doors.VISITS_KEPT and kept[-1].called == f"HUB{doors.VISITS_KEPT + 4}"
 
 
+def visit_of(device_id: int, now, **more) -> Visit:
+    return Visit(device_id, now - timedelta(seconds=5), now, "10.1.1.1", "HUB", 16384, "X 1.2", "", [["1.2", ["1.2.1"]]], 1, 10, 0.1, "released", **more)
+
+
+def test_how_a_device_writes_names_is_gathered_from_its_visits_and_goes_with_it_to_another_site(hub, county, clock, monkeypatch):
+    ledger = Ledger(hub)
+    ledger.visit(visit_of(county.ct.id, clock(), written={"gb18030": 12}))
+    ledger.visit(visit_of(county.ct.id, clock()))
+    with monkeypatch.context() as broken:
+        broken.setattr(doors, "_count_names", lambda *_: 1 / 0)
+        ledger.write()
+    ledger.write()
+    assert devices.find(hub, county.administrator, county.ct.id).written == {"gb18030": 12}, "once, though writing failed at first"
+    ledger.visit(visit_of(county.ct.id, clock(), written={"gb18030": 3, "utf_8": 1}))
+    ledger.visit(visit_of(county.ct.id, clock(), written={"gb18030": 4}))
+    ledger.write()
+    ledger.write()
+    assert devices.find(hub, county.administrator, county.ct.id).written == {"gb18030": 19, "utf_8": 1}
+    assert len(rows(hub, device_visit)) == 4
+    ledger.close()
+    device_changes.set_rules(hub, county.administrator, county.ct.id, {"associations": "3"})
+    device_changes.move(hub, county.administrator, county.ct.id, county.baihe)
+    moved = devices.admit(hub, "QINGSHAN_CT", "10.1.1.1")
+    assert (moved.site_id, moved.habit) == (county.baihe, "gb18030") and devices.habit_of(hub, county.ct.id) == "gb18030"
+    assert devices.habit_of(hub, None) == "" and county.ct.habit == ""
+
+
 def test_a_certificate_is_bound_to_its_device_and_signed_by_a_root_that_signs_no_reports(hub, county):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes

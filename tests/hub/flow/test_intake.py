@@ -6,7 +6,7 @@ import pytest
 
 from hub.flow import administration, intake
 from hub.flow.administration import verify_audit
-from hub.model.arrival import PatientFacts
+from hub.model.arrival import PatientFacts, facts_from
 from hub.storage.tables import audit, held, instance, patient, series, study
 from tests.hub.arrivals import PATIENT, ecg_facts, rows, send, send_ct, slice_facts, study_row
 
@@ -18,6 +18,21 @@ def test_the_first_slice_makes_patient_study_series_and_says_so(hub, county):
     assert (row.state, row.instances, row.site_id, row.modality) == ("receiving", 1, county.qingshan, "CT")
     assert rows(hub, patient)[0].name == "测试甲" and len(rows(hub, series)) == 1
     assert rows(hub, audit)[-1].action == "study.arrived"
+
+
+def test_how_the_name_is_written_is_told_once_a_study(hub, county):
+    """Whether its objects come one by one or together."""
+    patient = replace(PATIENT, name_encoding="gb18030")
+    assert [send(hub, county.ct, slice_facts(n, patient=patient)).name_encoding for n in (1, 2, 3)] == ["gb18030", "", ""]
+    together = [intake.Arrival(county.ct, (hub.blobs.keep(b"%d" % n),), slice_facts(n, "1.2.4", patient=patient)) for n in (1, 2, 3)]
+    assert [one.name_encoding for one in intake.take_all(hub, together)] == ["gb18030", "", ""]
+
+
+def test_a_held_object_keeps_the_other_readings_of_its_name(hub, county):
+    send(hub, county.ct, slice_facts())
+    other = replace(PATIENT, name="揣秋", name_unsure=True, other_names=("ﾚﾔｺ6ﾝ",))
+    assert send(hub, county.ct, slice_facts(2, patient=other)).outcome == "conflict"
+    assert facts_from(rows(hub, held)[0].facts["whole"]).patient == other
 
 
 def test_a_slice_sent_twice_is_kept_once(hub, county):

@@ -40,3 +40,13 @@ def test_very_long_keys_that_differ_only_at_their_end_stay_apart():
     one, other = replace(WANG, name="王" * 500 + "甲"), replace(WANG, name="王" * 500 + "乙")
     assert identity_key(one) != identity_key(other)
     assert len(identity_key(one)) == LONGEST_KEY
+
+
+def test_two_readings_of_the_same_unsure_name_are_no_disagreement_and_another_name_is_one():
+    """What stands first may change with what is known of the device: a study that began before goes on."""
+    began = replace(WANG, name="ﾚﾔｺ6ﾝ", name_unsure=True)
+    goes_on = replace(WANG, name="揣秋", name_unsure=True, other_names=("ﾚﾔｺ6ﾝ",))
+    assert differences(began, goes_on) == differences(goes_on, began) == ()
+    assert differences(began, replace(goes_on, other_names=("ﾚﾔｺ6ﾞ",))) == ("name",)
+    assert differences(began, replace(goes_on, patient_id="0002")) == ("patient_id",)
+    assert differences(WANG, goes_on) == ("name",)
