@@ -20,6 +20,7 @@ from dicom_gateway.web import capabilities, frames, query, replies, routes, stor
 from ecg import files
 from ecg.readers import READERS, given
 from hub import rulebook
+from hub.flow import commitments
 from hub.model.access import SERVED
 from hub.model.device_rules import REFUSALS
 from hub.settings import Settings
@@ -103,11 +104,19 @@ def _dimse() -> list[str]:
 
 
 def _orders() -> list[str]:
+    asked = {commitment.INVALID_ARGUMENT: "no Transaction UID, no references, or they cannot be read", commitment.NO_SUCH_ACTION: "another action type", PROCESSING_FAILURE: "not written down: an unexpected fault",
+             commitment.NO_SUCH_INSTANCE: "another SOP instance", commitment.NOT_AUTHORISED: "a caller that is not registered",
+             commitment.TOO_MUCH: f"more than {commitment.MOST_REFERENCES} references, or {commitments.MOST_WAITING} requests of the device wait for their report"}
     words = {mpps.INVALID_VALUE: "a value is none of its kind, or a step does not begin IN PROGRESS", mpps.SOME_IGNORED: "warning: attributes that N-SET may not change were left as they were",
              PROCESSING_FAILURE: f"completed or discontinued: may no longer be updated (error ID {mpps.MAY_NOT_BE_UPDATED:04X}); or an unexpected fault",
              mpps.DUPLICATE: "the step exists already", mpps.NO_SUCH_INSTANCE: "no such step at the device's site", mpps.INVALID_INSTANCE: "the SOP Instance UID is none",
              mpps.ATTRIBUTES_NOT_KEPT: "warning: not all attributes that were asked for are known of the step (N-GET)", mpps.NO_SUCH_CLASS: "another SOP class", mpps.MISSING_ATTRIBUTE: "a required attribute is missing (N-CREATE)", mpps.MISSING_VALUE: "a required value is missing"}
     return [
+        "### Storage commitment, push model (PS3.4 J)", "",
+        "Instances of the device's own site are committed when their file was read with its hash just before the report. The report goes over the association that",
+        "asked; a device that left without answering it is called back at the DICOM destination of its AE title, also when the hub was stopped or killed meanwhile:",
+        f"at once, then with growing pauses for {commitments.CALLS.patience.total_seconds() / 3600:.0f} hours. An association that does not answer the report in {commitments.HOLD.total_seconds():.0f} seconds is called back, too.", "",
+        *_table(("status", "meaning"), ((f"{code:04X}", asked[code]) for code in sorted(asked))), "",
         "### Modality worklist (PS3.4 K)", "",
         "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "
         + ", ".join(f"`{name}`" for name in mwl.MATCHED) + ".",

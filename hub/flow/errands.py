@@ -1,7 +1,8 @@
 """What is sent until it arrives: one attempt, the next after a growing pause, shown when it is late, sent again by hand.
 
-Reports (``hub.flow.dispatch``) and notices (``hub.flow.availability``) are such errands. Their rows have the columns
-state, attempts, created_at, due_at, delivered_at and error; their lives know send, deliver, retry, refuse, miss and resend.
+Reports (``hub.flow.dispatch``), notices (``hub.flow.availability``) and calls that bring a storage commitment
+(``hub.flow.commitments``) are such errands. Their rows have the columns state, attempts, created_at, due_at, delivered_at and
+error; their lives know send, deliver, retry, refuse, miss and resend, the last's only send, deliver and retry.
 """
 from __future__ import annotations
 
@@ -27,18 +28,20 @@ log = logging.getLogger("hub.worker")
 
 @dataclass(frozen=True)
 class Errand:
-    """One kind of errand. ``job``: what a worker runs for an attempt; ``argument``: under which name it is told the row's id."""
+    """One kind of errand. ``job``: what a worker runs for an attempt; ``argument``: under which name it is told the row's id.
+    ``patience``: how long it is tried; None: as long as reports are."""
 
     table: Table
     life: Lifecycle
     job: str
     argument: str
+    patience: timedelta | None = None
 
     def order(self, connection: Connection, now: datetime, **values) -> int:
         """A new row, due now, in the caller's transaction; returns its id."""
         row_id = connection.execute(insert(self.table).values(
             state=self.life.initial, attempts=0, created_at=now, due_at=now, **values)).inserted_primary_key[0]
-        self._enqueue(connection, now, row_id, str(row_id))
+        self.enqueue(connection, now, row_id, str(row_id))
         return row_id
 
     def begin(self, connection: Connection, now: datetime, row) -> bool:
@@ -65,21 +68,21 @@ class Errand:
         values = {"delivered_at": now, "error": ""} if event == "deliver" else {"error": words[:512]}
         if event == "retry":
             values["due_at"] = now + outbox.pause_after(row.attempts + 1)
-            if now - row.created_at < _patience(hub):
-                self._enqueue(connection, now, row.id, f"{row.id}:{row.attempts + 1}", values["due_at"])
+            if now - row.created_at < self._patience(hub):
+                self.enqueue(connection, now, row.id, f"{row.id}:{row.attempts + 1}", values["due_at"])
         advance(connection, self.life, row.id, event, **values)
 
     def send_again(self, connection: Connection, now: datetime, actor: Actor, row) -> None:
         """Makes a refused or overdue one due at once, after its cause was mended."""
         advance(connection, self.life, row.id, "resend", due_at=now, created_at=now)
-        self._enqueue(connection, now, row.id, f"{row.id}:{row.attempts}:again:{now.timestamp():.0f}")
+        self.enqueue(connection, now, row.id, f"{row.id}:{row.attempts}:again:{now.timestamp():.0f}")
         audit.append(connection, now, actor, "delivery.resend", self.table.name, row.id, row.site_id)
 
     def mark_overdue(self, hub: Hub) -> int:
         """Run by the scheduler: what has not arrived for long is shown as overdue. Returns how many."""
         with hub.reading() as connection:
             late = connection.scalars(select(self.table.c.id).where(
-                self.table.c.state.in_(self.life.sources("miss")), self.table.c.created_at < hub.now() - _patience(hub))).all()
+                self.table.c.state.in_(self.life.sources("miss")), self.table.c.created_at < hub.now() - self._patience(hub))).all()
         for row_id in late:
             with hub.writing() as connection:
                 try:
@@ -89,9 +92,9 @@ class Errand:
                 audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", self.table.name, row_id)
         return len(late)
 
-    def _enqueue(self, connection: Connection, now: datetime, row_id: int, key: str, due_at: datetime | None = None) -> None:
+    def enqueue(self, connection: Connection, now: datetime, row_id: int, key: str, due_at: datetime | None = None) -> None:
+        """Orders one attempt; ``key`` tells it from the others."""
         outbox.enqueue(connection, now, self.job, key, due_at, **{self.argument: row_id})
 
-
-def _patience(hub: Hub) -> timedelta:
-    return timedelta(hours=hub.settings.delivery_give_up_hours)
+    def _patience(self, hub: Hub) -> timedelta:
+        return self.patience or timedelta(hours=hub.settings.delivery_give_up_hours)

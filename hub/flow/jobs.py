@@ -26,6 +26,7 @@ JOBS = {
     "issue_letter": "hub.flow.dispatch:issue_letter",
     "deliver": "hub.flow.dispatch:deliver",
     "announce": "hub.flow.availability:announce",
+    "call_back": "dicom_gateway.vouching:call_back",
     "ask_again": "dicom_gateway.asking:ask_again",
     "archive": "hub.flow.archiving:archive_study",
     "archive_again": "hub.flow.archiving:archive_again",

@@ -11,7 +11,7 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import archiving, availability, completion, critical, dispatch, fixity, identity, preparation, worklist
+from hub.flow import archiving, availability, commitments, completion, critical, dispatch, fixity, identity, preparation, worklist
 from hub.queue.runner import Dispatcher
 from hub.storage.database import refresh_statistics
 
@@ -41,6 +41,8 @@ def sweeps(hub: Hub) -> list:
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),
         (60, "mark overdue notices", lambda: availability.NOTICES.mark_overdue(hub)),
+        (5, "call back for gateways that ended", lambda: commitments.leave_forgotten(hub)),
+        (60, "give up storage commitments", lambda: commitments.give_up(hub)),
         (10, "pack read studies", lambda: archiving.order_nightly(hub)),
         (60, "pack again what came again", lambda: archiving.order_second_look(hub)),
         (3600, "remove unpacked copies", lambda: hub.blobs.sweep_unpacked(hub.now().timestamp() - UNPACKED_S)),

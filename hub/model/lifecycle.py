@@ -153,6 +153,25 @@ NOTICE = Lifecycle("availability notice", "due", {
     ("withdraw", "overdue"): "withdrawn",
 })
 
+# Storage commitment (PS3.4 J). Asked: held by the association that asked, or by a gateway that has ended. A device may take the
+# report on its association while a worker calls it back: what is taken stays taken.
+COMMITMENT = Lifecycle("storage commitment", "asked", {
+    ("hold", "asked"): "asked",
+    ("leave", "asked"): "due",
+    ("send", "due"): "sending",
+    ("send", "sending"): "sending",
+    ("retry", "sending"): "due",
+    ("retry", "delivered"): "delivered",
+    ("retry", "overdue"): "overdue",
+    ("deliver", "asked"): "delivered",
+    ("deliver", "due"): "delivered",
+    ("deliver", "sending"): "delivered",
+    ("deliver", "delivered"): "delivered",
+    ("deliver", "overdue"): "delivered",
+    ("miss", "due"): "overdue",
+    ("miss", "sending"): "overdue",
+})
+
 HELD = Lifecycle("held object", "open", {
     ("resolve", "open"): "resolved",
     ("discard", "open"): "discarded",
@@ -181,7 +200,7 @@ PAIR = Lifecycle("pair of patients", "suggested", {
     ("decline", "one_person"): "kept_apart",
 })
 
-LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, ORDER, STEP, MATCH, NOTICE, HELD, JOB, PAIR)
+LIFECYCLES = (STUDY, READING, DELIVERY, CRITICAL, ORDER, STEP, MATCH, NOTICE, COMMITMENT, HELD, JOB, PAIR)
 
 STATE_ZH = {
     "receiving": "接收中", "reopened": "补传中", "complete": "已收全", "preparing": "处理中", "ready": "就绪",
@@ -193,7 +212,7 @@ STATE_ZH = {
     "scheduled": "待检查", "in_progress": "检查中", "completed": "已检查", "discontinued": "已中止",
     "contradicted": "患者不符", "joined": "已关联", "dismissed": "已排除",
     "open": "待处理", "resolved": "已处理", "discarded": "已弃用", "removed": "已移除",
-    "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
+    "asked": "已请求", "handed": "已交付", "running": "执行中", "done": "已完成", "failed": "失败",
     "suggested": "待确认", "one_person": "同一患者", "kept_apart": "不是同一人",
 }
 
@@ -206,6 +225,6 @@ STATE_EN = {
     "read_back": "Read back", "closed": "Closed", "escalated": "Escalated", "open": "Open",
     "scheduled": "Scheduled", "in_progress": "In progress", "completed": "Performed", "discontinued": "Discontinued",
     "contradicted": "Other patient", "joined": "Joined", "dismissed": "Dismissed",
-    "resolved": "Resolved", "discarded": "Discarded", "removed": "Removed", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
+    "resolved": "Resolved", "discarded": "Discarded", "removed": "Removed", "asked": "Asked", "handed": "Handed over", "running": "Running", "done": "Done", "failed": "Failed",
     "suggested": "To decide", "one_person": "One person", "kept_apart": "Two people",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 from sqlalchemy import Connection, Table, select, update
 
 from hub.errors import Conflict, NotFound
-from hub.model.lifecycle import CRITICAL, DELIVERY, HELD, JOB, MATCH, NOTICE, ORDER, PAIR, READING, STEP, STUDY, Lifecycle
+from hub.model.lifecycle import COMMITMENT, CRITICAL, DELIVERY, HELD, JOB, MATCH, NOTICE, ORDER, PAIR, READING, STEP, STUDY, Lifecycle
 from hub.storage import tables
 
 _TABLES: dict[str, Table] = {
     STUDY.name: tables.study, READING.name: tables.reading, DELIVERY.name: tables.delivery,
     CRITICAL.name: tables.critical, HELD.name: tables.held, JOB.name: tables.job, PAIR.name: tables.patient_pair,
     ORDER.name: tables.exam_order, STEP.name: tables.procedure_step, MATCH.name: tables.order_match, NOTICE.name: tables.availability,
+    COMMITMENT.name: tables.commitment,
 }
 
 

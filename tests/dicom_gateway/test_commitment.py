@@ -1,6 +1,7 @@
 """Storage commitment: only what is safe is committed, and the answer reaches the device that asked."""
 import queue
 import ssl
+import time
 from io import BytesIO
 
 import pytest
@@ -14,13 +15,13 @@ from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from sqlalchemy import select
 
 from dicom_gateway.requesting import REQUESTING
-from hub.flow import administration, certificates, devices
+from hub.flow import administration, certificates, devices, jobs
 from hub.model.access import SYSTEM
 from hub.storage import tables
 from tests.dicom_gateway.running import SENDER, running, slice_of_ct
 from tests.dicom_gateway.test_tls import free_port
 
-WAIT_S = 15
+WAIT_S, GENEROUS_S = 15, 120
 
 
 class Modality:
@@ -75,6 +76,31 @@ class Modality:
         association._reactor_checkpoint.set()
         association.abort()
         return transaction
+
+
+def commitments_of(hub) -> list:
+    with hub.reading() as connection:
+        return list(connection.execute(select(tables.commitment).order_by(tables.commitment.c.id)))
+
+
+def calls(hub) -> list:
+    """The calls that are due."""
+    with hub.reading() as connection:
+        return list(connection.execute(select(tables.job).where(
+            tables.job.c.kind == "call_back", tables.job.c.state == "due", tables.job.c.due_at <= hub.now()).order_by(tables.job.c.id)))
+
+
+def work(hub) -> list[str]:
+    """What a worker does with them."""
+    return [jobs.perform(hub, one.id) for one in calls(hub)]
+
+
+def until(holds) -> None:
+    """Waits for a condition, generously."""
+    limit = time.monotonic() + GENEROUS_S
+    while not holds():
+        assert time.monotonic() < limit, "it never came to that"
+        time.sleep(0.02)
 
 
 def action(*references) -> Dataset:
@@ -149,17 +175,21 @@ def test_store_and_commitment_take_turns_on_one_association(gateway):
 def test_a_device_that_answered_the_report_is_not_called_back(own_gateway, answer):
     (uid,) = stored(own_gateway)
     called = Modality()
-    with _node(own_gateway, called):
+    with Node(own_gateway, called):
         assert Modality(answer).ask(own_gateway, (CTImageStorage, uid))[0] == 1
-        with pytest.raises(queue.Empty):
-            called.reports.get(timeout=1)
+        until(lambda: not own_gateway.server.active_associations)
+        (row,) = commitments_of(own_gateway.hub)
+        assert (row.state, row.attempts, row.named, row.count) == ("delivered", 0, {}, 1) and calls(own_gateway.hub) == []
+    assert called.reports.empty()
 
 
 def test_a_device_that_left_at_once_is_called_back_at_its_registered_node(own_gateway):
     (uid,) = stored(own_gateway)
     called, modality = Modality(), Modality()
-    with _node(own_gateway, called):
+    with Node(own_gateway, called):
         transaction = modality.asks_and_leaves(own_gateway, uid)
+        until(lambda: calls(own_gateway.hub))
+        work(own_gateway.hub)
         kind, report = called.reports.get(timeout=WAIT_S)
     assert kind == 1 and report.TransactionUID == transaction.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]
 
@@ -167,12 +197,14 @@ def test_a_device_that_left_at_once_is_called_back_at_its_registered_node(own_ga
 def test_a_device_that_releases_at_once_gets_its_report_here_or_there(own_gateway):
     uids = stored(own_gateway, 3)
     modality = Modality()
-    with _node(own_gateway, modality):
+    with Node(own_gateway, modality):
         for _ in range(5):
             association = modality.associate(own_gateway)
             transaction = action(*((CTImageStorage, uid) for uid in uids))
             assert association.send_n_action(transaction, 1, PUSH, INSTANCE)[0].Status == 0
             association.release()
+            until(lambda: calls(own_gateway.hub) or commitments_of(own_gateway.hub)[-1].state == "delivered")
+            work(own_gateway.hub)
             kind, report = modality.reports.get(timeout=WAIT_S)
             assert (kind, report.TransactionUID) == (1, transaction.TransactionUID)
 
@@ -203,14 +235,14 @@ def _encoded(dataset: Dataset) -> BytesIO:
     return BytesIO(output.getvalue())
 
 
-class _node:
-    """The device's own listener, registered as a destination of its site."""
+class Node:
+    """The device's own listener, registered as a destination of a site."""
 
-    def __init__(self, gateway, modality: Modality, tls: ssl.SSLContext | None = None):
+    def __init__(self, gateway, modality: Modality, tls: ssl.SSLContext | None = None, site_id: int = 1, port: int = 0):
         entity = AE(ae_title=SENDER)
         entity.add_supported_context(PUSH, scu_role=True, scp_role=True)
-        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=modality.handlers, ssl_context=tls)
-        administration.add_destination(gateway.hub, SYSTEM, 1, "dicom",
+        self.server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=modality.handlers, ssl_context=tls)
+        administration.add_destination(gateway.hub, SYSTEM, site_id, "dicom",
                                        {"ae_title": SENDER, "host": "127.0.0.1", "port": self.server.server_address[1]} | ({"tls": "yes"} if tls else {}))
 
     def __enter__(self):
@@ -230,7 +262,9 @@ def test_a_device_that_left_is_called_back_over_tls_and_shown_the_hubs_certifica
         context.load_verify_locations(certificates.network_keys(gateway.hub).root)
         context.verify_mode = ssl.CERT_REQUIRED
         called, modality = Modality(), Modality()
-        with _node(gateway, called, context):
+        with Node(gateway, called, context):
             transaction = modality.asks_and_leaves(gateway, uid)
+            until(lambda: calls(gateway.hub))
+            work(gateway.hub)
             kind, report = called.reports.get(timeout=WAIT_S)
     assert kind == 1 and report.TransactionUID == transaction.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]

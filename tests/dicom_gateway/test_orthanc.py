@@ -17,6 +17,7 @@ from hub.flow import administration, devices
 from hub.model.access import SYSTEM, Actor
 from tests.dicom_gateway.orthanc import TITLE, running_orthanc
 from tests.dicom_gateway.running import as_file, body, running, slice_of_ct
+from tests.dicom_gateway.test_commitment import work
 from tests.dicom_gateway.test_returns import PARCEL, PDF, ZONE
 
 PADDING = 0xFFFCFFFC
@@ -99,6 +100,7 @@ def test_storage_commitment_asked_by_orthanc_is_reported_to_it(county):
     orthanc.ask("/modalities/hub/store", {"Resources": ids, "Synchronous": True})
     transaction = orthanc.ask("/modalities/hub/storage-commitment", {"Resources": ids})["ID"]
     for _ in range(1200):
+        work(gateway.hub)
         report = orthanc.ask(f"/storage-commitment/{transaction}")
         if report["Status"] != "Pending":
             break
