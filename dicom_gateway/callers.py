@@ -17,6 +17,7 @@ from time import monotonic
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_RELEASE
 
 from dicom_gateway import tls
 from dicom_gateway.pace import Pace
@@ -60,6 +61,7 @@ class _Present:
     bytes: int = 0
     first_s: float = 0.0
     last_s: float = 0.0
+    is_released: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Callers:
         self._objects: dict[int | None, Pace] = {}
 
     def handlers(self) -> list:
-        return [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_REQUESTED, self._admit), (evt.EVT_CONN_CLOSE, self._gone),
-                (evt.EVT_RELEASED, self._gone), (evt.EVT_ABORTED, self._gone)]
+        return [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_REQUESTED, self._admit), (evt.EVT_ACSE_SENT, self._answered),
+                (evt.EVT_CONN_CLOSE, self._gone), (evt.EVT_RELEASED, self._gone), (evt.EVT_ABORTED, self._gone)]
 
     def device_of(self, association: Association) -> Device | None:
         with self._lock:
@@ -245,6 +247,14 @@ class Callers:
         with self._lock:
             self._strangers.count(monotonic())
 
+    def _answered(self, event: Event) -> None:
+        """The answer to a release comes before the end of the connection; the event that tells of it may come after."""
+        if isinstance(event.primitive, A_RELEASE):
+            with self._lock:
+                here = self._present.get(event.assoc)
+                if here is not None:
+                    here.is_released = True
+
     def _gone(self, event: Event) -> None:
         self._leave(event.assoc, {evt.EVT_RELEASED: "released", evt.EVT_ABORTED: "aborted"}.get(event.event, "lost"))
 
@@ -255,7 +265,7 @@ class Callers:
         if here is None:
             return
         if here.device.id is not None:    # visits are of registered devices
-            self._ledger.visit(_visit(self._hub, association, here, ending))
+            self._ledger.visit(_visit(self._hub, association, here, "released" if here.is_released else ending))
         if here.studies:
             try:
                 intake.association_ended(self._hub, sorted(here.studies))

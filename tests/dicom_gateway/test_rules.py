@@ -1,17 +1,20 @@
 """A device's own rules at the door: refused by the standard's reasons, counted, and everybody else served as before."""
 import subprocess
 import time
+from threading import Event
 
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import evt
 from pynetdicom.sop_class import CTImageStorage, MRImageStorage, Verification
 from sqlalchemy import select
 
+from dicom_gateway.callers import Callers
 from hub.flow import device_changes, devices, doors
 from hub.model.access import SYSTEM
 from hub.storage.tables import device_visit
-from tests.dicom_gateway.running import SENDER, as_file, peer, slice_of_ct
+from tests.dicom_gateway.running import SENDER, as_file, peer, running, slice_of_ct
 
 ECHO = (Verification, "1.2.840.10008.1.2")
 
@@ -133,6 +136,24 @@ def test_what_a_visit_was_like_is_noted(gateway):
     (visit,) = visits
     assert (visit.called, visit.longest_pdu, visit.objects, visit.ending, visit.address) == ("ELSEWHERE", 8000, 2, "released", "127.0.0.1")
     assert visit.bytes > 1000 and visit.offered == [[CTImageStorage, [ExplicitVRLittleEndian]]] and "PYNETDICOM" in visit.implementation
+
+
+def test_a_visit_that_was_released_was_not_lost_whichever_end_is_seen_first(tmp_path, monkeypatch):
+    gone, closed = Callers._gone, Event()
+
+    def late(self, event):
+        if event.event is evt.EVT_RELEASED:
+            assert closed.wait(30)
+        gone(self, event)
+        if event.event is evt.EVT_CONN_CLOSE:
+            closed.set()
+    monkeypatch.setattr(Callers, "_gone", late)
+    with running(tmp_path / "data") as own:
+        assert own.send(slice_of_ct()) == [0]
+        assert closed.wait(30)
+        own.server.ledger.write()
+        with own.hub.reading() as connection:
+            assert connection.scalars(select(device_visit.c.ending)).all() == ["released"]
 
 
 def test_an_object_sent_again_is_counted(gateway):
