@@ -35,6 +35,19 @@ def test_every_answer_reaches_its_request_however_the_threads_are_held_up(gatewa
     assert answered(gateway, 25) == 25
 
 
+def test_nobody_waits_for_ever_for_a_pause_that_another_thread_has_denied(gateway):
+    """pynetdicom serves a peer's report in a thread of its own, which says in the end that the association's thread does not rest."""
+    association = gateway.associate(ECHO, calling=SENDER)
+    assert association.send_c_echo().Status == 0x0000      # its thread is at work
+    association._reactor_checkpoint.clear()
+    association._is_paused, statuses = False, []
+    asking = threading.Thread(target=lambda: statuses.append(association.send_c_echo().Status), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert statuses == [0x0000]
+    association.release()
+
+
 def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
     gate, steps, over = Pause(), [], threading.Event()
 
