@@ -62,11 +62,10 @@ class Modality:
         return kind, report
 
     def asks_and_leaves(self, gateway, uid: str) -> Dataset:
-        """Asks, and aborts as soon as the request was answered; returns what it asked."""
+        """Asks, and aborts as soon as the request was answered; returns what it asked. A report that comes before is not answered."""
         association = self.associate(gateway)
-        association._reactor_checkpoint.clear()          # it hears nothing that comes in
-        while not association._is_paused:
-            pass
+        association._serve_request = lambda message, context_id: None
+        association._reactor_checkpoint.clear()          # its thread takes no answer away
         request = N_ACTION()
         request.MessageID, request.RequestedSOPClassUID, request.RequestedSOPInstanceUID, request.ActionTypeID = 1, PUSH, INSTANCE, 1
         transaction = action((CTImageStorage, uid))
