@@ -4,12 +4,9 @@ from __future__ import annotations
 import logging
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove
 
-from dicom_gateway.requesting import REQUESTING
-from dicom_gateway.sender import TIMEOUT_S
-from dicom_gateway.tls import tls_args
+from dicom_gateway.requesting import association_with, no_association
 from hub.context import Hub
 from hub.errors import Retryable
 from hub.flow import refetch
@@ -30,14 +27,12 @@ def ask_again(hub: Hub, damage_id: int) -> None:
 
 def _moved(hub: Hub, lost: Lost) -> str:
     """What the node made of it, in words."""
-    entity, to = AE(ae_title=hub.settings.dicom_ae_title), lost.node
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
-    entity.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
-    association = entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, to.tls))
+    to = lost.node
+    association = association_with(hub, to, StudyRootQueryRetrieveInformationModelMove)
     if not association.is_established:
         if association.is_rejected or association.acceptor.primitive is not None:
             return "refused"
-        raise Retryable("no_association", f"无法连接 {to.ae_title}（{to.host}:{to.port}）。", f"no association with {to.ae_title} at {to.host}:{to.port}.")
+        raise no_association(to.ae_title, to.host, to.port)
     wanted = Dataset()
     wanted.QueryRetrieveLevel = "IMAGE"
     wanted.StudyInstanceUID, wanted.SeriesInstanceUID, wanted.SOPInstanceUID = lost.study_uid, lost.series_uid, lost.sop_uid

@@ -3,14 +3,13 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE
 from pynetdicom.sop_class import InstanceAvailabilityNotification, ModalityPerformedProcedureStep
 
-from dicom_gateway.requesting import REQUESTING
-from dicom_gateway.sender import TIMEOUT_S
+from dicom_gateway.requesting import association_with, no_association
 from hub.context import Hub
 from hub.delivery.parcel import Announcement
 from hub.errors import Permanent, Retryable
+from hub.flow.devices import Node
 
 ONLINE = "ONLINE"                                      # (0008,0056): can be fetched at once
 TRY_AGAIN = (0x0110, 0x0122, 0x0213)                   # processing failure, class not supported now, resource limitation
@@ -19,13 +18,11 @@ IS_TAKEN = (0x0000, 0x0107, 0x0116)                    # success and its warning
 
 def deliver(hub: Hub, parcel: Announcement) -> str:
     """Tells one destination. Retryable or Permanent when it was not taken."""
-    to, called = parcel.address, parcel.address["ae_title"]
-    entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
-    entity.add_requested_context(InstanceAvailabilityNotification)
-    association = entity.associate(to["host"], int(to["port"]), ae_title=called, evt_handlers=REQUESTING)
+    called = parcel.address["ae_title"]
+    to = Node(called, parcel.address["host"], int(parcel.address["port"]))
+    association = association_with(hub, to, InstanceAvailabilityNotification)
     if not association.is_established:
-        raise Retryable("no_association", f"无法连接 {called}（{to['host']}:{to['port']}）。", f"no association with {called} at {to['host']}:{to['port']}.")
+        raise no_association(to.ae_title, to.host, to.port)
     try:
         status, _ = association.send_n_create(notification(parcel, hub.settings.dicom_ae_title), InstanceAvailabilityNotification, generate_uid(prefix=None))
     except ValueError as error:

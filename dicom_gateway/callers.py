@@ -193,7 +193,7 @@ class Callers:
         for one in dead:                  # their end went by without an event
             self._leave(one, "lost")
         request, address = association.requestor.primitive, association.requestor.address or ""
-        calling, called = (title.strip(" \0") for title in (request.calling_ae_title, request.called_ae_title))
+        calling, called = (title.strip() for title in (request.calling_ae_title, request.called_ae_title))
         if self._is_full():
             self._refuse(association, "hub_associations", calling)
             return
@@ -278,7 +278,7 @@ def _visit(hub: Hub, association: Association, here: _Present, ending: str) -> V
     offered = [[str(context.abstract_syntax), [str(syntax) for syntax in context.transfer_syntax]]
                for context in (requestor.primitive.presentation_context_definition_list if requestor.primitive else [])]
     return Visit(
-        here.device.id, here.began_at, hub.now(), requestor.address or "", str(requestor.primitive.called_ae_title).strip(" \0"),
+        here.device.id, here.began_at, hub.now(), requestor.address or "", str(requestor.primitive.called_ae_title).strip(),
         requestor.maximum_length or 0, f"{requestor.implementation_version_name or ''} {requestor.implementation_class_uid or ''}".strip(),
         here.encryption, offered, here.objects, here.bytes, max(0.0, here.last_s - here.first_s), ending, dict(here.written))
 

@@ -11,10 +11,16 @@ from __future__ import annotations
 
 import socket
 
-from pynetdicom import evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from dicom_gateway.resting import Pause
+from dicom_gateway.tls import tls_args
+from hub.context import Hub
+from hub.errors import Retryable
+from hub.flow.devices import Node
+
+TIMEOUT_S = 60
 
 
 class _Requesting(Association):
@@ -30,3 +36,16 @@ def _opened(event: evt.Event) -> None:
 
 
 REQUESTING = [(evt.EVT_CONN_OPEN, _opened)]
+
+
+def association_with(hub: Hub, to: Node, sop_class: str, **more) -> Association:
+    """An association with a node for one SOP class; whether it is established is for the caller to see. ``more``: of ``AE.associate``."""
+    entity = AE(ae_title=hub.settings.dicom_ae_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
+    entity.add_requested_context(sop_class)
+    return entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, to.tls), **more)
+
+
+def no_association(called: str, host: str, port: int) -> Retryable:
+    """What is raised where a node cannot be reached."""
+    return Retryable("no_association", f"无法连接 {called}（{host}:{port}）。", f"no association with {called} at {host}:{port}.")

@@ -9,11 +9,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom import AE, _config
 
-from dicom_gateway.requesting import REQUESTING
+from dicom_gateway.requesting import REQUESTING, TIMEOUT_S, no_association
 from hub.errors import Permanent, Retryable
 
 MOST_CONTEXTS = 128   # PS3.8 9.3.2.2: odd context IDs from 1 to 255
-TIMEOUT_S = 60
 
 
 def store(files: list[Path], host: str, port: int, *, called: str, calling: str) -> Iterator[tuple[Path, str]]:
@@ -39,7 +38,7 @@ def store_dataset(dataset, host: str, port: int, *, called: str, calling: str, t
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
     association = entity.associate(host, port, ae_title=called, evt_handlers=REQUESTING, tls_args=tls_args)
     if not association.is_established:
-        raise Retryable("no_association", f"无法连接 {called}（{host}:{port}）。", f"no association with {called} at {host}:{port}.")
+        raise no_association(called, host, port)
     try:
         status = association.send_c_store(dataset)
     except ValueError as error:

@@ -11,15 +11,13 @@ import logging
 from collections.abc import Callable
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_role
+from pynetdicom import build_role
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from dicom_gateway.dataset import is_uid
-from dicom_gateway.requesting import REQUESTING
-from dicom_gateway.sender import TIMEOUT_S
+from dicom_gateway.requesting import association_with, no_association
 from dicom_gateway.status import PROCESSING_FAILURE, SUCCESS
-from dicom_gateway.tls import tls_args
 from hub.context import Hub
 from hub.errors import NotFound, Retryable
 from hub.flow import commitments, devices, promises, studies
@@ -105,13 +103,9 @@ def _sent(association: Association, report: Dataset, to: Node) -> Dataset:
 
 
 def _associate(hub: Hub, to: Node) -> Association:
-    entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
-    entity.add_requested_context(StorageCommitmentPushModel)
-    association = entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, to.tls),
-                                   ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)])
+    association = association_with(hub, to, StorageCommitmentPushModel, ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)])
     if not association.is_established:
-        raise Retryable("no_association", f"无法连接 {to.ae_title}（{to.host}:{to.port}）。", f"no association with {to.ae_title} at {to.host}:{to.port}.")
+        raise no_association(to.ae_title, to.host, to.port)
     return association
 
 

@@ -47,9 +47,9 @@ def close_quiet_studies(hub: Hub) -> int:
 
 def proof_of(connection: Connection, study_id: int) -> Proof:
     """The proof sheet of a study as it stands."""
-    of = connection.execute(select(study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
+    of = connection.execute(select(study.c.late, study.c.study_uid, study.c.site_id).where(study.c.id == study_id)).one()
     rows = connection.execute(
-        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid, instance.c.late)
+        select(instance.c.series_id, instance.c.number, instance.c.position_mm, instance.c.orientation, instance.c.sop_uid)
         .where(instance.c.study_id == study_id)).all()
     step, made = _reported(connection, of)
     here = {row.sop_uid for row in rows}
@@ -63,7 +63,7 @@ def proof_of(connection: Connection, study_id: int) -> Proof:
             tuple((row.orientation, row.position_mm) for row in own if row.position_mm is not None), one.expected,
             unseen.pop(one.series_uid, None)))
     evidence += [SeriesEvidence(uid, made[uid][0], "", 0, (), (), None, count) for uid, count in unseen.items() if count]
-    return prove(evidence, sum(row.late for row in rows), step, _unkept(connection, of.study_uid, of.site_id))
+    return prove(evidence, of.late, step, _unkept(connection, of.study_uid, of.site_id))
 
 
 def _unkept(connection: Connection, study_uid: str, site_id: int) -> int:
@@ -73,8 +73,8 @@ def _unkept(connection: Connection, study_uid: str, site_id: int) -> int:
 
 
 def prove_again(hub: Hub, connection: Connection, study_uid: str, site_id: int) -> None:
-    """After a device's report or its request for storage commitment: a study that has closed gets its new proof sheet, and its reader is shown it. A study
-    that is still open is judged when it closes."""
+    """After a device's report or its request for storage commitment: a study that has closed gets its new proof sheet, and its
+    reader is shown it. A study that is still open is judged when it closes."""
     row = connection.execute(select(study).where(study.c.study_uid == study_uid, study.c.site_id == site_id)).one_or_none()
     if row is None or row.state in STUDY.sources("close"):
         return

@@ -60,7 +60,6 @@ _REGISTERED = select(device).join(site, site.c.id == device.c.site_id).where(
 def admit(hub: Hub, ae_title: str, address: str, called: str = "", note: bool = True) -> Device:
     """The registered DICOM device behind ``ae_title`` at ``address``; Refused if none, and the caller noted unless the
     door is flooded with strangers."""
-    ae_title = ae_title.replace("\0", "")      # some devices fill the sixteen characters with it
     caller = Caller(ae_title, address, called)
     row = _behind(hub, [caller])[caller]
     if row is not None:

@@ -68,9 +68,9 @@ class Arrival:
     is_connected: bool = False
 
 
-def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts, is_connected: bool = False) -> Taken:
+def take(hub: Hub, device: Device, files: tuple[StoredFile, ...], facts: InstanceFacts) -> Taken:
     """Enters one instance whose ``files`` are already safe blobs. Safe to repeat with the same bytes."""
-    taken, = take_all(hub, [Arrival(device, files, facts, is_connected)])
+    taken, = take_all(hub, [Arrival(device, files, facts)])
     if isinstance(taken, Exception):
         raise taken
     return taken

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
@@ -73,16 +73,25 @@ def _reader(kind: TypeEngine, dialect: Dialect) -> Callable | None:
 def fetched(connection: Connection, statement: Select | Insert | Update, values: dict) -> list[tuple]:
     """All rows that one statement finds, or returns of what it wrote, by the driver itself, their columns as the database keeps them,
     in the transaction of ``connection``; by SQLAlchemy where the statement has lists among its parameters."""
-    dialect = connection.dialect
-    written = _written(statement, dialect)
+    written = _written(statement, connection.dialect)
     if not written.is_fixed:
         return list(connection.execute(statement, values))
+    with cursor_of(connection, written.sql) as cursor:
+        cursor.execute(written.sql, written.given(values))
+        return cursor.fetchall()
+
+
+@contextmanager
+def cursor_of(connection: Connection, sql: str) -> Iterator:
+    """A cursor of the driver for a statement, in the transaction of ``connection``; faults come out as SQLAlchemy names them."""
+    dialect = connection.dialect
+    cursor = connection.connection.cursor()
     try:
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.execute(written.sql, written.given(values))
-            return cursor.fetchall()
+        yield cursor
     except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(written.sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+    finally:
+        cursor.close()
 
 
 def put(connection: Connection, table: Table, row: dict) -> int:

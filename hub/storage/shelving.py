@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from hub.errors import Conflict
+from hub.storage.driver import cursor_of
 from hub.storage.fitting import fitted
 from hub.storage.tables import instance
 
@@ -43,7 +42,7 @@ def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tu
     sql = ("SELECT s.study_uid, r.series_uid, s.id, r.id, s.state, s.site_id, r.expected, p.patient_id, p.name, p.sex, p.birth_date"
            " FROM study s JOIN patient p ON p.id = COALESCE(s.sent_patient_id, s.patient_id) JOIN series r ON r.study_id = s.id"
            f" WHERE s.study_uid IN ({_marks(mark, studies)}) AND r.series_uid IN ({_marks(mark, series)}) AND s.holds_dicom")
-    with _cursor(connection, sql) as cursor:
+    with cursor_of(connection, sql) as cursor:
         cursor.execute(sql, (*studies, *series))
         return {(row[0], row[1]): Shelf(*row[2:7], tuple(row[7:])) for row in cursor.fetchall()}
 
@@ -55,7 +54,7 @@ def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
     mark = _mark(connection)
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     sql = f"INSERT INTO instance ({names}) VALUES ({_marks(mark, _COLUMNS)}) ON CONFLICT (sop_uid) DO NOTHING RETURNING id"
-    with _cursor(connection, sql) as cursor:
+    with cursor_of(connection, sql) as cursor:
         if not is_sqlite:
             cursor.executemany(sql, values, returning=True)
             ids = [cursor.fetchone()]
@@ -71,7 +70,7 @@ def count(connection: Connection, shelf_of_each: Sequence[Shelf], first_state: s
     is no longer in the state in which it was found."""
     is_sqlite, mark = connection.dialect.name == "sqlite", _mark(connection)
     sql = f"UPDATE study SET instances = instances + {mark}, late = late + {mark}, last_received_at = {mark} WHERE id = {mark} AND state = {mark}"
-    with _cursor(connection, sql) as cursor:
+    with cursor_of(connection, sql) as cursor:
         for (study_id, state), more in Counter((shelf.study_id, shelf.state) for shelf in shelf_of_each).items():
             cursor.execute(sql, (more, 0 if state == first_state else more, _moment(now, is_sqlite), study_id, state))
             if cursor.rowcount != 1:
@@ -94,16 +93,3 @@ def _mark(connection: Connection) -> str:
 
 def _marks(mark: str, values: Sequence) -> str:
     return ", ".join([mark] * len(values))
-
-
-@contextmanager
-def _cursor(connection: Connection, sql: str) -> Iterator:
-    """A cursor of the driver in the transaction of ``connection``; faults come out as SQLAlchemy names them."""
-    dialect = connection.dialect
-    cursor = connection.connection.cursor()
-    try:
-        yield cursor
-    except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(sql, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
-    finally:
-        cursor.close()
