@@ -1,6 +1,5 @@
 """The direct path against senders that write their PDUs by hand, rightly, strangely and wrongly."""
 import random
-import socket
 import struct
 import threading
 import time
@@ -189,9 +188,7 @@ def test_random_damage_to_a_conversation_never_stops_the_gateway(gateway):
         for _ in range(dice.randint(1, 6)):
             talk[dice.randrange(len(talk) if dice.random() < 0.3 else 300)] = dice.randrange(256)
         with Wire(gateway.port) as wire:
-            wire.socket.sendall(talk)
-            if dice.random() < 0.5:
-                wire.socket.shutdown(socket.SHUT_WR)
+            wire.throw(talk, and_half_close=dice.random() < 0.5)
     assert gateway.send(slice_of_ct()) == [0x0000]
     _wait_until(lambda: gateway.half_written() == [])
 

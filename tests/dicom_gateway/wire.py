@@ -1,6 +1,7 @@
 """A sender that writes its PDUs by hand (PS3.8 9.3), so that it can also write them wrong."""
 import socket
 import struct
+from contextlib import suppress
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -47,6 +48,13 @@ class Wire:
 
     def pdata(self, items: bytes) -> None:
         self.socket.sendall(pdu(P_DATA_TF, items))
+
+    def throw(self, talk: bytes, and_half_close: bool) -> None:
+        """Sends as much of `talk` as the peer takes before it hangs up, then perhaps closes this side (FIN)."""
+        with suppress(OSError):
+            self.socket.sendall(talk)
+            if and_half_close:
+                self.socket.shutdown(socket.SHUT_WR)
 
     def abort(self) -> None:
         self.socket.sendall(pdu(A_ABORT, bytes(4)))
