@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from flask import Blueprint, Flask, g, request
 from flask.sessions import SecureCookieSessionInterface
@@ -29,6 +30,7 @@ def create_app(hub: Hub) -> Flask:
     app = Pages(__name__)
     app.json.ensure_ascii = False      # Chinese as Chinese, also for whoever reads an answer in a terminal
     app.extensions["hub"] = hub
+    app.extensions["event_streams"] = BoundedSemaphore(max(1, hub.settings.web_threads // 3))
     app.session_interface = FormCookie()
     app.config.update(
         SECRET_KEY=session_secret(hub.keys_folder / "session_secret"), SESSION_COOKIE_NAME="hub_form", SESSION_COOKIE_HTTPONLY=True,

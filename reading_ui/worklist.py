@@ -38,13 +38,16 @@ def table():
 @needs("worklist.view")
 def events():
     """Server-sent events: ``change`` with a mark whenever the list may have changed. The stream ends by itself
-    before a proxy would cut it, and the browser opens the next one with the last mark it saw."""
-    hub, life = the_hub(), current_app.config["EVENTS_SECONDS"]
+    before a proxy would cut it, and the browser opens the next one with the last mark it saw. A stream holds a thread:
+    where as many as may are open, it ends at once, and the browser asks again every few seconds."""
+    hub, turns = the_hub(), current_app.extensions["event_streams"]
+    stays = turns.acquire(blocking=False)
+    life, retry_ms = (current_app.config["EVENTS_SECONDS"], 1500) if stays else (0.0, 5000)
     step, seen = current_app.config["EVENTS_STEP_SECONDS"], request.headers.get("Last-Event-ID", "")
 
     def stream():
         known, ends, quiet = seen, time.monotonic() + life, time.monotonic() + HEARTBEAT_S
-        yield "retry: 1500\n\n"
+        yield f"retry: {retry_ms}\n\n"
         while True:
             mark = _mark(hub)
             if mark != known:
@@ -57,7 +60,10 @@ def events():
                 return
             time.sleep(step)
 
-    return Response(stream(), mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    response = Response(stream(), mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    if stays:
+        response.call_on_close(turns.release)
+    return response
 
 
 @desk.post("/readings/<int:reading_id>/claim")

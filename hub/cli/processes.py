@@ -22,6 +22,7 @@ from hub.supervisor import Supervisor
 
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 WEB = "reading_ui.wsgi:from_environment"
+LOBBY = "reading_ui.lobby.LobbyWorker"
 
 
 @click.command()
@@ -60,8 +61,8 @@ def up(context: click.Context, samples: Path | None) -> None:
 def web(context: click.Context) -> None:
     """Run the web server (gunicorn, one process with threads)."""
     settings = settings_of(context)
-    arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", "gthread", "--workers", "1",
-                 "--threads", str(settings.web_threads), "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
+    arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", LOBBY, "--workers", "1",
+                 "--threads", str(settings.web_threads), "--worker-connections", "800", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
                  "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]

@@ -1,0 +1,319 @@
+"""Where HTTP connections wait until they have asked: a file descriptor each, no thread.
+
+gunicorn's threaded worker gives each connection a thread from its first byte on, and the thread waits for whatever
+comes next as long as it takes: two dozen carts whose modem died in mid-upload, or browsers that open a line ahead of
+need, stop the web for everybody. The worker here, which ``hub web`` starts, changes only when a thread is given:
+
+- a request gets one when its head and a short body are whole;
+- a long body is read by a thread, for only that can stream it to the disk, but at most half of the threads do so, a
+  quarter for one address; the next such requests wait, and beyond ``MOST_QUEUED`` they are told to come again (503);
+- a line on which nothing moves, or less than ``SLOWEST_BYTES_PER_S``, is given up. So is one whose peer no longer
+  acknowledges what is sent to it.
+
+Connections that wait are limited in all and per address; the one that waits for the longest makes room for the newest.
+What was turned away is counted by name with the other doors' refusals. Sources: RFC 9112 (HTTP/1.1), RFC 9110 15.6.4 (503), RFC 6585 5 (431).
+"""
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import selectors
+import socket
+import struct
+from collections import Counter, deque
+from concurrent.futures import Future
+from functools import partial
+from time import monotonic
+
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from hub.flow.doors import Ledger
+
+MOST_WAITING = 400              # that have not asked, or not again
+MOST_OF_ONE = 128               # of them from one address: all the browsers of a hospital behind one router
+MOST_QUEUED = 64                # long bodies that wait for a thread
+PATIENCE_S = 30.0               # without a byte; and for a request's head and short body in all
+SLOWEST_BYTES_PER_S = 1000      # of a long body, beyond PATIENCE_S: a tenth of the slowest mobile line
+SHORT_BODY = 64 * 1024          # bytes that are waited for here
+LONGEST_HEAD = 64 * 1024
+DRAIN_S = 300.0                 # for some of a large answer to leave: megabytes wait in the system's memory before a slow line
+LINGER_S = 5.0                  # for a peer to close after its answer
+MOST_LEAVING = 100
+LOOK_EVERY_S = 0.25
+PIECE = 16 * 1024
+
+SILENT, SHORT, WHOLE, LONG, TOO_LONG, NOT_HTTP = "silent", "short", "whole", "long", "too_long", "not_http"
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)")
+_FIRST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+log = logging.getLogger("hub.web")
+
+
+def judged(said: bytearray) -> str:
+    """What the bytes of a connection amount to: SILENT, SHORT (more must come), WHOLE (head and a short body), LONG (a head whose
+    body is long, of unknown length, or sent only when asked for), TOO_LONG (a head without end), NOT_HTTP."""
+    if not said:
+        return SILENT
+    if said[0] not in _FIRST:
+        return NOT_HTTP
+    end = said.find(b"\r\n\r\n")
+    if end < 0:
+        return TOO_LONG if len(said) > LONGEST_HEAD else SHORT
+    head = bytes(said[:end + 2]).lower()
+    if b"\r\ntransfer-encoding:" in head or b"\r\nexpect:" in head:
+        return LONG
+    length = _LENGTH.search(head)
+    if length is None:
+        return WHOLE
+    if int(length[1]) > SHORT_BODY:
+        return LONG
+    return WHOLE if len(said) >= end + 4 + int(length[1]) else SHORT
+
+
+class Line(TConn):
+    """One connection: what it has said of its next request, and until when that must be whole."""
+
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.said = bytearray()
+        self.until = 0.0
+        self.is_long = False
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if isinstance(self.client, tuple) else ""
+
+    def init(self) -> None:
+        fresh = not self.initialized
+        super().init()
+        if fresh:
+            self.parser.unreader = Patient(self.sock)
+
+
+class Patient(SocketUnreader):
+    """Reads a body with patience that ends: then it is as if the peer had hung up."""
+
+    def __init__(self, line: socket.socket):
+        super().__init__(line)
+        self.gave_up = False
+        self.begin()
+
+    def begin(self) -> None:
+        """The next request's time begins."""
+        self._began, self._count = monotonic(), 0
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        if monotonic() - self._began > PATIENCE_S + self._count / SLOWEST_BYTES_PER_S:
+            self.gave_up = True
+            return b""
+        try:
+            data = super().chunk(size_hint)
+        except BlockingIOError:               # SO_RCVTIMEO
+            self.gave_up = True
+            return b""
+        self._count += len(data)
+        return data
+
+
+class LobbyWorker(ThreadWorker):
+    """gunicorn's threaded worker with the lobby before its threads."""
+
+    def __init__(self, *words, **named):
+        super().__init__(*words, **named)
+        self._waiting: dict[Line, None] = {}           # the longest waiting first
+        self._leaving: dict[Line, None] = {}           # answered for the last time
+        self._queued: deque[Line] = deque()
+        self._reading: Counter[str] = Counter()        # long bodies that threads read, by address
+        self._most_long = max(1, self.cfg.threads // 2)
+        self._ledger: Ledger | None = None
+        self._looks_at = 0.0
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        hub = self.wsgi.extensions["hub"]
+        self._ledger = Ledger(hub)
+        behind_a_proxy = hub.settings.trusted_proxies > 0     # which has one address, and limits of its own
+        self._most_of_one = MOST_WAITING if behind_a_proxy else MOST_OF_ONE
+        self._most_long_of_one = self._most_long if behind_a_proxy else max(1, self._most_long // 2)
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            own, client = listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                raise
+            return
+        self.nr_conns += 1
+        _fit(own)
+        line = Line(self.cfg, own, client, listener.getsockname())
+        self._wait(line)
+        self._make_room(line.address)
+
+    def enqueue_req(self, conn: Line) -> None:
+        raise NotImplementedError("a line is served by way of _serve")
+
+    def finish_request(self, conn: Line, fs: Future) -> None:
+        """Called in the loop once a thread has answered: the line waits for its next request, or goes."""
+        if conn.is_long:
+            conn.is_long = False
+            self._reading[conn.address] -= 1
+        if conn.parser.unreader.gave_up:
+            self._count("web_patience", conn)
+        try:
+            stays = not fs.cancelled() and bool(fs.result())
+        except Exception:
+            log.exception("a request ended in a fault of the server")
+            stays = False
+        if stays:
+            conn.said += conn.parser.unreader.take_buffered()      # the next one came along with the last one's body
+            self._wait(conn)
+            self._judge(conn)
+        else:
+            self._see_off(conn)
+        for _ in range(len(self._queued)):
+            self._read_or_queue(self._queued.popleft())
+
+    def murder_pending(self) -> None:
+        """Run every second at least: who did not ask in time is closed; when the process ends, everybody within two seconds."""
+        now = monotonic()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + LOOK_EVERY_S
+        for line in [*self._waiting, *self._leaving]:
+            if not self.alive:
+                line.until = min(line.until, now + STOP_KEEPALIVE_LINGER)
+            if now > line.until:
+                if line.said:
+                    self._count("web_patience", line)
+                self._close(line)
+        while not self.alive and self._queued:
+            self._close(self._queued.popleft())
+
+    def _wait(self, line: Line) -> None:
+        line.until = monotonic() + PATIENCE_S
+        self._waiting[line] = None
+        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._hear, line))
+
+    def _hear(self, line: Line, _) -> None:
+        try:
+            more = line.sock.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            more = b""
+        if not more:
+            if b"\r\n\r\n" in line.said:               # the answer says that the body broke off
+                self._leave(line)
+                self._serve(line)
+            else:
+                self._close(line)
+            return
+        if not line.said:
+            line.until = monotonic() + PATIENCE_S
+            more = more.lstrip(b"\r\n")                  # RFC 9112 2.2
+        line.said += more
+        self._judge(line)
+
+    def _judge(self, line: Line) -> None:
+        said = judged(line.said)
+        if said in (SILENT, SHORT):
+            return
+        if said == NOT_HTTP:
+            self._count("web_not_http", line)
+            self._close(line)
+            return
+        self._leave(line)
+        if said == TOO_LONG:
+            self._count("web_too_long", line)
+            self._see_off(line, _answer("431 Request Header Fields Too Large"))
+        elif said == LONG:
+            self._read_or_queue(line)
+        else:
+            self._serve(line)
+
+    def _serve(self, line: Line) -> None:
+        """Gives a request its thread; the line stands in no list meanwhile."""
+        line.init()
+        line.parser.unreader.unread(bytes(line.said))
+        line.parser.unreader.begin()
+        line.said.clear()
+        line.data_ready = True
+        super().enqueue_req(line)
+
+    def _read_or_queue(self, line: Line) -> None:
+        if self._reading.total() < self._most_long and self._reading[line.address] < self._most_long_of_one:
+            line.is_long = True
+            self._reading[line.address] += 1
+            self._serve(line)
+        elif len(self._queued) < MOST_QUEUED:
+            self._queued.append(line)
+        else:
+            self._count("web_busy", line)
+            self._see_off(line, _answer("503 Service Unavailable", "Retry-After: 30"))
+
+    def _make_room(self, address: str) -> None:
+        """For the one that came last."""
+        of_one = [line for line in self._waiting if line.address == address]
+        if len(of_one) > self._most_of_one or len(self._waiting) > MOST_WAITING:
+            line = of_one[0] if len(of_one) > self._most_of_one else next(iter(self._waiting))
+            self._count("web_crowded_out", line)
+            self._close(line)
+
+    def _see_off(self, line: Line, words: bytes = b"") -> None:
+        """Says the last words and waits for the peer to go: bytes that nobody has read when a line is closed would reset
+        it, and take back what was said (RFC 9112 9.6). gunicorn waits for that in its loop, up to two seconds each."""
+        try:
+            line.sock.setblocking(False)
+            if words:
+                line.sock.send(words)
+            line.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(line)                            # gone already
+            return
+        line.until = monotonic() + LINGER_S
+        self._leaving[line] = None
+        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._see_going, line))
+        if len(self._leaving) > MOST_LEAVING:
+            self._close(next(iter(self._leaving)))
+
+    def _see_going(self, line: Line, _) -> None:
+        try:
+            if line.sock.recv(PIECE):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._close(line)
+
+    def _leave(self, line: Line) -> None:
+        for place in (self._waiting, self._leaving):
+            if line in place:
+                del place[line]
+                self.poller.unregister(line.sock)
+
+    def _close(self, line: Line) -> None:
+        self._leave(line)
+        self.nr_conns -= 1
+        line.close()
+
+    def _count(self, reason: str, line: Line) -> None:
+        if self._ledger.note(reason, address=line.address):
+            log.warning("a connection of %s was closed: %s", line.address, reason)
+
+
+def _fit(line: socket.socket) -> None:
+    """What the system is to watch over while a thread waits for this line: no byte received in PATIENCE_S, none acknowledged in
+    twice that, none sent in DRAIN_S."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for direction, seconds in ((socket.SO_RCVTIMEO, PATIENCE_S), (socket.SO_SNDTIMEO, DRAIN_S)):
+        line.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000)))
+    if hasattr(socket, "TCP_USER_TIMEOUT") and line.family in (socket.AF_INET, socket.AF_INET6):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(2 * PATIENCE_S * 1000))
+
+
+def _answer(status: str, *fields: str) -> bytes:
+    return "\r\n".join((f"HTTP/1.1 {status}", "Connection: close", "Content-Length: 0", *fields, "", "")).encode()

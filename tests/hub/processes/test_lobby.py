@@ -1,0 +1,283 @@
+"""The web server among slow and hostile callers: who has not asked yet costs no thread, and everybody else is served."""
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+from sqlalchemy import select
+
+from hub.flow import devices
+from hub.model.access import SYSTEM
+from hub.storage.tables import door_count
+from reading_ui import lobby
+from reading_ui.lobby import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, judged
+from tests.ecg.built_signals import built
+from tests.ecg.cart import csv_of, kept_blobs
+from tests.reading_ui.house import opened
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n"
+THREADS = 4
+SHORT_ONE, LONG_ONE = (csv_of(built(seconds=seconds)).content for seconds in (1, 20))
+
+
+@pytest.mark.parametrize("said, what", [
+    (b"", SILENT), (b"G", SHORT), (b"GET / HTTP/1.1\r\nHost: hub\r\n", SHORT), (HEALTH, WHOLE), (HEALTH + b"GET /", WHOLE),
+    (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", SHORT), (b"POST / HTTP/1.1\r\ncontent-LENGTH:5 \r\n\r\nabcd", SHORT),
+    (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde", WHOLE), (b"POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\nabcde", LONG),
+    (b"POST / HTTP/1.1\r\nContent-Length: 9999999999999999999999\r\n\r\n", WHOLE),      # gunicorn says what is wrong with it
+    (b"POST / HTTP/1.1\r\nX-Content-Length: 5\r\n\r\n", WHOLE), (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", LONG),
+    (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", LONG), (b"GET /?" + b"a" * 70_000, TOO_LONG),
+    (b"\x16\x03\x01\x02\x00", NOT_HTTP), (b"\x01\x00\x00\x00", NOT_HTTP), (b"get / HTTP/1.1", NOT_HTTP)], ids=lambda value: repr(value)[:50])
+def test_what_was_said_so_far_amounts_to(said, what):
+    assert judged(bytearray(said)) == what
+
+
+def test_a_body_that_stops_ends_as_if_its_peer_had_hung_up():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, (0).to_bytes(8, "little") + (1000).to_bytes(8, "little"))
+        theirs.sendall(b"abc")
+        body = Patient(ours)
+        assert (body.chunk(), body.gave_up) == (b"abc", False)
+        assert (body.chunk(), body.gave_up) == (b"", True)
+
+
+def test_a_body_that_dribbles_is_given_up_and_one_that_is_fast_enough_is_not(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(lobby, "monotonic", lambda: now[0])
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        body = Patient(ours)
+        for _ in range(20):                                    # 20 KB in 40 s: half the least, beyond what is granted first
+            theirs.sendall(bytes(1000))
+            body.chunk()
+            now[0] += 2
+        assert not body.gave_up
+        for _ in range(50):
+            theirs.sendall(bytes(1000))
+            now[0] += 2
+            if not body.chunk():
+                break
+        assert body.gave_up
+        body = Patient(ours)
+        for _ in range(300):
+            theirs.sendall(bytes(2000))
+            now[0] += 1
+            assert body.chunk()
+
+
+class Web:
+    """``hub web`` in a process of its own, with few threads."""
+
+    def __init__(self, hub, process: subprocess.Popen, port: int):
+        self.hub, self.process, self.port = hub, process, port
+
+    def line(self, said: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=120, source_address=(source, 0))
+        made.sendall(said)
+        return made
+
+    def serves(self) -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=120) as answer:
+            return answer.status == 200
+
+    def counted(self) -> dict[str, int]:
+        with self.hub.reading() as connection:
+            return {row.reason: row.times for row in connection.execute(select(door_count))}
+
+    def upload(self, token: str, body: bytes, source: str = "127.0.0.1", and_then=None) -> int:
+        """The status of an ECG that is sent whole, or in two pieces with ``and_then`` called between them."""
+        with self.line(_upload(token, len(body)), source) as line:
+            line.sendall(body[:100])
+            if and_then:
+                and_then()
+            line.sendall(body[100:])
+            return _status(line)
+
+
+def _upload(token: str, length: int, *fields: str) -> bytes:
+    head = ("POST /api/ecg?rate_hz=500&unit=uV HTTP/1.1", "Host: hub", f"Authorization: Bearer {token}", "Content-Type: text/csv", f"Content-Length: {length}",
+            *fields, "", "")
+    return "\r\n".join(head).encode()
+
+
+def _status(line: socket.socket) -> int:
+    said = line.makefile("rb").readline()
+    return int(said.split()[1]) if said else 0
+
+
+def _is_open(line: socket.socket) -> bool:
+    line.setblocking(False)
+    try:
+        return bool(line.recv(1))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        line.settimeout(120)
+
+
+def _until(condition) -> None:
+    until = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.05)
+
+
+@contextmanager
+def started(hub):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = dict(os.environ, HUB_DATA_DIR=hub.settings.data_dir, HUB_DATABASE_URL=hub.settings.database_url, HUB_FREE_SPACE_FLOOR_MB="0",
+                       HUB_WEB_PORT=str(port), HUB_WEB_HOST="127.0.0.1", HUB_WEB_THREADS=str(THREADS))
+    process = subprocess.Popen([sys.executable, "-m", "hub", "web"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    web = Web(hub, process, port)
+    try:
+        def answers() -> bool:
+            assert process.poll() is None, "the web server did not start"
+            with suppress(OSError):
+                return web.serves()
+        _until(answers)
+        yield web
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("lobby") / "county") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(house):
+    with started(house.hub) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def token(house):
+    """Of an ECG cart."""
+    return devices.register(house.hub, SYSTEM, site_id=house.county.sites["QS"], kind="ecg", name="cart")[1]
+
+
+processes = pytest.mark.processes
+
+
+@processes
+@pytest.mark.parametrize("said", [b"", b"G", HEALTH[:-2], b"POST /login HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\nabc"],
+                         ids=["silent", "begun", "no end of the head", "no end of a short body"])
+def test_who_has_not_asked_holds_no_thread(web, said):
+    with ExitStack() as lines:
+        waiting = [lines.enter_context(web.line(said)) for _ in range(8 * THREADS)]
+        assert all(web.serves() for _ in range(3))
+        assert all(_is_open(line) for line in waiting), "they were served while these went on waiting"
+
+
+@processes
+def test_long_uploads_that_stall_leave_threads_for_pages_short_uploads_and_other_addresses(web, token):
+    assert len(SHORT_ONE) < lobby.SHORT_BODY < len(LONG_ONE)
+    with ExitStack() as lines:
+        stalled = [lines.enter_context(web.line(_upload(token, 1_000_000) + b"I,II\n")) for _ in range(8 * THREADS)]
+        assert web.serves()
+        assert web.upload(token, SHORT_ONE) == 201
+        assert web.upload(token, LONG_ONE, source="127.0.0.2") == 201
+        assert all(_is_open(line) for line in stalled)
+    _until(lambda: web.upload(token, LONG_ONE) == 200)      # theirs ended: the same one again, which is kept once
+
+
+@processes
+def test_of_more_long_uploads_than_may_wait_the_next_is_told_to_come_again(web, token):
+    with ExitStack() as lines:
+        stalled = [lines.enter_context(web.line(_upload(token, 1_000_000))) for _ in range(lobby.MOST_QUEUED + THREADS)]
+        assert web.serves()
+        with web.line(_upload(token, 1_000_000)) as late:
+            answer = late.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 30\r\n" in answer
+        assert _is_open(stalled[0])
+    _until(lambda: web.counted().get("web_busy", 0) >= 1)
+
+
+@processes
+def test_a_request_in_pieces_and_two_at_once_are_answered(web, token):
+    with web.line() as line:
+        for byte in HEALTH:
+            line.sendall(bytes([byte]))
+        assert _status(line) == 200
+    with web.line(HEALTH + HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")) as line:
+        assert line.makefile("rb").read().count(b"HTTP/1.1 200 ") == 2
+    for seconds in (1, 20):
+        body = csv_of(built(seconds=seconds, seed=7)).content
+        assert web.upload(token, body, and_then=web.serves) == 201
+        assert hashlib.sha256(body).hexdigest() in kept_blobs(web.hub)
+
+
+@processes
+def test_a_cart_that_waits_to_be_asked_for_its_recording_is_asked(web, token):
+    body = csv_of(built(seconds=1, seed=8)).content
+    with web.line(_upload(token, len(body), "Expect: 100-continue")) as line:
+        assert _status(line) == 100
+        line.sendall(body)
+        assert b"HTTP/1.1 201 " in line.makefile("rb").read(200)
+
+
+@processes
+def test_a_recording_that_breaks_off_is_answered_by_name(web, token):
+    with web.line(_upload(token, 1000) + b"I,II\n") as line:
+        line.shutdown(socket.SHUT_WR)
+        answer = line.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"broken_off" in answer
+
+
+@processes
+def test_what_is_not_a_request_is_turned_away_and_counted(web):
+    with web.line(b"\x16\x03\x01\x02\x00\x01\x00") as line:
+        assert not line.recv(1)
+    with web.line(b"GET /?" + b"a" * lobby.LONGEST_HEAD) as line:
+        line.sendall(b"b")
+        with suppress(OSError):
+            for _ in range(20):
+                line.sendall(b"b" * 1000)                          # it goes on talking, and hears the answer all the same
+        assert line.makefile("rb").readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    _until(lambda: {"web_not_http", "web_too_long"} <= set(web.counted()))
+
+
+@processes
+def test_in_a_crowd_from_one_address_the_longest_waiting_makes_room(web):
+    with ExitStack() as lines:
+        other = lines.enter_context(web.line(source="127.0.0.2"))
+        crowd = [lines.enter_context(web.line()) for _ in range(lobby.MOST_OF_ONE + 20)]
+        assert web.serves()
+        _until(lambda: not _is_open(crowd[0]))
+        assert _is_open(crowd[-1]) and _is_open(other)
+    _until(lambda: web.counted().get("web_crowded_out", 0) >= 20)
+
+
+@processes
+def test_the_server_ends_though_lines_wait(house):
+    with started(house.hub) as web, web.line(), web.line(HEALTH[:5]):
+        web.process.send_signal(signal.SIGTERM)
+        web.process.wait(120)
+
+
+@processes
+def test_open_worklists_leave_threads_for_everybody_else(web, house):
+    """More readers' pages than there are threads: those beyond a third are told the mark and to ask again."""
+    cookies = "; ".join(f"{one.key}={one.value}" for one in house.enter("chen").client._cookies.values())
+    ask = f"GET /worklist/events HTTP/1.1\r\nHost: localhost\r\nCookie: {cookies}\r\n\r\n".encode()
+    with ExitStack() as lines:
+        said = [lines.enter_context(lines.enter_context(web.line(ask)).makefile("rb")) for _ in range(3 * THREADS)]
+        for one in said:
+            assert one.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert web.serves()
+        retries = [next(word for word in one if word.startswith(b"retry: ")) for one in said]
+        assert sorted(retries) == [b"retry: 1500\n"] + [b"retry: 5000\n"] * (3 * THREADS - 1)
