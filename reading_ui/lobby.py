@@ -7,6 +7,7 @@ need, stop the web for everybody. The worker here, which ``hub web`` starts, cha
 - a request gets one when its head and a short body are whole;
 - a long body is read by a thread, for only that can stream it to the disk, but at most half of the threads do so, a
   quarter for one address; the next such requests wait, and beyond ``MOST_QUEUED`` they are told to come again (503);
+- requests that are whole wait for a thread in turns of their addresses, so that a crowd of them delays itself;
 - a line on which nothing moves, or less than ``SLOWEST_BYTES_PER_S``, is given up. So is one whose peer no longer
   acknowledges what is sent to it.
 
@@ -118,6 +119,31 @@ class Patient(SocketUnreader):
         return data
 
 
+class Turns:
+    """Lines that wait for a thread: addresses take turns, so that a crowd from one of them delays itself."""
+
+    def __init__(self, most_of_one: int):
+        self._most_of_one = most_of_one
+        self._lines: dict[str, deque[Line]] = {}        # whose turn is next first
+
+    def put(self, line: Line) -> bool:
+        """False where as many of its address wait as may."""
+        own = self._lines.setdefault(line.address, deque())
+        if len(own) >= self._most_of_one:
+            return False
+        own.append(line)
+        return True
+
+    def next(self) -> Line | None:
+        for address in self._lines:
+            own = self._lines.pop(address)
+            line = own.popleft()
+            if own:
+                self._lines[address] = own
+            return line
+        return None
+
+
 class LobbyWorker(ThreadWorker):
     """gunicorn's threaded worker with the lobby before its threads."""
 
@@ -125,7 +151,8 @@ class LobbyWorker(ThreadWorker):
         super().__init__(*words, **named)
         self._waiting: dict[Line, None] = {}           # the longest waiting first
         self._leaving: dict[Line, None] = {}           # answered for the last time
-        self._queued: deque[Line] = deque()
+        self._queued: deque[Line] = deque()            # long bodies for which no thread is to be had yet
+        self._ready, self._busy = Turns(MOST_WAITING), 0
         self._reading: Counter[str] = Counter()        # long bodies that threads read, by address
         self._most_long = max(1, self.cfg.threads // 2)
         self._ledger: Ledger | None = None
@@ -137,6 +164,7 @@ class LobbyWorker(ThreadWorker):
         self._ledger = Ledger(hub)
         behind_a_proxy = hub.settings.trusted_proxies > 0     # which has one address, and limits of its own
         self._most_of_one = MOST_WAITING if behind_a_proxy else MOST_OF_ONE
+        self._ready = Turns(self._most_of_one)
         self._most_long_of_one = self._most_long if behind_a_proxy else max(1, self._most_long // 2)
 
     def accept(self, listener: socket.socket) -> None:
@@ -157,6 +185,7 @@ class LobbyWorker(ThreadWorker):
 
     def finish_request(self, conn: Line, fs: Future) -> None:
         """Called in the loop once a thread has answered: the line waits for its next request, or goes."""
+        self._busy -= 1
         if conn.is_long:
             conn.is_long = False
             self._reading[conn.address] -= 1
@@ -175,6 +204,7 @@ class LobbyWorker(ThreadWorker):
             self._see_off(conn)
         for _ in range(len(self._queued)):
             self._read_or_queue(self._queued.popleft())
+        self._give_threads()
 
     def murder_pending(self) -> None:
         """Run every second at least: who did not ask in time is closed; when the process ends, everybody within two seconds."""
@@ -235,7 +265,18 @@ class LobbyWorker(ThreadWorker):
             self._serve(line)
 
     def _serve(self, line: Line) -> None:
-        """Gives a request its thread; the line stands in no list meanwhile."""
+        """Gives a request its turn for a thread; the line stands in no list once it has one."""
+        if self._ready.put(line):
+            self._give_threads()
+        else:
+            self._send_away(line)
+
+    def _give_threads(self) -> None:
+        while self._busy < self.cfg.threads and (line := self._ready.next()) is not None:
+            self._busy += 1
+            self._begin(line)
+
+    def _begin(self, line: Line) -> None:
         line.init()
         line.parser.unreader.unread(bytes(line.said))
         line.parser.unreader.begin()
@@ -251,8 +292,14 @@ class LobbyWorker(ThreadWorker):
         elif len(self._queued) < MOST_QUEUED:
             self._queued.append(line)
         else:
-            self._count("web_busy", line)
-            self._see_off(line, _answer("503 Service Unavailable", "Retry-After: 30"))
+            self._send_away(line)
+
+    def _send_away(self, line: Line) -> None:
+        if line.is_long:
+            line.is_long = False
+            self._reading[line.address] -= 1
+        self._count("web_busy", line)
+        self._see_off(line, _answer("503 Service Unavailable", "Retry-After: 30"))
 
     def _make_room(self, address: str) -> None:
         """For the one that came last."""

@@ -43,7 +43,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "too_long": ("报文长度超过约定，已断开", "a message longer than was agreed"),
     "web_crowded_out": ("网页端口连接过多，等待最久的已让位", "over HTTP: silent while too many others came"),
     "web_patience": ("网页端口：请求迟迟不完整，已断开", "over HTTP: a request that stopped or dribbled"),
-    "web_busy": ("网页端口：同时上传过多，已请对方稍后重试", "over HTTP: too many uploads at once, told to come again"),
+    "web_busy": ("网页端口：同时的请求或上传过多，已请对方稍后重试", "over HTTP: too many requests or uploads at once, told to come again"),
     "web_too_long": ("网页端口：请求头过长，已断开", "over HTTP: a head without end"),
     "web_not_http": ("网页端口：收到的不是 HTTP，已断开", "over HTTP: what was sent is not HTTP"),
 }

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from hub.flow import devices
 from hub.model.access import SYSTEM
 from hub.storage.tables import door_count
 from reading_ui import lobby
-from reading_ui.lobby import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, judged
+from reading_ui.lobby import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, Turns, judged
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
 from tests.reading_ui.house import opened
@@ -70,6 +71,14 @@ def test_a_body_that_dribbles_is_given_up_and_one_that_is_fast_enough_is_not(mon
             theirs.sendall(bytes(2000))
             now[0] += 1
             assert body.chunk()
+
+
+def test_a_crowd_of_requests_from_one_address_delays_itself():
+    turns, lines = Turns(3), {name: SimpleNamespace(address=name[0]) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")}
+    assert [turns.put(one) for one in lines.values()] == [True, True, True, False, True, True, True]
+    served = [turns.next() for _ in range(7)]
+    assert served == [lines[name] for name in ("a1", "b1", "c1", "a2", "b2", "a3")] + [None]
+    assert turns.put(lines["a4"]) and turns.next() is lines["a4"]
 
 
 class Web:

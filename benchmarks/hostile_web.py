@@ -1,0 +1,162 @@
+"""Hostile callers of the web: what an ECG cart and a page wait for while thousands of connections of each bad kind come in.
+
+    python benchmarks/hostile_web.py [--connections 10000] [--peer 200] [--write docs/benchmarks.md]
+
+Starts ``hub web`` with its default settings in a temporary folder. A cart goes on sending recordings of 288 KB and a browser goes on
+asking for a small page; beside them, connections of one kind are opened as fast as they go. ``--peer``: as many of each kind
+are then opened to the same web application under gunicorn's own threaded worker, which gives each a thread.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import httpx  # noqa: E402
+
+from benchmarks.hostile_callers import Watch, _counted  # noqa: E402
+from benchmarks.page import put  # noqa: E402
+from benchmarks.store_servers import free_port  # noqa: E402
+from hub.cli import processes  # noqa: E402
+from hub.context import open_hub  # noqa: E402
+from hub.flow import administration, devices  # noqa: E402
+from hub.model.access import SYSTEM  # noqa: E402
+from hub.settings import load  # noqa: E402
+from hub.storage import migration  # noqa: E402
+from tests.ecg.built_signals import built  # noqa: E402
+from tests.ecg.cart import csv_of  # noqa: E402
+
+ELSEWHERE = "127.0.0.2"
+KEPT_OPEN = 2000
+GIVES_UP_S = 60
+KINDS = {
+    "silent": b"",
+    "a head without end": b"GET / HTTP/1.1\r\nHost: hub\r\nX: ",
+    "a short body without end": b"POST /sign-in HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\nabc",
+    "a long upload that stalls": b"POST /api/ecg HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\nabc",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+    "asks, and never closes": b"GET /healthz HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--connections", type=int, default=10_000)
+    options.add_argument("--peer", type=int, default=200)
+    options.add_argument("--write", type=Path)
+    chosen = options.parse_args()
+    lines = [f"A cart sends 10 s recordings of 288 KB, a browser asks for a page; beside them {chosen.connections:,} connections of each kind to the hub, as fast as they "
+             f"go, and {chosen.peer} to the same application under gunicorn's own threaded worker. Who waits {GIVES_UP_S} s was not served.", "",
+             "| server | connections | a page takes, median | longest | not served | a recording takes, median | longest | not served | memory, MB | threads |",
+             "|" + "---|" * 10]
+    for name, worker, connections in (("hub", processes.LOBBY, chosen.connections), ("gunicorn's worker", "gthread", chosen.peer)):
+        lines += under(name, worker, connections)
+    print("\n".join(lines))
+    if chosen.write:
+        put(chosen.write, "Hostile callers of the web", lines)
+
+
+def under(name: str, worker: str, connections: int) -> list[str]:
+    """The rows of one server."""
+    with tempfile.TemporaryDirectory(prefix="hostile-web-") as place:
+        settings = replace(load(environ={}), data_dir=place, web_port=free_port(), web_host="127.0.0.1")
+        hub = open_hub(settings)
+        migration.migrate(hub.engine)
+        site = administration.create_site(hub, SYSTEM, code="QS", name="青山镇卫生院")
+        token = devices.register(hub, SYSTEM, site_id=site, kind="ecg", name="cart")[1]
+        log = (Path(place) / "web.log").open("wb")
+        process = subprocess.Popen([sys.executable, "-c", f"from hub.cli import main, processes; processes.LOBBY = {worker!r}; main()", "web"], cwd=ROOT, stdout=log, stderr=log,
+                                   env=os.environ | {"HUB_DATA_DIR": place, "HUB_WEB_PORT": str(settings.web_port), "HUB_WEB_HOST": "127.0.0.1"})
+        try:
+            _wait_until_it_answers(settings.web_port)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            watch = Watch(int(children[0]))
+            rows = [_one(name, settings.web_port, token, watch, "none", 0)]
+            for kind in KINDS:
+                rows.append(_one(name, settings.web_port, token, watch, kind, connections))
+            time.sleep(3)
+            counted = ", ".join(f"{reason} {times:,}" for reason, times in _counted(hub).items())
+            return rows + (["", f"Counted by name: {counted}."] if counted else [])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            log.close()
+            hub.close()
+
+
+def _one(name: str, port: int, token: str, watch: Watch, kind: str, connections: int) -> str:
+    stop, page, cart = threading.Event(), ([], []), ([], [])
+
+    def asks(told: tuple[list, list], ask) -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                ask().raise_for_status()
+                told[0].append(time.monotonic() - began)
+            except httpx.HTTPError:
+                told[1].append(time.monotonic() - began)
+            time.sleep(0.05)
+
+    bodies = (csv_of(built(seed=seed % 50)).content for seed in range(1_000_000))
+    threads = [threading.Thread(target=asks, args=(page, lambda: httpx.get(f"http://127.0.0.1:{port}/sign-in", timeout=GIVES_UP_S))),
+               threading.Thread(target=asks, args=(cart, lambda: httpx.post(f"http://127.0.0.1:{port}/api/ecg?rate_hz=500&unit=uV", content=next(bodies), timeout=GIVES_UP_S,
+                                                                            headers={"Authorization": f"Bearer {token}", "Content-Type": "text/csv"})))]
+    held: list[socket.socket] = []
+    for number in range(connections):
+        if number == connections // 10:
+            for one in threads:
+                one.start()
+        try:
+            line = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(ELSEWHERE, 0))
+            held.append(line)
+            line.sendall(KINDS[kind])
+        except OSError:
+            pass
+        if len(held) > KEPT_OPEN:
+            held.pop(0).close()
+        if number % 200 == 0:
+            watch.look()
+    for one in threads:
+        if not one.ident:
+            one.start()
+    time.sleep(5)
+    watch.look()
+    stop.set()
+    for one in threads:
+        one.join()
+    for line in held:
+        line.close()
+    row = " | ".join(f"{f'{median(took):.2f} s' if took else '-'} | {f'{max(took):.2f} s' if took else '-'} | {len(failed)} of {len(took) + len(failed)}"
+                     for took, failed in (page, cart))
+    return f"| {name} | {f'{connections:,} ' if connections else ''}{kind} | {row} | {watch.rss_mb:.0f} | {watch.threads} |"
+
+
+def _wait_until_it_answers(port: int) -> None:
+    until = time.monotonic() + 90
+    while True:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            return
+        except httpx.HTTPError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()
