@@ -2,11 +2,12 @@
 
 The row is written before the device is told that its request was taken on. While its association stands, the gateway answers
 there and holds the row; whatever ends that without an answer taken, the gateway's own end too, makes a worker call the device
-back, with growing pauses for a day. What cannot be brought by then is given up, with words in the log and the audit.
+back (what a killed gateway held as soon as the next one starts in its place), with growing pauses for a day. What cannot be brought by then is given up, with words in the log and the audit.
 """
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,7 +56,7 @@ def take_on(hub: Hub, actor: Actor, ae_title: str, transaction_uid: str, referen
                             f"{waiting} storage commitments of {ae_title} could not be brought to it yet; look after its listener first.")
         made = connection.execute(insert(commitment).values(
             transaction_uid=transaction_uid, site_id=actor.site_id, device_name=actor.name, address=actor.address, ae_title=ae_title, named=named,
-            count=len(references), state=COMMITMENT.initial, attempts=0, created_at=now, due_at=now + HOLD)).inserted_primary_key[0]
+            count=len(references), holder=_place(hub), state=COMMITMENT.initial, attempts=0, created_at=now, due_at=now + HOLD)).inserted_primary_key[0]
     return Asked(made, transaction_uid, actor, ae_title, tuple(references))
 
 
@@ -82,15 +83,30 @@ def leave(hub: Hub, commitment_ids: Iterable[int]) -> None:
             _leave(hub, connection, commitment_id)
 
 
+def leave_of_predecessor(hub: Hub) -> int:
+    """Run by a gateway that has taken its ports and serves nobody yet: what was held in its place is called back at once, for
+    whoever held it has ended. What gateways elsewhere hold stays theirs. Returns how many."""
+    return _leave_all(hub, commitment.c.holder == _place(hub))
+
+
 def leave_forgotten(hub: Hub) -> int:
-    """Run by the scheduler: what a gateway held that has ended since is called back. Returns how many."""
+    """Run by the scheduler: what a gateway held that has ended since, and was not followed by another, is called back. Returns how many."""
+    return _leave_all(hub, commitment.c.due_at < hub.now())
+
+
+def _place(hub: Hub) -> str:
+    """Where a gateway listens: two cannot at the same time. Where the names of machines are not their own, a row that is left too
+    early is brought by a worker, nothing else."""
+    return f"{hub.settings.dicom_host}:{hub.settings.dicom_port} {socket.gethostname()}"[:128]
+
+
+def _leave_all(hub: Hub, which) -> int:
     with hub.reading() as connection:
-        forgotten = connection.scalars(select(commitment.c.id).where(
-            commitment.c.state.in_(COMMITMENT.sources("leave")), commitment.c.due_at < hub.now())).all()
-    for commitment_id in forgotten:
+        left = connection.scalars(select(commitment.c.id).where(commitment.c.state.in_(COMMITMENT.sources("leave")), which)).all()
+    for commitment_id in left:
         with hub.writing() as connection:
             _leave(hub, connection, commitment_id)
-    return len(forgotten)
+    return len(left)
 
 
 def _leave(hub: Hub, connection: Connection, commitment_id: int) -> None:

@@ -294,7 +294,7 @@ promise = Table(
 # A storage commitment request until the device has its report. ``named``: SOP class to instance UIDs, emptied when it is over.
 commitment = Table(
     "commitment", metadata, _id(), _text("transaction_uid", 64), _ref("site_id", "site", nullable=False), _text("device_name", 128), _text("address", 64),
-    _text("ae_title", 16), Column("named", JSON, nullable=False), Column("count", Integer, nullable=False), _text("state", 16),
+    _text("ae_title", 16), Column("named", JSON, nullable=False), Column("count", Integer, nullable=False), _text("holder", 128), _text("state", 16),
     Column("attempts", Integer, nullable=False, default=0), _text("error", 512), _when("created_at"), _when("due_at"), _when("delivered_at", nullable=True),
     Index("ix_commitment_state_due_at", "state", "due_at"))
 

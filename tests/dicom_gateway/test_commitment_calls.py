@@ -59,17 +59,43 @@ def test_a_gateway_that_is_killed_between_success_and_report_keeps_its_promise(t
             assert association.send_n_action(asked, 1, PUSH, INSTANCE)[0].Status == 0x0000
             process.kill()
             process.prelude = ""
+            assert [row.state for row in commitments_of(hub)] == ["asked"] and calls(hub) == []
             process.start()
-            assert commitments.leave_forgotten(hub) == 0, "until its time is up it may be another gateway's"
-            sweep = {name: run for _, name, run in schedule.sweeps(later(hub, seconds=121))}
-            assert sweep["call back for gateways that ended"]() == 1
-            work(later(hub, seconds=122))
+            until(lambda: calls(hub))          # the gateway that follows leaves at once what the killed one held
+            assert work(hub) == ["done"]
             kind, report = called.reports.get(timeout=WAIT_S)
         assert kind == 1 and report.TransactionUID == asked.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]
         (row,) = commitments_of(hub)
         assert (row.state, row.attempts, row.named) == ("delivered", 1, {})
     finally:
         process.stop()
+        hub.close()
+
+
+@pytest.mark.processes
+def test_what_a_gateway_elsewhere_holds_is_not_taken_from_it_by_one_that_starts(tmp_path, databases):
+    """Two gateways on one database, as on two machines; both are killed, one is followed by another."""
+    settings = Settings(data_dir=str(tmp_path), database_url=databases.new(tmp_path), free_space_floor_mb=0)
+    here = faults.prepared(settings, prelude=SLOW)
+    elsewhere = faults.Gateway(settings, free_port(), prelude=SLOW)
+    hub = open_hub(settings)
+    try:
+        for process in (here, elsewhere):
+            process.start()
+            association = Modality().associate(Gateway(hub, process.port, None))
+            assert association.send_n_action(action((CTImageStorage, "1.2.3")), 1, PUSH, INSTANCE)[0].Status == 0x0000
+        here.kill()
+        here.start()
+        until(lambda: calls(hub))
+        assert [row.state for row in commitments_of(hub)] == ["due", "asked"] and len(calls(hub)) == 1
+        elsewhere.kill()
+        assert commitments.leave_forgotten(hub) == 0, "until its time is up"
+        sweep = {name: run for _, name, run in schedule.sweeps(later(hub, seconds=121))}
+        assert sweep["call back for gateways that ended"]() == 1
+        assert [row.state for row in commitments_of(hub)] == ["due", "due"]
+    finally:
+        for process in (here, elsewhere):
+            process.kill()
         hub.close()
 
 
