@@ -48,4 +48,5 @@ def association_with(hub: Hub, to: Node, sop_class: str, **more) -> Association:
 
 def no_association(called: str, host: str, port: int) -> Retryable:
     """What is raised where a node cannot be reached."""
-    return Retryable("no_association", f"无法连接 {called}（{host}:{port}）。", f"no association with {called} at {host}:{port}.")
+    return Retryable("no_association", f"无法连接 {called}（{host}:{port}）。请确认对方已开机、接收端口正确、网络可达，并允许本中心接入。",
+                     f"no association with {called} at {host}:{port}: see that it is on, that its listener has this port, that the network leads there and that it admits the hub.")

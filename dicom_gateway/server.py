@@ -26,6 +26,7 @@ from dicom_gateway.services import commitment, echo, find, get, move, mpps, mwl
 from dicom_gateway.services.store import Store
 from dicom_gateway.threshold import Threshold
 from hub.context import Hub
+from hub.flow import commitments
 from hub.flow.completion import forget_open_associations
 from hub.flow.doors import Ledger
 from hub.model.device_rules import REFUSALS
@@ -139,12 +140,15 @@ def start(hub: Hub) -> GatewayServer:
         server = entity.make_server((hub.settings.dicom_host, port), evt_handlers=handlers, server_class=GatewayServer)
         server.store, server.lobby, server.threshold, server.ledger, server.context, server.beside = store, lobby, threshold, ledger, context, beside
         entity._servers.append(server)   # what AE.start_server does with its own
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
-        log.info("listening as %s on port %s%s", hub.settings.dicom_ae_title, server.server_address[1], " over TLS" if context else "")
         return server
 
     encrypted = listen(hub.settings.dicom_tls_port, tls.server_context(hub), None) if hub.settings.dicom_tls_port else None
-    return listen(hub.settings.dicom_port, None, encrypted)
+    plain = listen(hub.settings.dicom_port, None, encrypted)
+    commitments.leave_of_predecessor(hub)      # between the two: the ports are this gateway's, and it holds nothing yet
+    for server in (plain, encrypted) if encrypted else (plain,):
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
+        log.info("listening as %s on port %s%s", hub.settings.dicom_ae_title, server.server_address[1], " over TLS" if server.context else "")
+    return plain
 
 
 def _turned_away(ledger: Ledger, reason: str, address: str) -> None:

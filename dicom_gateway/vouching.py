@@ -90,16 +90,19 @@ def _bring(hub: Hub, asked: Asked) -> None:
         if association.is_established:
             association.release()
     if status.get("Status") is None:
-        raise Retryable("no_answer", f"{to.ae_title} 没有应答。", f"{to.ae_title} did not answer.")
+        raise Retryable("no_answer", f"{to.ae_title} 没有应答。请查看设备的网络任务是否停住，必要时重启其 DICOM 服务。",
+                        f"{to.ae_title} did not answer: see whether its network jobs stand still, and start its DICOM service again.")
     if status.Status != SUCCESS:
-        raise Retryable("not_taken", f"{to.ae_title} 未接受存储确认结果（{status.Status:04X}）。", f"{to.ae_title} answered the report with {status.Status:04X}.")
+        raise Retryable("not_taken", f"{to.ae_title} 未接受存储确认结果（{status.Status:04X}）。请在设备上查看该检查是否仍在等待确认，或联系厂家。",
+                        f"{to.ae_title} answered the report with {status.Status:04X}: see on the device whether the study still waits for it, or ask its vendor.")
 
 
 def _sent(association: Association, report: Dataset, to: Node) -> Dataset:
     try:
         return association.send_n_event_report(report, event_type(report), StorageCommitmentPushModel, StorageCommitmentPushModelInstance)[0]
     except (ValueError, RuntimeError) as error:
-        raise Retryable("no_commitment_reports", f"{to.ae_title} 不接收存储确认结果。", f"{to.ae_title} does not take storage commitment reports: {error}") from error
+        raise Retryable("no_commitment_reports", f"{to.ae_title} 不接收存储确认结果。请核对去向是否为该设备自己的接收端口，并在设备上启用存储确认。",
+                        f"{to.ae_title} does not take storage commitment reports: see that the destination is the device's own listener, and switch storage commitment on there: {error}") from error
 
 
 def _associate(hub: Hub, to: Node) -> Association:

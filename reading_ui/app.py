@@ -15,13 +15,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hub.context import Hub
 from reading_ui import (
-    audit, checkups, clinic, deliveries, device_rules, devices, ecgs, errors, gate, headers, held, language, navigation, operations, orders, patients, people,
+    audit, checkups, clinic, commitments, deliveries, device_rules, devices, ecgs, errors, gate, headers, held, language, navigation, operations, orders, patients, people,
     region, repairs, reports, retention, session, studies, worklist,
 )
 from reading_ui.assets import Pages
 
 DESKS: tuple[Blueprint, ...] = (session.desk, worklist.desk, studies.desk, ecgs.desk, reports.desk, clinic.desk, orders.desk, operations.desk, patients.desk,
-                                held.desk, repairs.desk, retention.desk, deliveries.desk, region.desk, devices.desk, device_rules.desk, checkups.desk, people.desk, audit.desk)
+                                held.desk, repairs.desk, retention.desk, deliveries.desk, commitments.desk, region.desk, devices.desk, device_rules.desk, checkups.desk, people.desk, audit.desk)
 LARGEST_FORM_BYTES = 2 * 1024 * 1024
 
 

@@ -29,13 +29,13 @@ CHOICES = {
 FOR_ALL = ("keep_first", "use_second", "separate", "release", "discard")     # may be decided for all alike at once
 OTHERWISE = ("release", "discard", "note")
 MEANINGS = {
-    "keep_first": (lazy_gettext("保留先到的版本"), lazy_gettext("第二个版本仍然保存，不参与诊断。可撤销。")),
+    "keep_first": (lazy_gettext("保留先到的版本"), lazy_gettext("第二个版本保存至保存期满，不参与诊断。可撤销。")),
     "use_second": (lazy_gettext("改用第二个版本"), lazy_gettext("两个版本都保存；检查重新处理，并提醒医师图像有变。可撤销。")),
     "separate": (lazy_gettext("分为单独的检查"), lazy_gettext("另建一个检查（系统补发检查标识，原文件不变）；该患者其余图像随后自动归入。不可撤销。")),
     "supply": (lazy_gettext("补上缺少的标识"), lazy_gettext("以更正的形式补上，原文件不变，随后按正常流程收入。不可撤销。")),
     "release": (lazy_gettext("重新读取并收入"), lazy_gettext("在解析程序或设备修复后使用，按正常流程收入。不可撤销。")),
     "discard": (lazy_gettext("弃用"), lazy_gettext("写明原因后移出待处理；原始文件保留至保存期满，期满前可撤销。")),
-    "note": (lazy_gettext("仅标记为已处理"), lazy_gettext("不改变任何影像，只记下处理结果。可撤销。")),
+    "note": (lazy_gettext("仅标记为已处理"), lazy_gettext("不改变任何影像，只记下处理结果；原始文件保留至保存期满，期满前可撤销。")),
 }
 
 

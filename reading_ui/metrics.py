@@ -36,7 +36,7 @@ def page(hub: Hub) -> str:
     numbers = administration.overview(hub, SYSTEM)
     lines = _family("hub_door_events_total", "counter", "Refusals and remarks of the DICOM and ECG doors since counting began.",
                     [({"reason": reason, "device": str(device_id) if device_id else ""}, times) for reason, device_id, times in doors.totals(hub)])
-    for name, kind in (("studies", "study"), ("jobs", "job"), ("deliveries", "delivery")):
+    for name, kind in (("studies", "study"), ("jobs", "job"), ("deliveries", "delivery"), ("commitments", "storage commitment without its answer")):
         lines += _family(f"hub_{name}", "gauge", f"How many of each state of a {kind} there are.", [({"state": state}, count) for state, count in numbers[name].items()])
     lines += _family("hub_held_open", "gauge", "Objects in quarantine or conflict that wait for a person.", [({}, numbers["held"])])
     lines += _family("hub_callers_waiting", "gauge", "Unknown callers that wait to be registered.", [({}, numbers["callers"])])

@@ -36,7 +36,7 @@ PLACES = [
     Place("audit.page", _("审计"), "audit.view"),
 ]
 
-PART_OF = {"checkups": "devices.page", "device_rules": "devices.page"}     # desks without a place of their own
+PART_OF = {"checkups": "devices.page", "device_rules": "devices.page", "commitments": "operations.page"}     # desks without a place of their own
 
 
 def places(actor) -> list[Place]:

@@ -5,7 +5,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from hub import health
 from hub.errors import HubError
-from hub.flow import administration, doors, fixity
+from hub.flow import administration, commitments, doors, fixity
 from hub.model.lifecycle import DELIVERY, JOB, STUDY
 from reading_ui import wording
 from reading_ui.errors import status_of
@@ -51,7 +51,8 @@ def _present() -> dict:
     hub, actor = the_hub(), the_actor()
     numbers, damaged = administration.overview(hub, actor), fixity.damaged(hub, actor)
     waits = {"damage": len(damaged), "callers": numbers["callers"], "held": numbers["held"], "jobs": numbers["jobs"].get("failed", 0),
-             "deliveries": sum(numbers["deliveries"].get(state, 0) for state in STUCK_DELIVERIES)}
+             "deliveries": sum(numbers["deliveries"].get(state, 0) for state in STUCK_DELIVERIES),
+             "commitments": sum(numbers["commitments"].get(state, 0) for state in commitments.GIVEN_UP)}
     return {
         "waits": waits, "waiting": sum(waits.values()), "health": health.check(hub), "space": health.space(hub), "numbers": numbers, "failed": administration.failed_jobs(hub, actor),
         "damaged": damaged, "fixity": fixity.last_round(hub, actor),

@@ -115,7 +115,7 @@ def _orders() -> list[str]:
         "### Storage commitment, push model (PS3.4 J)", "",
         "Instances of the device's own site are committed when their file was read with its hash just before the report. The report goes over the association that",
         "asked; a device that left without answering it is called back at the DICOM destination of its AE title, also when the hub was stopped or killed meanwhile:",
-        f"at once, then with growing pauses for {commitments.CALLS.patience.total_seconds() / 3600:.0f} hours. An association that does not answer the report in {commitments.HOLD.total_seconds():.0f} seconds is called back, too.", "",
+        f"at once, then with growing pauses for {commitments.CALLS.patience.total_seconds() / 3600:.0f} hours, and for as long again when an administrator says so. An association that does not answer the report in {commitments.HOLD.total_seconds():.0f} seconds is called back, too.", "",
         *_table(("status", "meaning"), ((f"{code:04X}", asked[code]) for code in sorted(asked))), "",
         "### Modality worklist (PS3.4 K)", "",
         "Each order of the device's own site that waits to be performed is one scheduled procedure step. Matching keys: "

@@ -4,6 +4,8 @@ A code without words is shown as it is: nothing is hidden because nobody has nam
 """
 from __future__ import annotations
 
+import re
+
 from hub.model.device_rules import REFUSALS
 from reading_ui.gate import the_hub
 from reading_ui.language import sentence
@@ -15,7 +17,7 @@ JOBS: Words = {
     "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
-    "announce": ("到片通知", "availability notice"), "archive": ("压缩归档", "packing of originals"), "archive_again": ("重新压缩再次到达的文件", "packing of what came again"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除弃用对象的文件", "removing files of discarded objects"),
+    "announce": ("到片通知", "availability notice"), "call_back": ("回呼存储确认", "storage commitment call"), "archive": ("压缩归档", "packing of originals"), "archive_again": ("重新压缩再次到达的文件", "packing of what came again"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除隔离对象的文件", "removing files of quarantined objects"),
 }
 JOB_STATES: Words = {
     "due": ("待执行", "due"), "handed": ("已分派", "handed over"), "running": ("执行中", "running"), "done": ("已完成", "done"),
@@ -23,7 +25,12 @@ JOB_STATES: Words = {
 }
 JOB_ARGS: Words = {
     "study_id": ("检查", "study"), "report_id": ("报告", "report"), "delivery_id": ("发送", "delivery"), "notice_id": ("通知", "notice"),
+    "commitment_id": ("存储确认", "storage commitment"),
     "generation": ("第几次处理", "generation"),
+}
+COMMITMENT_STATES: Words = {
+    "asked": ("正在原连接上答复", "being answered where it was asked"), "due": ("等待回呼", "waits for a call"), "sending": ("正在回呼", "being called"),
+    "delivered": ("已送达", "delivered"), "overdue": ("未送达，已放弃", "given up"), "resolved": ("已处理", "closed"),
 }
 HELD_REASONS: Words = {
     "unparsable": ("无法解析", "cannot be parsed"), "missing_uid": ("缺少标识", "UID missing"), "unreadable_ecg": ("心电不可读", "unreadable ECG"),
@@ -122,7 +129,7 @@ ACTIONS: Words = {
     "order.join": ("关联检查", "order joined to study"), "order.suggest": ("提示可能的关联", "match suggested"), "order.object": ("检查号相同但患者不符", "other patient under the number"),
     "order.dismiss": ("排除关联", "match dismissed"), "order.part": ("解除关联", "order parted from study"), "order.restore": ("恢复提示", "match restored"),
     "order.step_begun": ("设备开始检查", "device began"), "order.step_read": ("查询检查步骤", "procedure step read"), "order.step_changed": ("设备报告进展", "device reported"),
-    "study.committed": ("存储确认", "storage commitment"), "study.commitment_given_up": ("存储确认未能送达，已放弃", "storage commitment given up"), "study.repair": ("更正信息", "attribute corrected"),
+    "study.committed": ("存储确认", "storage commitment"), "study.repair": ("更正信息", "attribute corrected"),
     "study.archived": ("压缩归档", "originals packed"), "study.removed": ("按期限移除影像", "images removed by rule"),
     "study.hold": ("冻结检查", "study put on hold"), "study.hold_ended": ("解除冻结", "hold ended"),
     "study.repair_undone": ("撤销更正", "correction undone"), "study.version_replaced": ("换用另一版本", "another version taken into use"),
@@ -136,11 +143,11 @@ ACTIONS: Words = {
     "critical.read_back": ("复述确认危急值", "critical value read back"), "critical.close": ("危急值闭环", "critical value closed"),
     "critical.escalate": ("危急值升级", "critical value escalated"),
     "delivery.delivered": ("报告送达", "report delivered"), "delivery.failed": ("发送失败", "delivery failed"),
-    "delivery.refused": ("发送被拒收", "delivery refused"), "delivery.overdue": ("逾期未送达", "delivery overdue"), "delivery.resend": ("重新发送", "sent again"),
+    "delivery.refused": ("发送被拒收", "delivery refused"), "delivery.overdue": ("逾期未送达", "delivery overdue"), "delivery.resend": ("重新发送", "sent again"), "delivery.closed": ("不再发送，标为已处理", "closed, no longer sent"),
     "held": ("隔离", "object held"), "held.resolve": ("处理隔离对象", "held object resolved"), "held.note": ("标记为已处理", "held object noted"),
     "held.keep_first": ("保留先到的版本", "first version kept"), "held.use_second": ("改用第二个版本", "second version used"),
     "held.separate": ("分为单独的检查", "study of its own"), "held.supply": ("补上标识", "UIDs supplied"),
-    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"), "held.removed": ("移除弃用的隔离对象", "discarded object removed"),
+    "held.release": ("重新读取并收入", "held object released"), "held.discard": ("弃用隔离对象", "held object discarded"), "held.removed": ("按期限移除隔离对象", "quarantined object removed by rule"),
     "held.undo": ("撤销隔离处理", "decision undone"), "held.view": ("查看隔离对象", "held object viewed"), "held.download": ("下载隔离原件", "held original downloaded"),
     "device.register": ("登记设备", "device registered"), "device.renew_token": ("重发令牌", "device token renewed"),
     "device.set_active": ("启用或停用设备", "device switched on or off"), "device.unknown": ("未登记设备来访", "unknown caller"),
@@ -159,6 +166,15 @@ ACTIONS: Words = {
 
 
 DOOR: Words = REFUSALS
+
+
+_HALVES = re.compile(r"(.*?) [a-z_]+: (.*)", re.DOTALL)
+
+
+def halves(kept: str) -> tuple[str, str]:
+    """The Chinese and the English of a failure that was kept (hub.errors.words_of); twice the same where it has one language."""
+    found = _HALVES.fullmatch(kept)
+    return (found[1], found[2]) if found else (kept, kept)
 
 
 def word(code: str, words: Words) -> str:

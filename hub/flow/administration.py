@@ -9,13 +9,14 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from hub.context import Hub
 from hub.errors import Invalid, NotFound
+from hub.flow.commitments import OPEN
 from hub.model.access import SERVED, SYSTEM, Actor
 from hub.model.arrival import StoredFile
 from hub.model.lifecycle import HELD, JOB
 from hub.storage import audit
 from hub.storage.states import advance
 from hub.storage.tables import audit as audit_table
-from hub.storage.tables import decision, delivery, destination, device, held, job, site, study, unknown_caller
+from hub.storage.tables import commitment, decision, delivery, destination, device, held, job, site, study, unknown_caller
 
 AUDIT_PAGE = 100
 CHANNEL_FIELDS = {"dicom": ("ae_title", "host", "port"), "webhook": ("url", "secret"), "availability": ("ae_title", "host", "port")}
@@ -115,7 +116,7 @@ def take_held_file(hub: Hub, actor: Actor, held_id: int, place: int) -> StoredFi
 
 
 def resolve_held(hub: Hub, actor: Actor, held_id: int, resolution: str) -> None:
-    """Closes a held case with a word on what was done. Its bytes stay."""
+    """Closes a held case with a word on what was done. Its bytes stay until their term is over."""
     actor.require("held.resolve")
     if not resolution.strip():
         raise Invalid("empty_resolution", "请写明处理结果。", "say what was done.")
@@ -142,12 +143,13 @@ def redo_job(hub: Hub, actor: Actor, job_id: int) -> None:
 
 
 def overview(hub: Hub, actor: Actor) -> dict:
-    """Numbers for the operations page: studies, jobs and deliveries by state, held objects, callers that wait."""
+    """Numbers for the operations page: studies, jobs, deliveries and open storage commitments by state, held objects, callers that wait."""
     actor.require("operations.view")
     with hub.reading() as connection:
         return {"studies": dict(connection.execute(select(study.c.state, func.count()).group_by(study.c.state)).all()),
                 "jobs": dict(connection.execute(select(job.c.state, func.count()).group_by(job.c.state)).all()),
                 "deliveries": dict(connection.execute(select(delivery.c.state, func.count()).group_by(delivery.c.state)).all()),
+                "commitments": dict(connection.execute(select(commitment.c.state, func.count()).where(commitment.c.state.in_(OPEN)).group_by(commitment.c.state)).all()),
                 "held": connection.scalar(select(func.count()).select_from(held).where(held.c.state == HELD.initial)),
                 "callers": connection.scalar(select(func.count()).select_from(unknown_caller).where(unknown_caller.c.state == "waiting"))}
 

@@ -2,33 +2,37 @@
 
 The row is written before the device is told that its request was taken on. While its association stands, the gateway answers
 there and holds the row; whatever ends that without an answer taken, the gateway's own end too, makes a worker call the device
-back, with growing pauses for a day. What cannot be brought by then is given up, with words in the log and the audit.
+back (what a killed gateway held as soon as the next one starts in its place), with growing pauses for a day. What cannot be
+brought by then is given up: it is missing, and counts as such, until a person has the device called again or closes it.
 """
 from __future__ import annotations
 
-import logging
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, String, case, cast, func, insert, select, update
 
 from hub.context import Hub
-from hub.errors import Conflict, Retryable
+from hub.errors import Conflict, Invalid, Retryable
 from hub.flow.errands import Errand
-from hub.model.access import DEVICE_ROLE, SYSTEM, Actor
+from hub.model.access import DEVICE_ROLE, Actor
 from hub.model.lifecycle import COMMITMENT
 from hub.storage import audit
 from hub.storage.states import advance
-from hub.storage.tables import commitment
+from hub.storage.tables import commitment, site
 
 HOLD = timedelta(seconds=120)      # longer than an association waits for an answer to a message
 MOST_WAITING = 1000                # of one device; what it asks beyond is refused, and it asks again
-CALLS = Errand(commitment, COMMITMENT, "call_back", "commitment_id", timedelta(days=1))
+KEPT = timedelta(days=30)          # what a given-up one named; then its device can no longer be called for it
+PAGE, MOST_COUNTED = 50, 1000
+GIVEN_UP = COMMITMENT.sources("resolve")
+OPEN = tuple(state for state in COMMITMENT.states if state not in ("delivered", "resolved"))
+NOTHING = "{}"                     # the JSON of ``named`` where it was let go
+CALLS = Errand(commitment, COMMITMENT, "call_back", "commitment_id", timedelta(days=1), ("site_id", "transaction_uid", "ae_title", "count"))
 
 _WAITING = (*COMMITMENT.sources("leave"), *COMMITMENT.sources("miss"))
-
-log = logging.getLogger("hub.worker")
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def take_on(hub: Hub, actor: Actor, ae_title: str, transaction_uid: str, referen
                             f"{waiting} storage commitments of {ae_title} could not be brought to it yet; look after its listener first.")
         made = connection.execute(insert(commitment).values(
             transaction_uid=transaction_uid, site_id=actor.site_id, device_name=actor.name, address=actor.address, ae_title=ae_title, named=named,
-            count=len(references), state=COMMITMENT.initial, attempts=0, created_at=now, due_at=now + HOLD)).inserted_primary_key[0]
+            count=len(references), holder=_place(hub), state=COMMITMENT.initial, attempts=0, asked_at=now, created_at=now, due_at=now + HOLD)).inserted_primary_key[0]
     return Asked(made, transaction_uid, actor, ae_title, tuple(references))
 
 
@@ -82,15 +86,30 @@ def leave(hub: Hub, commitment_ids: Iterable[int]) -> None:
             _leave(hub, connection, commitment_id)
 
 
+def leave_of_predecessor(hub: Hub) -> int:
+    """Run by a gateway that has taken its ports and serves nobody yet: what was held in its place is called back at once, for
+    whoever held it has ended. What gateways elsewhere hold stays theirs. Returns how many."""
+    return _leave_all(hub, commitment.c.holder == _place(hub))
+
+
 def leave_forgotten(hub: Hub) -> int:
-    """Run by the scheduler: what a gateway held that has ended since is called back. Returns how many."""
+    """Run by the scheduler: what a gateway held that has ended since, and was not followed by another, is called back. Returns how many."""
+    return _leave_all(hub, commitment.c.due_at < hub.now())
+
+
+def _place(hub: Hub) -> str:
+    """Where a gateway listens: two cannot at the same time. Where the names of machines are not their own, a row that is left too
+    early is brought by a worker, nothing else."""
+    return f"{hub.settings.dicom_host}:{hub.settings.dicom_port} {socket.gethostname()}"[:128]
+
+
+def _leave_all(hub: Hub, which) -> int:
     with hub.reading() as connection:
-        forgotten = connection.scalars(select(commitment.c.id).where(
-            commitment.c.state.in_(COMMITMENT.sources("leave")), commitment.c.due_at < hub.now())).all()
-    for commitment_id in forgotten:
+        left = connection.scalars(select(commitment.c.id).where(commitment.c.state.in_(COMMITMENT.sources("leave")), which)).all()
+    for commitment_id in left:
         with hub.writing() as connection:
             _leave(hub, connection, commitment_id)
-    return len(forgotten)
+    return len(left)
 
 
 def _leave(hub: Hub, connection: Connection, commitment_id: int) -> None:
@@ -120,20 +139,60 @@ def end(hub: Hub, row, event: str, words: str) -> None:
             connection.execute(update(commitment).where(commitment.c.id == row.id).values(named={}))
 
 
-def give_up(hub: Hub) -> int:
-    """Run by the scheduler: what could not be brought for a day is given up. Returns how many."""
+def listed(hub: Hub, actor: Actor, states: Sequence[str], page: int = 1, site_id: int = 0, ae_title: str = "") -> tuple[list, int]:
+    """One page of what devices asked, what was given up first, then the newest first, with the site's name; and how many there are,
+    counted up to MOST_COUNTED. ``site_id`` and ``ae_title``: of one device."""
+    actor.require("delivery.view")
+    conditions = [commitment.c.state.in_(states)]
+    if ae_title:
+        conditions += [commitment.c.site_id == site_id, commitment.c.ae_title == ae_title]
+    columns = [column for column in commitment.c if column.name != "named"]
+    first = case((commitment.c.state.in_(GIVEN_UP), 0), else_=1)
     with hub.reading() as connection:
-        late = connection.scalars(select(commitment.c.id).where(
-            commitment.c.state.in_(COMMITMENT.sources("miss")), commitment.c.created_at < hub.now() - CALLS.patience)).all()
-    for commitment_id in late:
-        with hub.writing() as connection:
-            try:
-                advance(connection, COMMITMENT, commitment_id, "miss", named={})
-            except Conflict:
+        total = connection.scalar(select(func.count()).select_from(select(commitment.c.id).where(*conditions).limit(MOST_COUNTED).subquery()))
+        rows = connection.execute(
+            select(*columns, site.c.name.label("site_name"), (cast(commitment.c.named, String) != NOTHING).label("may_call")).join(site, site.c.id == commitment.c.site_id)
+            .where(*conditions).order_by(first, commitment.c.id.desc()).limit(PAGE).offset((max(1, page) - 1) * PAGE))
+        return list(rows), total
+
+
+def call_again(hub: Hub, actor: Actor, commitment_ids: Iterable[int]) -> int:
+    """Has these devices called at once, those that were given up for another day; returns how many. What is due already, or has been
+    answered meanwhile, is left as it is. Conflict, and nothing is done, where what one asked is no longer kept."""
+    actor.require("delivery.resend")
+    now, again = hub.now(), 0
+    with hub.writing() as connection:
+        for row in connection.execute(select(commitment).where(
+                commitment.c.id.in_(commitment_ids), commitment.c.state.in_(COMMITMENT.sources("resend"))).order_by(commitment.c.id)).all():
+            if not row.named:
+                raise Conflict("references_gone", f"{row.ae_title} 的这次请求已过去太久，对象清单不再保留；请在设备上重新请求存储确认。",
+                               f"what {row.ae_title} asked is no longer kept; have it ask for storage commitment again.")
+            if row.state not in GIVEN_UP and row.due_at <= now:
                 continue
-            row = connection.execute(select(commitment).where(commitment.c.id == commitment_id)).one()
-            audit.append(connection, hub.now(), SYSTEM, "study.commitment_given_up", "commitment", row.transaction_uid, row.site_id,
-                         ae_title=row.ae_title, instances=row.count, attempts=row.attempts, error=row.error)
-        log.warning("the storage commitment %s of %s (%s instances) could not be brought to it in %s calls and is given up: %s",
-                    row.transaction_uid, row.ae_title, row.count, row.attempts, row.error)
-    return len(late)
+            CALLS.send_again(connection, now, actor, row)
+            again += 1
+    return again
+
+
+def close(hub: Hub, actor: Actor, commitment_ids: Iterable[int], words: str) -> int:
+    """An administrator has seen to what was given up, or nobody waits for it any more: with a word on it, it no longer counts as
+    missing. Returns how many."""
+    actor.require("delivery.resend")
+    words, closed = words.strip()[:200], 0
+    if len(words) < 2:
+        raise Invalid("no_reason", "请写明处理结果，例如“设备已更换，旧图像已核对”。", "say what was done, such as “the device was replaced, its images were checked”.")
+    with hub.writing() as connection:
+        for row in connection.execute(select(commitment.c.id, commitment.c.site_id, commitment.c.transaction_uid, commitment.c.error).where(
+                commitment.c.id.in_(commitment_ids), commitment.c.state.in_(GIVEN_UP))).all():
+            advance(connection, COMMITMENT, row.id, "resolve", error=f"{actor.name}：{words}", named={})
+            audit.append(connection, hub.now(), actor, "delivery.closed", "commitment", row.id, row.site_id, words=words,
+                         transaction_uid=row.transaction_uid, error=row.error)
+            closed += 1
+    return closed
+
+
+def let_go(hub: Hub) -> int:
+    """Run by the scheduler: the list of objects of what was given up long ago goes; the row stays and counts. Returns how many."""
+    with hub.writing() as connection:
+        return connection.execute(update(commitment).where(
+            commitment.c.state.in_(GIVEN_UP), commitment.c.created_at < hub.now() - KEPT, cast(commitment.c.named, String) != NOTHING).values(named={})).rowcount

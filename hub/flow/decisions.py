@@ -28,7 +28,7 @@ _OF_VERSION = ("sop_class", "transfer_syntax", "format", "sha256", "size", "file
 
 
 def keep_first(hub: Hub, actor: Actor, held_id: int, words: str) -> None:
-    """The version that came first stays in use. Undone by ``undo``."""
+    """The version that came first stays in use; the other's bytes are kept until their term is over. Undone by ``undo`` until then."""
     with hub.writing() as connection:
         row = _open(connection, actor, held_id)
         _require(row, "same_uid_other_bytes", "other_patient")
@@ -101,8 +101,8 @@ def undo(hub: Hub, actor: Actor, held_id: int) -> None:
     with hub.writing() as connection:
         row = _row(connection, held_id)
         last = _standing(connection, held_id)
-        if row.state == discarded.STATE and discarded.may_go(hub, connection, held_id):
-            raise Conflict("term_over", "保存期已满，弃用的决定不能再撤销；请机构重新发送。", "the term of this object is over and its decision stands; have it sent again.")
+        if discarded.may_go(hub, connection, held_id):
+            raise Conflict("term_over", "保存期已满，这个决定不能再撤销；请机构重新发送。", "the term of this object is over and its decision stands; have it sent again.")
         HELD.after("reopen", row.state)
         if last is not None and last.choice in LASTING:
             raise Conflict("cannot_be_undone", "该对象已收入检查，此决定不能撤销；如信息有误，请在“信息更正”中更正。",

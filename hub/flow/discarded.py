@@ -1,4 +1,6 @@
-"""Objects of the quarantine desk that were discarded: by rule their bytes go too, shown first and confirmed like studies.
+"""Objects of the quarantine desk that were decided upon and belong to no study: by rule their bytes go too, shown first and
+confirmed like studies. Such are the discarded ones, one of another patient beside which the study was kept as it was, and one
+that was closed with nothing but a word.
 
 The term runs from the decision, and never ends before that of the study beside which the object was kept, nor while that
 one is on hold. Until it is over the decision can be taken back; from then on it cannot, so nothing is removed under
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, exists, or_, select, update
 
 from hub.context import Hub
 from hub.errors import NotFound
@@ -18,17 +20,20 @@ from hub.flow import retention, set_aside, terms
 from hub.flow.retention import Page
 from hub.model.access import Actor
 from hub.model.retention import Rule
-from hub.storage.tables import damage, device, held, held_removal, instance, legal_hold, site, study
+from hub.storage.tables import damage, decision, device, held, held_removal, instance, legal_hold, site, study
 
-KIND = "discarded"         # in hub/data/retention.toml
-STATE = "discarded"
+KINDS = {"discarded": "discarded", set_aside.STATE: "closed"}     # state of a case -> kind of a rule in hub/data/retention.toml
+_UNDOING = decision.alias("undoing")
+_CLOSED = exists().where(decision.c.held_id == held.c.id, decision.c.choice.in_(("keep_first", "note")), decision.c.study_id.is_(None), decision.c.instance_id.is_(None),
+                         ~exists().where(_UNDOING.c.undoes == decision.c.id))
+_IS_CASE = or_(held.c.state == "discarded", and_(held.c.state == set_aside.STATE, _CLOSED))
 _CASES = (select(held, site.c.code.label("site_code"), site.c.name.label("site_name"), device.c.name.label("device_name"))
           .outerjoin(site, site.c.id == held.c.site_id).outerjoin(device, device.c.id == held.c.device_id))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A discarded object. ``row``: of ``held`` with the names of site and device. ``stays``: code of hub.model.retention.STAYS,
+    """One such object. ``row``: of ``held`` with the names of site and device. ``stays``: code of hub.model.retention.STAYS,
     "" where it may go; ``is_shared``: a file of it stays all the same, because something else names it."""
 
     row: object
@@ -39,19 +44,19 @@ class Case:
 
 
 def dry_run(hub: Hub, actor: Actor, after: int = 0, most: int = retention.MOST) -> Page[Case]:
-    """The discarded objects whose term is over, the oldest first, and why one stays. Changes nothing. ``after``: of the page before."""
+    """Those whose term is over, the oldest first, and why one stays. Changes nothing. ``after``: of the page before."""
     actor.require("retention.manage")
     shortest = hub.now() - timedelta(days=365 * hub.rules.retention.shortest_years)
     with hub.reading() as connection:
         found = retention.paged(lambda last, count: connection.execute(_CASES.where(
-            held.c.id > last, held.c.state == STATE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(count)).all(),
+            held.c.id > last, _IS_CASE, held.c.resolved_at <= shortest).order_by(held.c.id).limit(count)).all(),
             lambda rows: _judged(hub, connection, rows), after, most)
         shared = retention.named_among(connection, [file["sha256"] for one in found.listed for file in one.row.files], [one.row.id for one in found.listed])
     return Page([replace(one, is_shared=any(file["sha256"] in shared for file in one.row.files)) for one in found.listed], found.further)
 
 
 def may_go(hub: Hub, connection: Connection, held_id: int) -> bool:
-    """Whether a discarded object may be removed at this moment: then its decision can no longer be taken back."""
+    """Whether an object may be removed at this moment: then its decision can no longer be taken back."""
     one = _case(hub, connection, held_id)
     return one is not None and not one.stays
 
@@ -96,7 +101,7 @@ def _remove(hub: Hub, actor: Actor, held_id: int) -> str:
     with hub.writing() as connection:
         one = _case(hub, connection, held_id)
         if one is None:
-            raise NotFound("not_found", "没有找到这个弃用的隔离对象。", "no such discarded object.")
+            raise NotFound("not_found", "没有找到这个可移除的隔离对象。", "no such object that belongs to no study.")
         if one.stays:
             return one.stays
         set_aside.entomb(hub, connection, actor, one.row, one.rule, one.kept_until)
@@ -104,7 +109,7 @@ def _remove(hub: Hub, actor: Actor, held_id: int) -> str:
 
 
 def _case(hub: Hub, connection: Connection, held_id: int) -> Case | None:
-    rows = connection.execute(_CASES.where(held.c.id == held_id, held.c.state == STATE)).all()
+    rows = connection.execute(_CASES.where(held.c.id == held_id, _IS_CASE)).all()
     return next(iter(_judged(hub, connection, rows)), None)
 
 
@@ -118,7 +123,7 @@ def _judged(hub: Hub, connection: Connection, rows: Sequence) -> list[Case]:
     damaged = set(connection.scalars(select(damage.c.sha256).where(damage.c.sha256.in_(hashes), damage.c.mended_at.is_(None))))
     found = []
     for row in rows:
-        rule = hub.rules.retention.rule_for(KIND, terms.is_outpatient(hub, row.site_code or ""))
+        rule = hub.rules.retention.rule_for(KINDS[row.state], terms.is_outpatient(hub, row.site_code or ""))
         if rule is None:
             continue
         standing = [study_id for study_id in beside[row.id] if study_id not in verdicts or verdicts[study_id].stays != "removed"]

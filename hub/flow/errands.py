@@ -1,8 +1,8 @@
 """What is sent until it arrives: one attempt, the next after a growing pause, shown when it is late, sent again by hand.
 
 Reports (``hub.flow.dispatch``), notices (``hub.flow.availability``) and calls that bring a storage commitment
-(``hub.flow.commitments``) are such errands. Their rows have the columns state, attempts, created_at, due_at, delivered_at and
-error; their lives know send, deliver, retry, refuse, miss and resend, the last's only send, deliver and retry.
+(``hub.flow.commitments``) are such errands. Their rows have the columns state, attempts, created_at (from when on it is
+tried), due_at, delivered_at and error; their lives know send, deliver, retry, miss and resend, all but the last's refuse.
 """
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ log = logging.getLogger("hub.worker")
 @dataclass(frozen=True)
 class Errand:
     """One kind of errand. ``job``: what a worker runs for an attempt; ``argument``: under which name it is told the row's id.
-    ``patience``: how long it is tried; None: as long as reports are."""
+    ``patience``: how long it is tried; None: as long as reports are. ``told``: columns that the audit repeats of one that is late."""
 
     table: Table
     life: Lifecycle
     job: str
     argument: str
     patience: timedelta | None = None
+    told: tuple[str, ...] = ()
 
     def order(self, connection: Connection, now: datetime, **values) -> int:
         """A new row, due now, in the caller's transaction; returns its id."""
@@ -73,23 +74,26 @@ class Errand:
         advance(connection, self.life, row.id, event, **values)
 
     def send_again(self, connection: Connection, now: datetime, actor: Actor, row) -> None:
-        """Makes a refused or overdue one due at once, after its cause was mended."""
+        """Makes one that has not arrived due at once, after its cause was mended."""
         advance(connection, self.life, row.id, "resend", due_at=now, created_at=now)
         self.enqueue(connection, now, row.id, f"{row.id}:{row.attempts}:again:{now.timestamp():.0f}")
         audit.append(connection, now, actor, "delivery.resend", self.table.name, row.id, row.site_id)
 
     def mark_overdue(self, hub: Hub) -> int:
         """Run by the scheduler: what has not arrived for long is shown as overdue. Returns how many."""
+        kept = [self.table.c[name] for name in ("id", "attempts", "error", *self.told)]
         with hub.reading() as connection:
-            late = connection.scalars(select(self.table.c.id).where(
+            late = connection.execute(select(*kept).where(
                 self.table.c.state.in_(self.life.sources("miss")), self.table.c.created_at < hub.now() - self._patience(hub))).all()
-        for row_id in late:
+        for row in late:
             with hub.writing() as connection:
                 try:
-                    advance(connection, self.life, row_id, "miss")
+                    advance(connection, self.life, row.id, "miss")
                 except Conflict:
                     continue
-                audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", self.table.name, row_id)
+                told = {name: getattr(row, name) for name in ("attempts", "error", *self.told)}
+                audit.append(connection, hub.now(), SYSTEM, "delivery.overdue", self.table.name, row.id, told.pop("site_id", None), **told)
+            log.warning("%s %s could not be delivered in time: %s", self.life.name, row.id, told)
         return len(late)
 
     def enqueue(self, connection: Connection, now: datetime, row_id: int, key: str, due_at: datetime | None = None) -> None:

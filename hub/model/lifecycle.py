@@ -154,7 +154,7 @@ NOTICE = Lifecycle("availability notice", "due", {
 })
 
 # Storage commitment (PS3.4 J). Asked: held by the association that asked, or by a gateway that has ended. A device may take the
-# report on its association while a worker calls it back: what is taken stays taken.
+# report on its association while a worker calls it back: what is taken stays taken. Resolved: given up, and closed by a person.
 COMMITMENT = Lifecycle("storage commitment", "asked", {
     ("hold", "asked"): "asked",
     ("leave", "asked"): "due",
@@ -163,13 +163,18 @@ COMMITMENT = Lifecycle("storage commitment", "asked", {
     ("retry", "sending"): "due",
     ("retry", "delivered"): "delivered",
     ("retry", "overdue"): "overdue",
+    ("retry", "resolved"): "resolved",
     ("deliver", "asked"): "delivered",
     ("deliver", "due"): "delivered",
     ("deliver", "sending"): "delivered",
     ("deliver", "delivered"): "delivered",
     ("deliver", "overdue"): "delivered",
+    ("deliver", "resolved"): "delivered",
     ("miss", "due"): "overdue",
     ("miss", "sending"): "overdue",
+    ("resend", "due"): "due",
+    ("resend", "overdue"): "due",
+    ("resolve", "overdue"): "resolved",
 })
 
 HELD = Lifecycle("held object", "open", {

@@ -20,7 +20,7 @@ STAYS = {
 
 @dataclass(frozen=True)
 class Rule:
-    """``kind``: image, ecg or discarded (of the quarantine desk: after the decision); ``patients``: outpatient or any; ``years`` after the last visit."""
+    """``kind``: image, ecg, or of the quarantine desk and after the decision: discarded, closed (of no study); ``patients``: outpatient or any; ``years`` after the last visit."""
 
     id: str
     kind: str

@@ -294,8 +294,8 @@ promise = Table(
 # A storage commitment request until the device has its report. ``named``: SOP class to instance UIDs, emptied when it is over.
 commitment = Table(
     "commitment", metadata, _id(), _text("transaction_uid", 64), _ref("site_id", "site", nullable=False), _text("device_name", 128), _text("address", 64),
-    _text("ae_title", 16), Column("named", JSON, nullable=False), Column("count", Integer, nullable=False), _text("state", 16),
-    Column("attempts", Integer, nullable=False, default=0), _text("error", 512), _when("created_at"), _when("due_at"), _when("delivered_at", nullable=True),
+    _text("ae_title", 16), Column("named", JSON, nullable=False), Column("count", Integer, nullable=False), _text("holder", 128), _text("state", 16),
+    Column("attempts", Integer, nullable=False, default=0), _text("error", 512), _when("asked_at"), _when("created_at"), _when("due_at"), _when("delivered_at", nullable=True),
     Index("ix_commitment_state_due_at", "state", "due_at"))
 
 order_match = Table(
@@ -378,7 +378,7 @@ tombstone = Table(        # one removed instance
     "tombstone", metadata, _id(), _ref("removal_id", "removal", nullable=False, index=True), _text("series_uid", 128), _text("sop_uid", 128, unique=True),
     _text("sop_class", 128), _text("sha256", 64, index=True), Column("files", JSON, nullable=False))
 
-held_removal = Table(     # what is left of a discarded object whose bytes were removed by rule; ended_at: when they were gone
+held_removal = Table(     # what is left of a quarantined object whose bytes were removed by rule; ended_at: when they were gone
     "held_removal", metadata, _id(), _ref("held_id", "held", nullable=False, unique=True), _text("sha256", 64, index=True), Column("size", BigInteger, nullable=False),
     Column("files", JSON, nullable=False), _text("rule", 32), _text("rules_version", 32), _text("kept_until", 10), _ref("account_id", "account"),
     _text("who", 64), _when("at"), _when("ended_at", nullable=True))

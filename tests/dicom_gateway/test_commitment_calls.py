@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from dicom_gateway.services import commitment
 from hub.context import open_hub
-from hub.errors import Retryable
+from hub.errors import Conflict, Invalid, Refused, Retryable
 from hub.flow import administration, commitments, devices, jobs, schedule
 from hub.model.access import SYSTEM, Actor
 from hub.settings import Settings
@@ -59,17 +59,43 @@ def test_a_gateway_that_is_killed_between_success_and_report_keeps_its_promise(t
             assert association.send_n_action(asked, 1, PUSH, INSTANCE)[0].Status == 0x0000
             process.kill()
             process.prelude = ""
+            assert [row.state for row in commitments_of(hub)] == ["asked"] and calls(hub) == []
             process.start()
-            assert commitments.leave_forgotten(hub) == 0, "until its time is up it may be another gateway's"
-            sweep = {name: run for _, name, run in schedule.sweeps(later(hub, seconds=121))}
-            assert sweep["call back for gateways that ended"]() == 1
-            work(later(hub, seconds=122))
+            until(lambda: calls(hub))          # the gateway that follows leaves at once what the killed one held
+            assert work(hub) == ["done"]
             kind, report = called.reports.get(timeout=WAIT_S)
         assert kind == 1 and report.TransactionUID == asked.TransactionUID and named(report.ReferencedSOPSequence) == [(uid, None)]
         (row,) = commitments_of(hub)
         assert (row.state, row.attempts, row.named) == ("delivered", 1, {})
     finally:
         process.stop()
+        hub.close()
+
+
+@pytest.mark.processes
+def test_what_a_gateway_elsewhere_holds_is_not_taken_from_it_by_one_that_starts(tmp_path, databases):
+    """Two gateways on one database, as on two machines; both are killed, one is followed by another."""
+    settings = Settings(data_dir=str(tmp_path), database_url=databases.new(tmp_path), free_space_floor_mb=0)
+    here = faults.prepared(settings, prelude=SLOW)
+    elsewhere = faults.Gateway(settings, free_port(), prelude=SLOW)
+    hub = open_hub(settings)
+    try:
+        for process in (here, elsewhere):
+            process.start()
+            association = Modality().associate(Gateway(hub, process.port, None))
+            assert association.send_n_action(action((CTImageStorage, "1.2.3")), 1, PUSH, INSTANCE)[0].Status == 0x0000
+        here.kill()
+        here.start()
+        until(lambda: calls(hub))
+        assert [row.state for row in commitments_of(hub)] == ["due", "asked"] and len(calls(hub)) == 1
+        elsewhere.kill()
+        assert commitments.leave_forgotten(hub) == 0, "until its time is up"
+        sweep = {name: run for _, name, run in schedule.sweeps(later(hub, seconds=121))}
+        assert sweep["call back for gateways that ended"]() == 1
+        assert [row.state for row in commitments_of(hub)] == ["due", "due"]
+    finally:
+        for process in (here, elsewhere):
+            process.kill()
         hub.close()
 
 
@@ -122,7 +148,7 @@ def test_a_device_that_is_away_is_called_again_and_told_what_is_true_then(own_ga
     assert kind == 2 and report.TransactionUID == transaction
     assert (named(report.ReferencedSOPSequence), named(report.FailedSOPSequence)) == ([(good, None)], [(damaged, 0x0110)])
     clock.forward(hours=12)
-    assert commitments_of(hub)[0].state == "delivered" and calls(later_hub) == [] and commitments.give_up(later(hub, days=2)) == 0
+    assert commitments_of(hub)[0].state == "delivered" and calls(later_hub) == [] and commitments.CALLS.mark_overdue(later(hub, days=2)) == 0
 
 
 def test_a_device_that_cannot_take_it_now_is_called_again(own_gateway):
@@ -148,21 +174,104 @@ def test_what_could_not_be_brought_for_a_day_is_given_up_with_words(own_gateway,
     while clock.now < hub.now() + timedelta(hours=23):
         clock.forward(minutes=31)
         attempts += len(work(later_hub))
-    assert attempts > 40 and commitments.give_up(later_hub) == 0
+    assert attempts > 40 and commitments.CALLS.mark_overdue(later_hub) == 0
     clock.forward(hours=2)
     with caplog.at_level(logging.WARNING, "hub.worker"):
-        assert commitments.give_up(later_hub) == 1 and commitments.give_up(later_hub) == 0
-    assert transaction in caplog.text and "given up" in caplog.text
+        assert [commitments.CALLS.mark_overdue(later_hub) for _ in range(2)] == [1, 0]
+    assert transaction in caplog.text and SENDER in caplog.text
     (row,) = commitments_of(hub)
-    assert (row.state, row.attempts, row.named, row.count) == ("overdue", attempts, {}, 2)
-    (entry,) = entries(hub, "study.commitment_given_up")
+    assert (row.state, row.attempts, row.named, row.count) == ("overdue", attempts, {CTImageStorage: ["1.2.3", "1.2.4"]}, 2)
+    (entry,) = entries(hub, "delivery.overdue")
     told = json.loads(entry.detail)
-    assert (entry.object_id, entry.site_id, told["ae_title"], told["instances"]) == (transaction[:64], 1, SENDER, 2) and SENDER in told["error"]
+    assert (entry.object_kind, entry.object_id, entry.site_id) == ("commitment", str(row.id), 1)
+    assert (told["transaction_uid"], told["ae_title"], told["count"], told["attempts"]) == (transaction, SENDER, 2, attempts) and SENDER in told["error"]
     with hub.reading() as connection:
         assert audit.verify(connection).broken_at is None
     clock.forward(hours=1)
     work(later_hub)
     assert commitments_of(hub)[0].attempts == attempts
+
+
+@pytest.fixture
+def administrator() -> Actor:
+    return Actor(None, "管理员", "administrator")
+
+
+@pytest.fixture
+def given_up(own_gateway):
+    """A commitment of a stored object whose device was away for a day: the row's id."""
+    (uid,) = stored(own_gateway)
+    left_over(own_gateway, uid)
+    work(own_gateway.hub)
+    assert commitments.CALLS.mark_overdue(later(own_gateway.hub, days=2)) == 1
+    return commitments_of(own_gateway.hub)[0].id
+
+
+def test_what_was_given_up_is_brought_when_a_person_has_the_device_called_again(own_gateway, administrator, given_up):
+    hub, called = own_gateway.hub, Modality()
+    asked_at = commitments_of(hub)[0].asked_at
+    now = later(hub, days=2)
+    with Node(own_gateway, called):
+        assert commitments.call_again(now, administrator, [given_up]) == 1
+        assert commitments.call_again(now, administrator, [given_up]) == 0, "it is due already"
+        (row,) = commitments_of(hub)
+        assert row.state == "due" and row.asked_at == asked_at and commitments.CALLS.mark_overdue(now) == 0, "it has another day"
+        assert work(later(hub, days=2, seconds=1)).count("done") >= 1
+        kind, report = called.reports.get(timeout=WAIT_S)
+    assert kind == 1 and report.TransactionUID == row.transaction_uid and commitments_of(hub)[0].state == "delivered"
+    assert called.reports.empty()
+    (entry,) = entries(hub, "delivery.resend")
+    assert (entry.actor, entry.object_kind, entry.object_id, entry.site_id) == ("管理员", "commitment", str(given_up), 1)
+    assert commitments.call_again(now, administrator, [given_up]) == 0, "what is delivered is not brought twice"
+
+
+def test_one_that_waits_out_its_pause_is_called_at_once_when_asked(own_gateway, administrator):
+    (uid,) = stored(own_gateway)
+    left_over(own_gateway, uid)
+    work(own_gateway.hub)
+    (row,) = commitments_of(own_gateway.hub)
+    assert row.state == "due" and row.due_at > own_gateway.hub.now() and calls(own_gateway.hub) == []
+    assert commitments.call_again(own_gateway.hub, administrator, [row.id]) == 1
+    called = Modality()
+    with Node(own_gateway, called):
+        assert work(own_gateway.hub) == ["done"]
+        assert called.reports.get(timeout=WAIT_S)[0] == 1
+
+
+def test_what_a_person_closed_no_longer_counts_and_who_said_why_is_kept(own_gateway, administrator, given_up):
+    hub = own_gateway.hub
+    assert administration.overview(hub, administrator)["commitments"] == {"overdue": 1}
+    with pytest.raises(Invalid):
+        commitments.close(hub, administrator, [given_up], " ")
+    assert commitments.close(hub, administrator, [given_up], "已在设备上核对") == 1
+    assert administration.overview(hub, administrator)["commitments"] == {}
+    (row,) = commitments_of(hub)
+    assert (row.state, row.named, row.error) == ("resolved", {}, "管理员：已在设备上核对")
+    (entry,) = entries(hub, "delivery.closed")
+    assert "已在设备上核对" in entry.detail and SENDER in entry.detail
+    assert commitments.call_again(hub, administrator, [given_up]) == 0 and commitments.close(hub, administrator, [given_up], "又一次") == 0
+    reader = Actor(None, "陈医生", "reader")
+    for refused in (lambda: commitments.close(hub, reader, [given_up], "我也"), lambda: commitments.call_again(hub, reader, [given_up]),
+                    lambda: commitments.listed(hub, reader, commitments.OPEN)):
+        with pytest.raises(Refused):
+            refused()
+
+
+def test_a_closed_one_that_its_device_takes_after_all_is_delivered(own_gateway, administrator, given_up):
+    commitments.close(own_gateway.hub, administrator, [given_up], "已在设备上核对")
+    commitments.settle(own_gateway.hub, given_up)
+    assert commitments_of(own_gateway.hub)[0].state == "delivered"
+
+
+def test_after_a_month_only_the_count_of_what_was_given_up_is_kept_and_it_still_counts(own_gateway, administrator, given_up):
+    hub = own_gateway.hub
+    assert commitments.let_go(later(hub, days=29)) == 0
+    sweep = {name: run for _, name, run in schedule.sweeps(later(hub, days=31))}["let go of what was given up long ago"]
+    assert (sweep(), sweep()) == (1, 0)
+    ([row], total) = commitments.listed(hub, administrator, commitments.OPEN)
+    assert (row.state, row.count, bool(row.may_call), total) == ("overdue", 1, False, 1)
+    with pytest.raises(Conflict):
+        commitments.call_again(hub, administrator, [given_up])
 
 
 def test_a_worker_that_died_while_it_called_is_followed_by_another(own_gateway):

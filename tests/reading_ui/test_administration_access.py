@@ -17,6 +17,7 @@ ROUTES = {
     ("POST", "/held/987654/undo"): ADMINISTRATOR, ("POST", "/devices/987654/served"): ADMINISTRATOR,
     ("POST", "/destinations/987654/served"): ADMINISTRATOR,
     ("GET", "/deliveries"): ADMINISTRATOR, ("GET", "/deliveries/987654"): ADMINISTRATOR, ("POST", "/deliveries/987654/resend"): ADMINISTRATOR, ("POST", "/deliveries/notices/987654/resend"): ADMINISTRATOR,
+    ("GET", "/commitments"): ADMINISTRATOR, ("POST", "/commitments/again"): ADMINISTRATOR, ("POST", "/commitments/close"): ADMINISTRATOR,
     ("GET", "/retention"): ADMINISTRATOR, ("POST", "/retention/remove"): ADMINISTRATOR, ("POST", "/retention/holds"): ADMINISTRATOR, ("POST", "/retention/discarded"): ADMINISTRATOR,
     ("POST", "/retention/holds/987654/end"): ADMINISTRATOR,
     ("GET", "/sites"): ADMINISTRATOR, ("GET", "/sites/new"): ADMINISTRATOR, ("POST", "/sites/new"): ADMINISTRATOR, ("GET", "/sites/987654"): ADMINISTRATOR,
@@ -34,7 +35,7 @@ ROUTES = {
     ("POST", "/accounts/987654/active"): ADMINISTRATOR, ("POST", "/accounts/987654/unlock"): ADMINISTRATOR,
     ("GET", "/audit"): AUDITOR, ("POST", "/audit/verify"): AUDITOR,
 }
-DESKS = {"operations", "held", "retention", "deliveries", "region", "devices", "device_rules", "checkups", "people", "audit"}
+DESKS = {"operations", "held", "retention", "deliveries", "commitments", "region", "devices", "device_rules", "checkups", "people", "audit"}
 
 
 def _ask(browser, method, path):

@@ -1,16 +1,20 @@
 """Discarded objects: kept for their term, not a byte less while anybody may still want them, and a tombstone afterwards."""
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert
 
 from hub.errors import Conflict, NotFound, Refused
-from hub.flow import decisions, discarded, fixity, intake, retention
+from hub.flow import administration, decisions, discarded, fixity, intake, retention
 from hub.flow.jobs import perform
 from hub.model.access import SYSTEM
-from hub.storage.tables import artifact, audit, damage, held, held_removal, job
+from hub.storage.tables import artifact, audit, damage, held, held_removal, instance, job
 from tests.conftest import with_settings
-from tests.hub.arrivals import rows, send, send_ct, slice_facts
+from tests.hub.arrivals import PATIENT, rows, send, send_ct, slice_facts
 from tests.hub.flow.test_retention import THIRTY, finished
 from tests.hub.flow.test_retention import remove as remove_study
+
+STRANGER = replace(PATIENT, patient_id="QS0777", name="另一人", name_as_sent="另一人")
 
 
 def put_away(hub, county, content=b"other bytes") -> int:
@@ -198,3 +202,83 @@ def test_only_an_administrator_may_look_or_remove_and_only_under_the_rules_that_
                 act()
     with pytest.raises(Conflict):
         discarded.remove(hub, county.administrator, [1], "2019.1")
+
+
+@pytest.fixture
+def not_taken(hub, county, clock):
+    """A finished study, and the case of an object of another patient that came under its UID and was not taken into it."""
+    study_id = finished(hub, county, clock)
+    case = send(hub, county.ct, slice_facts(9, patient=STRANGER), b"another's image").held_id
+    decisions.keep_first(hub, county.administrator, case, "机构确认发错")
+    return study_id, case
+
+
+def test_an_object_of_another_patient_that_was_not_taken_goes_after_its_term_and_leaves_a_tombstone(hub, county, clock, not_taken):
+    _, case = not_taken
+    sha256 = of(hub, case).sha256
+    clock.now = clock.now.replace(year=2056, month=5, day=3)
+    assert shown(hub, county) == {} and remove(hub, county, case) == "not_due"
+    clock.forward(days=1)
+    [one] = discarded.dry_run(hub, county.administrator).listed
+    assert (one.row.id, one.stays, one.rule.id) == (case, "", "closed") and rows(hub, held_removal) == [], "a dry run changes nothing"
+    assert remove(hub, county, case) == ""
+    bytes_go(hub)
+    [stone] = rows(hub, held_removal)
+    assert (stone.held_id, stone.sha256, stone.rule, stone.rules_version) == (case, sha256, "closed", hub.rules.retention.version)
+    assert stone.ended_at is not None and hub.blobs.fixity(sha256)[0] == "missing" and of(hub, case).state == "removed"
+    assert all(hub.blobs.fixity(row.sha256)[0] == "intact" for row in rows(hub, instance)), "the study beside it has its own term"
+    assert [row.object_id for row in rows(hub, audit, audit.c.action == "held.removed")] == [str(case)] and shown(hub, county) == {}
+    with pytest.raises(Conflict):
+        decisions.undo(hub, county.administrator, case)
+
+
+def test_what_was_not_taken_stays_while_the_study_beside_it_is_kept_or_on_hold_or_a_file_is_damaged(hub, county, clock, not_taken):
+    study_id, case = not_taken
+    clock.forward(days=20 * 365)
+    send(hub, county.ct, slice_facts(1, "1.2.4", study_at="2046-05-04T08:20:00"))          # the patient of the study comes again
+    clock.forward(days=12 * 365)
+    assert shown(hub, county) == {} and remove(hub, county, case) == "not_due"
+    clock.forward(days=THIRTY)
+    hold_id = retention.hold(hub, county.administrator, study_id, "医疗纠纷：两名患者混淆")
+    assert shown(hub, county) == {case: "on_hold"} and remove(hub, county, case) == "on_hold"
+    retention.release(hub, county.administrator, hold_id, "已结案")
+    with hub.writing() as connection:
+        connection.execute(insert(damage).values(sha256=of(hub, case).sha256, source="held", source_id=case, what="missing", found_at=hub.now()))
+    assert shown(hub, county) == {case: "damaged"} and remove(hub, county, case) == "damaged"
+
+
+def test_what_was_not_taken_at_first_follows_the_decision_that_stands(hub, county, clock, not_taken):
+    _, case = not_taken
+    decisions.undo(hub, county.administrator, case)
+    clock.forward(days=THIRTY)
+    assert shown(hub, county) == {}, "an open case is nobody's to remove"
+    own = decisions.separate(hub, county.administrator, case, "有自己的检查").study_id
+    clock.forward(days=THIRTY)
+    assert own is not None and shown(hub, county) == {}, "it goes with its own study"
+    with pytest.raises(NotFound):
+        remove(hub, county, case)
+
+
+def test_the_decision_not_to_take_it_cannot_be_taken_back_once_its_term_is_over(hub, county, clock, not_taken):
+    _, case = not_taken
+    clock.forward(days=THIRTY)
+    with pytest.raises(Conflict) as told:
+        decisions.undo(hub, county.administrator, case)
+    assert told.value.code == "term_over" and of(hub, case).state == "resolved" and hub.blobs.fixity(of(hub, case).sha256)[0] == "intact"
+
+
+def test_an_institution_without_beds_keeps_what_was_not_taken_fifteen_years(hub, county, clock, not_taken):
+    _, case = not_taken
+    clock.forward(days=15 * 366)
+    assert shown(hub, county) == {} and shown(with_settings(hub, outpatient_sites="QS"), county) == {case: ""}
+
+
+def test_a_case_that_was_closed_with_nothing_but_a_word_has_the_same_term(hub, county, clock):
+    case = intake.quarantine(hub, county.ct, "dicom", (hub.blobs.keep(b"no DICOM at all", "x.dcm"),), "unparsable").held_id
+    administration.resolve_held(hub, county.administrator, case, "已请机构重新发送")
+    assert shown(hub, county) == {} and remove(hub, county, case) == "not_due"
+    sha256 = of(hub, case).sha256
+    clock.forward(days=THIRTY)
+    assert shown(hub, county) == {case: ""} and remove(hub, county, case) == ""
+    bytes_go(hub)
+    assert hub.blobs.fixity(sha256)[0] == "missing" and of(hub, case).resolution == "已请机构重新发送"

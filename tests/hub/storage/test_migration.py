@@ -1,4 +1,6 @@
 """The schema's history leads to the schema that the code believes in."""
+from datetime import UTC, datetime
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -6,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from hub.context import open_hub
-from hub.flow import studies, worklist
+from hub.flow import commitments, studies, worklist
 from hub.flow.studies import Match
 from hub.flow.worklist import Filters
 from hub.model.access import Actor
@@ -106,3 +108,16 @@ def test_what_was_there_before_searches_had_an_index_is_found_after_it(bare):
     with bare.reading() as connection:
         assert [tuple(row) for row in connection.execute(text(
             "SELECT patient.head, patient.sound, study.head, reading.head, reading.sound FROM patient, study, reading"))] == [("王", "wang", "王", "王", "wang")]
+
+
+def test_a_storage_commitment_that_was_given_up_before_there_was_a_desk_is_on_it(bare):
+    """0020 knew neither who held one nor when it was asked, and kept nothing of what was given up."""
+    command.upgrade(migration.configuration(bare.engine), "0020")
+    now = "2026-05-04 00:30:00.000000" if bare.engine.dialect.name == "sqlite" else "2026-05-04T00:30:00+00:00"
+    with bare.writing() as connection:
+        _put(connection, "site", id=1, code="QS", name="青山", level="", phone="", language="zh", active=True, created_at=now)
+        _put(connection, "commitment", id=4, transaction_uid="1.2.3", site_id=1, device_name="CT", address="", ae_title="QS_CT", named="{}", count=312, state="overdue",
+             attempts=49, error="", created_at=now, due_at=now)
+    migration.migrate(bare.engine)
+    ([row], total) = commitments.listed(bare, Actor(1, "管理员", "administrator"), commitments.OPEN)
+    assert (row.id, row.count, row.asked_at, row.created_at, bool(row.may_call), total) == (4, 312, datetime(2026, 5, 4, 0, 30, tzinfo=UTC), row.asked_at, False, 1)
