@@ -129,7 +129,7 @@ ACTIONS: Words = {
     "order.join": ("关联检查", "order joined to study"), "order.suggest": ("提示可能的关联", "match suggested"), "order.object": ("检查号相同但患者不符", "other patient under the number"),
     "order.dismiss": ("排除关联", "match dismissed"), "order.part": ("解除关联", "order parted from study"), "order.restore": ("恢复提示", "match restored"),
     "order.step_begun": ("设备开始检查", "device began"), "order.step_read": ("查询检查步骤", "procedure step read"), "order.step_changed": ("设备报告进展", "device reported"),
-    "study.committed": ("存储确认", "storage commitment"), "study.repair": ("更正信息", "attribute corrected"),
+    "study.committed": ("存储确认", "storage commitment"), "study.commitment_given_up": ("存储确认未能送达，已放弃", "storage commitment given up"), "study.repair": ("更正信息", "attribute corrected"),
     "study.archived": ("压缩归档", "originals packed"), "study.removed": ("按期限移除影像", "images removed by rule"),
     "study.hold": ("冻结检查", "study put on hold"), "study.hold_ended": ("解除冻结", "hold ended"),
     "study.repair_undone": ("撤销更正", "correction undone"), "study.version_replaced": ("换用另一版本", "another version taken into use"),
