@@ -8,6 +8,7 @@ Sources: PS3.5 6.1 and Annex H-K, PS3.3 C.12.1.1.2; surnames in data/surnames.to
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from unicodedata import category
 
 from pydicom.charset import decode_bytes
 from pydicom.dataelem import RawDataElement
@@ -15,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
-from dicom_gateway.plausibility import score_cjk, score_single_byte
+from dicom_gateway.plausibility import begins_with_a_surname, is_gb2312, is_ideograph, score_cjk, score_single_byte
 
 SURE_MARGIN = 2.0
 KATAKANA = 0.6             # weight of one half-width katakana; two bytes are one ideograph
@@ -90,7 +91,8 @@ def _read(raw: bytes, declared: tuple[str, ...]) -> Decoded:
     best_score, encoding, text = scored[0]
     rival = next((score for score, _, other in scored[1:] if other != text), None)
     margin = best_score - rival if rival is not None else SURE_MARGIN
-    unsure = margin < SURE_MARGIN or best_score <= 0 or "\ufffd" in text or _may_be_chinese(encoding, scored)
+    unsure = (margin < SURE_MARGIN or best_score <= 0 or _has_no_meaning(text) or _may_be_chinese(encoding, scored)
+              or encoding == "utf_8" and _may_be_simplified(text, scored))
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
@@ -175,7 +177,7 @@ def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
         if text is None:
             continue
         if encoding in ("utf_8", "gb18030"):
-            score = score_cjk(text) + (3.0 if encoding == "utf_8" else 0.0)
+            score = score_cjk(text, encoding) + (3.0 if encoding == "utf_8" else 0.0)
         elif encoding == "shift_jis":      # ISO_IR 13 is JIS X 0201: half-width katakana, no ideographs (PS3.3 C.12.1.1.2)
             score = KATAKANA * sum(map(_is_katakana, text)) if all(c.isascii() or _is_katakana(c) for c in text) else score_single_byte(text, specific=False)
         else:
@@ -188,6 +190,17 @@ def _may_be_chinese(encoding: str, scored: list[tuple[float, str, str]]) -> bool
     """Whether a reading in a script that the device declared stands where the bytes read as Chinese, too: many devices keep
     the character set of their factory."""
     return encoding not in ("utf_8", "gb18030", "iso8859_1") and any(score > 0 for score, name, _ in scored if name in ("utf_8", "gb18030"))
+
+
+def _may_be_simplified(text: str, scored: list[tuple[float, str, str]]) -> bool:
+    """Whether what UTF-8 reads as a name without a known surname is a likely text of GB 2312, too: two of its characters can be
+    the four bytes of one that hardly anybody bears."""
+    return not begins_with_a_surname(text) and any(name == "gb18030" and score > 0 and is_gb2312(told) for score, name, told in scored)
+
+
+def _has_no_meaning(text: str) -> bool:
+    """Whether a text holds what no font shows: a replacement, a code point for private use, or one that nobody has assigned."""
+    return not text.isascii() and any(one == "\ufffd" or category(one) in ("Co", "Cn") and not is_ideograph(one) for one in text)
 
 
 def _is_katakana(character: str) -> bool:
