@@ -17,6 +17,8 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
 from dicom_gateway.plausibility import begins_with_a_surname, is_gb2312, is_ideograph, score_cjk, score_single_byte
+from hub.model.naming import NOTHING_KNOWN, Naming
+from hub.model.person_name import name_shown
 
 SURE_MARGIN = 2.0
 KATAKANA = 0.6             # weight of one half-width katakana; two bytes are one ideograph
@@ -106,12 +108,12 @@ def person_name(dataset: Dataset, keyword: str = "PatientName") -> Decoded:
     return element_text(dataset, keyword)
 
 
-def element_text(dataset: Dataset, keyword: str) -> Decoded:
-    """The text of one element, from its raw bytes where they are still there; absent is ""."""
+def element_text(dataset: Dataset, keyword: str, otherwise: str = "") -> Decoded:
+    """The text of one element, from its raw bytes where they are still there; absent is "". ``otherwise``: as of ``declared_sets``."""
     raw = _raw_bytes(dataset, keyword)
     if isinstance(raw, str):
         return Decoded(raw, "text")
-    return read_text(raw, declared_sets(dataset))
+    return read_text(raw, declared_sets(dataset, otherwise))
 
 
 PATIENT_TEXTS = (
@@ -121,36 +123,46 @@ PATIENT_TEXTS = (
 )  # fmt: skip
 
 
-def patient_attributes(dataset: Dataset, habit: str = "") -> dict[str, Decoded]:
+def patient_attributes(dataset: Dataset, habit: str = "", naming: Naming = NOTHING_KNOWN) -> dict[str, Decoded]:
     """Name, identity and descriptions, by keyword; an unsure one follows the encoding of the sure ones.
 
     A device writes all its texts in one encoding, so one sure Chinese description settles a doubtful name.
     ``habit``: the encoding in which nearly all earlier names of the device were written, "" for none: where a name is
-    still unsure, its reading in it stands first, and stays marked (a device's setting can be changed).
+    still unsure, its reading in it stands first, and stays marked (a device's setting can be changed). ``naming``: how the object's
+    study names its patient, once it has one: the name is read so where its bytes can be.
     """
-    texts = {keyword: element_text(dataset, keyword) for keyword in PATIENT_TEXTS if keyword in dataset}
+    texts = {keyword: element_text(dataset, keyword, naming.charset) for keyword in PATIENT_TEXTS if keyword in dataset}
     settled = {
         text.encoding_used for text in texts.values() if not text.unsure and text.encoding_used in ("gb18030", "utf_8")
     }
-    own = declared_codec(dataset)
+    own = declared_codec(dataset, naming.charset)
     if len(settled) == 1:
         encoding = settled.pop()
         texts = {keyword: _settled(text, encoding, own) for keyword, text in texts.items()}
     name = texts.get("PatientName")
     if habit and name is not None and name.unsure and (preferred := _read_as(name, habit, own)) is not None:
         texts["PatientName"] = replace(preferred, reason=f"{name.reason}; nearly all earlier names of this device are {habit}")
+    if naming.names and "PatientName" in texts:
+        texts["PatientName"] = _as_named(texts["PatientName"], name_bytes(dataset), naming, own)
     return texts
 
 
-def declared_codec(dataset: Dataset) -> str | None:
+def name_bytes(dataset: Dataset) -> bytes:
+    """The bytes of the patient's name as sent, without padding; b"" where there is none or they are gone."""
+    raw = _raw_bytes(dataset, "PatientName")
+    return raw.rstrip(b"\0 ") if isinstance(raw, bytes) else b""
+
+
+def declared_codec(dataset: Dataset, otherwise: str = "") -> str | None:
     """The codec that the first value of Specific Character Set names; None where it names none that is known."""
-    return _declared_codec([_term(value) for value in declared_sets(dataset)])
+    return _declared_codec([_term(value) for value in declared_sets(dataset, otherwise)])
 
 
-def declared_sets(dataset: Dataset) -> list[str]:
-    """The values of Specific Character Set as sent; [] where absent."""
+def declared_sets(dataset: Dataset, otherwise: str = "") -> list[str]:
+    """The values of Specific Character Set as sent; those of ``otherwise`` where absent."""
     raw = _raw_bytes(dataset, "SpecificCharacterSet")
-    text = raw if isinstance(raw, str) else raw.decode("ascii", errors="replace")
+    sent = raw if isinstance(raw, str) else raw.decode("ascii", errors="replace")
+    text = sent if sent.strip("\0 ") else otherwise
     return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
 
 
@@ -167,6 +179,18 @@ def _read_as(text: Decoded, encoding: str, own: str | None) -> Decoded | None:
     if encoding not in told:
         return None
     return replace(text, text=told[encoding], encoding_used=encoding, declared_wrong=told[encoding] != told.get(own))
+
+
+def _as_named(name: Decoded, raw: bytes, naming: Naming, own: str | None) -> Decoded:
+    """The reading of a name's bytes that shows one of these names; as read where none does."""
+    for wanted in map(name_shown, naming.names):
+        if name_shown(name.text) == wanted:
+            return name
+        for encoding in dict.fromkeys(("utf_8", "gb18030", "iso8859_1", *_CODECS.values())) if raw and not raw.isascii() and b"\x1b" not in raw else ():
+            if (text := _strict(raw, encoding)) is not None and name_shown(text) == wanted:
+                reason = f"{name.reason}; so its study names the patient"
+                return replace(name, text=text, encoding_used=encoding, declared_wrong=text != _strict(raw, own), reason=reason)
+    return name
 
 
 def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
