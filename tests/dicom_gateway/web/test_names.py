@@ -154,11 +154,11 @@ def test_what_a_device_that_declares_nothing_is_set_to_is_so_in_worklist_and_met
 
 def test_another_name_that_stands_for_a_study_never_takes_the_place_of_what_the_bytes_say(house):
     """A person may have assigned the study to somebody else; two names of other bytes stay two names."""
-    study_id = sent(house, 1)
+    study_id = sent(house, 1, habit="")
     other = sent(house, 2, name="王小明")
     assert naming.of_study(house.hub, other).names == ("王小明",)
     with house.hub.writing() as connection:
         connection.execute(update(study).where(study.c.id == study_id).values(
             patient_id=connection.scalar(select(study.c.patient_id).where(study.c.id == other)), sent_patient_id=study.c.patient_id))
-    assert naming.of_study(house.hub, study_id).names == ("王小明", NAME)
-    assert set(in_metadata(house, 1)) == {NAME} and set(in_metadata(house, 2)) == {"王小明"}
+    assert naming.of_study(house.hub, study_id).names == ("王小明", KATAKANA)
+    assert set(in_metadata(house, 1)) == {KATAKANA} and set(in_metadata(house, 2)) == {"王小明"}
