@@ -8,6 +8,7 @@ Sources: PS3.5 6.1 and Annex H-K, PS3.3 C.12.1.1.2; surnames in data/surnames.to
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from unicodedata import category
 
 from pydicom.charset import decode_bytes
 from pydicom.dataelem import RawDataElement
@@ -15,7 +16,9 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
-from dicom_gateway.plausibility import score_cjk, score_single_byte
+from dicom_gateway.plausibility import begins_with_a_surname, is_gb2312, is_ideograph, score_cjk, score_single_byte
+from hub.model.naming import NOTHING_KNOWN, Naming
+from hub.model.person_name import name_shown
 
 SURE_MARGIN = 2.0
 KATAKANA = 0.6             # weight of one half-width katakana; two bytes are one ideograph
@@ -90,7 +93,8 @@ def _read(raw: bytes, declared: tuple[str, ...]) -> Decoded:
     best_score, encoding, text = scored[0]
     rival = next((score for score, _, other in scored[1:] if other != text), None)
     margin = best_score - rival if rival is not None else SURE_MARGIN
-    unsure = margin < SURE_MARGIN or best_score <= 0 or "\ufffd" in text or _may_be_chinese(encoding, scored)
+    unsure = (margin < SURE_MARGIN or best_score <= 0 or _has_no_meaning(text) or _may_be_chinese(encoding, scored)
+              or encoding == "utf_8" and _may_be_simplified(text, scored))
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
@@ -104,12 +108,12 @@ def person_name(dataset: Dataset, keyword: str = "PatientName") -> Decoded:
     return element_text(dataset, keyword)
 
 
-def element_text(dataset: Dataset, keyword: str) -> Decoded:
-    """The text of one element, from its raw bytes where they are still there; absent is ""."""
+def element_text(dataset: Dataset, keyword: str, otherwise: str = "") -> Decoded:
+    """The text of one element, from its raw bytes where they are still there; absent is "". ``otherwise``: as of ``declared_sets``."""
     raw = _raw_bytes(dataset, keyword)
     if isinstance(raw, str):
         return Decoded(raw, "text")
-    return read_text(raw, declared_sets(dataset))
+    return read_text(raw, declared_sets(dataset, otherwise))
 
 
 PATIENT_TEXTS = (
@@ -119,36 +123,46 @@ PATIENT_TEXTS = (
 )  # fmt: skip
 
 
-def patient_attributes(dataset: Dataset, habit: str = "") -> dict[str, Decoded]:
+def patient_attributes(dataset: Dataset, habit: str = "", naming: Naming = NOTHING_KNOWN) -> dict[str, Decoded]:
     """Name, identity and descriptions, by keyword; an unsure one follows the encoding of the sure ones.
 
     A device writes all its texts in one encoding, so one sure Chinese description settles a doubtful name.
     ``habit``: the encoding in which nearly all earlier names of the device were written, "" for none: where a name is
-    still unsure, its reading in it stands first, and stays marked (a device's setting can be changed).
+    still unsure, its reading in it stands first, and stays marked (a device's setting can be changed). ``naming``: how the object's
+    study names its patient, once it has one: the name is read so where its bytes can be.
     """
-    texts = {keyword: element_text(dataset, keyword) for keyword in PATIENT_TEXTS if keyword in dataset}
+    texts = {keyword: element_text(dataset, keyword, naming.charset) for keyword in PATIENT_TEXTS if keyword in dataset}
     settled = {
         text.encoding_used for text in texts.values() if not text.unsure and text.encoding_used in ("gb18030", "utf_8")
     }
-    own = declared_codec(dataset)
+    own = declared_codec(dataset, naming.charset)
     if len(settled) == 1:
         encoding = settled.pop()
         texts = {keyword: _settled(text, encoding, own) for keyword, text in texts.items()}
     name = texts.get("PatientName")
     if habit and name is not None and name.unsure and (preferred := _read_as(name, habit, own)) is not None:
         texts["PatientName"] = replace(preferred, reason=f"{name.reason}; nearly all earlier names of this device are {habit}")
+    if naming.names and "PatientName" in texts:
+        texts["PatientName"] = _as_named(texts["PatientName"], name_bytes(dataset), naming, own)
     return texts
 
 
-def declared_codec(dataset: Dataset) -> str | None:
+def name_bytes(dataset: Dataset) -> bytes:
+    """The bytes of the patient's name as sent, without padding; b"" where there is none or they are gone."""
+    raw = _raw_bytes(dataset, "PatientName")
+    return raw.rstrip(b"\0 ") if isinstance(raw, bytes) else b""
+
+
+def declared_codec(dataset: Dataset, otherwise: str = "") -> str | None:
     """The codec that the first value of Specific Character Set names; None where it names none that is known."""
-    return _declared_codec([_term(value) for value in declared_sets(dataset)])
+    return _declared_codec([_term(value) for value in declared_sets(dataset, otherwise)])
 
 
-def declared_sets(dataset: Dataset) -> list[str]:
-    """The values of Specific Character Set as sent; [] where absent."""
+def declared_sets(dataset: Dataset, otherwise: str = "") -> list[str]:
+    """The values of Specific Character Set as sent; those of ``otherwise`` where absent."""
     raw = _raw_bytes(dataset, "SpecificCharacterSet")
-    text = raw if isinstance(raw, str) else raw.decode("ascii", errors="replace")
+    sent = raw if isinstance(raw, str) else raw.decode("ascii", errors="replace")
+    text = sent if sent.strip("\0 ") else otherwise
     return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
 
 
@@ -167,6 +181,18 @@ def _read_as(text: Decoded, encoding: str, own: str | None) -> Decoded | None:
     return replace(text, text=told[encoding], encoding_used=encoding, declared_wrong=told[encoding] != told.get(own))
 
 
+def _as_named(name: Decoded, raw: bytes, naming: Naming, own: str | None) -> Decoded:
+    """The reading of a name's bytes that shows one of these names; as read where none does."""
+    for wanted in map(name_shown, naming.names):
+        if name_shown(name.text) == wanted:
+            return name
+        for encoding in dict.fromkeys(("utf_8", "gb18030", "iso8859_1", *_CODECS.values())) if raw and not raw.isascii() and b"\x1b" not in raw else ():
+            if (text := _strict(raw, encoding)) is not None and name_shown(text) == wanted:
+                reason = f"{name.reason}; so its study names the patient"
+                return replace(name, text=text, encoding_used=encoding, declared_wrong=text != _strict(raw, own), reason=reason)
+    return name
+
+
 def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
     """(score, encoding, text) of every encoding that fits without error, best first."""
     found = []
@@ -175,7 +201,7 @@ def _scored(raw: bytes, own: str | None) -> list[tuple[float, str, str]]:
         if text is None:
             continue
         if encoding in ("utf_8", "gb18030"):
-            score = score_cjk(text) + (3.0 if encoding == "utf_8" else 0.0)
+            score = score_cjk(text, encoding) + (3.0 if encoding == "utf_8" else 0.0)
         elif encoding == "shift_jis":      # ISO_IR 13 is JIS X 0201: half-width katakana, no ideographs (PS3.3 C.12.1.1.2)
             score = KATAKANA * sum(map(_is_katakana, text)) if all(c.isascii() or _is_katakana(c) for c in text) else score_single_byte(text, specific=False)
         else:
@@ -188,6 +214,17 @@ def _may_be_chinese(encoding: str, scored: list[tuple[float, str, str]]) -> bool
     """Whether a reading in a script that the device declared stands where the bytes read as Chinese, too: many devices keep
     the character set of their factory."""
     return encoding not in ("utf_8", "gb18030", "iso8859_1") and any(score > 0 for score, name, _ in scored if name in ("utf_8", "gb18030"))
+
+
+def _may_be_simplified(text: str, scored: list[tuple[float, str, str]]) -> bool:
+    """Whether what UTF-8 reads as a name without a known surname is a likely text of GB 2312, too: two of its characters can be
+    the four bytes of one that hardly anybody bears."""
+    return not begins_with_a_surname(text) and any(name == "gb18030" and score > 0 and is_gb2312(told) for score, name, told in scored)
+
+
+def _has_no_meaning(text: str) -> bool:
+    """Whether a text holds what no font shows: a replacement, a code point for private use, or one that nobody has assigned."""
+    return not text.isascii() and any(one == "\ufffd" or category(one) in ("Co", "Cn") and not is_ideograph(one) for one in text)
 
 
 def _is_katakana(character: str) -> bool:

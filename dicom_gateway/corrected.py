@@ -18,6 +18,7 @@ from typing import BinaryIO
 from dicom_gateway.command import IMPLEMENTATION_VERSION, file_header
 from dicom_gateway.elements import Element, Encoding, cannot, elements_of
 from dicom_gateway.rewording import CHARACTER_SET, wording
+from hub.model.naming import NOTHING_KNOWN, Naming
 from hub.model.repair import BINARY, Correction
 
 ORIGINAL_ATTRIBUTES = 0x04000561
@@ -31,12 +32,13 @@ _OF_META = {0x00080016: 0x0002, 0x00080018: 0x0003}
 @dataclass(frozen=True)
 class Change:
     """What an object is to say. ``source``: the AE title that sent it; ``system``: the hub's own; ``at``: when the
-    last of the corrections was made, with a zone."""
+    last of the corrections was made, with a zone; ``naming``: how its study names the patient."""
 
     corrections: tuple[Correction, ...]
     source: str
     system: str
     at: datetime
+    naming: Naming = NOTHING_KNOWN
 
     @property
     def modifying_system(self) -> str:
@@ -94,7 +96,7 @@ def _changed(elements: list[Element], encoding: Encoding, change: Change) -> lis
     found = {one.tag: one for one in elements}
     if len(found) != len(elements):
         raise cannot("an element stands twice")
-    texts = wording(elements, encoding, [one.value for one in change.corrections], frozenset(int(one.tag, 16) for one in change.corrections))
+    texts = wording(elements, encoding, [one.value for one in change.corrections], frozenset(int(one.tag, 16) for one in change.corrections), change.naming)
     fresh = dict(texts.reworded)
     for one in change.corrections:
         tag, vr = int(one.tag, 16), _vr_of(one, found)

@@ -9,13 +9,17 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_description, keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
 
+from dicom_gateway.charset import declared_sets
 from dicom_gateway.dataset import is_uid, missing_uids, read_header, summary
 from dicom_gateway.facts import facts_of
 from dicom_gateway.web.attributes import to_json
 from hub.context import Hub
 from hub.errors import Invalid
+from hub.flow import devices
 from hub.model.arrival import InstanceFacts, StoredFile
+from hub.model.naming import NOTHING_KNOWN, Naming
 from hub.model.part10 import HEAD_BYTES, data_set_at
 
 LONGEST_VALUE = 200
@@ -33,18 +37,19 @@ class Difference:
     second: str | None
 
 
-def facts_now(hub: Hub, file: StoredFile) -> InstanceFacts:
-    """The facts of a held file as it reads now. Invalid where it still cannot be read or lacks a UID."""
-    header = read_header(hub.blobs.path(file.sha256))
+def facts_now(hub: Hub, file: StoredFile, device_id: int | None = None) -> InstanceFacts:
+    """The facts of a held file as it reads now, as one of the device that sent it. Invalid where it still cannot be read or lacks
+    a UID."""
+    header, habit = _read(hub, file, device_id)
     if missing := missing_uids(header):
         raise Invalid("missing_uid", f"仍缺少必需的标识：{'、'.join(missing)}。请选择“补上缺少的标识”。", f"still missing: {', '.join(missing)}; supply them.")
-    return facts_of(header)
+    return facts_of(header, habit)
 
 
-def as_it_reads(hub: Hub, file: StoredFile) -> dict[str, str]:
+def as_it_reads(hub: Hub, file: StoredFile, device_id: int | None = None) -> dict[str, str]:
     """Whose and what a held file says it is; {} for one that cannot be read."""
     try:
-        told = summary(read_header(hub.blobs.path(file.sha256)))
+        told = summary(*_read(hub, file, device_id))
     except Invalid:
         return {}
     names = {"patient_name": "patient_name", "patient_id": "patient_id", "sex": "sex", "birth_date": "birth_date", "modality": "modality",
@@ -65,10 +70,10 @@ def lacking(hub: Hub, file: StoredFile) -> dict[str, tuple[str, str]]:
             for keyword in missing_uids(header)}
 
 
-def facts_with(hub: Hub, file: StoredFile, uids: dict[str, str]) -> tuple[InstanceFacts, dict[str, tuple[str, str, str]]]:
+def facts_with(hub: Hub, file: StoredFile, uids: dict[str, str], device_id: int | None = None) -> tuple[InstanceFacts, dict[str, tuple[str, str, str]]]:
     """The facts of a file under supplied UIDs, and for the ledger: keyword to tag, what was sent and what is supplied.
     Invalid for what is no UID, and where one is still missing."""
-    header = read_header(hub.blobs.path(file.sha256))
+    header, habit = _read(hub, file, device_id)
     told = {}
     for keyword in missing_uids(header):
         supplied = uids.get(keyword, "").strip()
@@ -76,14 +81,14 @@ def facts_with(hub: Hub, file: StoredFile, uids: dict[str, str]) -> tuple[Instan
             raise Invalid("bad_uid", f"{keyword} 不是有效的唯一标识（数字和点，最多 64 个字符）。", f"{keyword} is no UID (digits and dots, at most 64 characters).")
         told[keyword] = (f"{tag_for_keyword(keyword):08X}", str(header.get(keyword) or "")[:64], supplied)
         setattr(header, keyword, supplied)
-    return facts_of(header), told
+    return facts_of(header, habit), told
 
 
-def differences(one: Path, other: Path) -> list[Difference]:
+def differences(one: Path, other: Path, naming: Naming = NOTHING_KNOWN) -> list[Difference]:
     """In which attributes two stored files differ, by tag; of the pixels only whether they do. [] where one of them
-    cannot be read."""
+    cannot be read. ``naming``: how the study of the first names its patient."""
     try:
-        first, second = _told(one), _told(other)
+        first, second = _told(one, naming), _told(other, naming)
     except Invalid:
         return []
     found = [Difference(tag, _name(tag), shown_value(first.get(tag)), shown_value(second.get(tag)))
@@ -93,9 +98,18 @@ def differences(one: Path, other: Path) -> list[Difference]:
     return found
 
 
-def _told(path: Path) -> dict:
+def _read(hub: Hub, file: StoredFile, device_id: int | None) -> tuple[Dataset, str]:
+    """A header as at the door, with the charset of its device where it declares none; and the device's habit."""
+    header = read_header(hub.blobs.path(file.sha256))
+    charset, habit = devices.texts_of(hub, device_id)
+    if charset and not declared_sets(header):
+        header.SpecificCharacterSet = charset      # of the header in memory; the bytes stay as they came
+    return header, habit
+
+
+def _told(path: Path, naming: Naming) -> dict:
     header = read_header(path)
-    told = {tag: value for tag, value in to_json(header).items() if not tag.endswith("0000")}
+    told = {tag: value for tag, value in to_json(header, naming=naming).items() if not tag.endswith("0000")}
     pixels = dcmread(path, force=True).get("PixelData")
     return told | ({PIXELS: {"vr": "OW", "sha256": sha256(pixels).hexdigest(), "bytes": len(pixels)}} if pixels else {})
 

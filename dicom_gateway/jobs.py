@@ -24,7 +24,7 @@ from dicom_gateway.web import metadata
 from dicom_gateway.web.attributes import Said
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import preparation
+from hub.flow import naming, preparation
 from hub.flow.preparation import NewArtifact, Problem
 
 log = logging.getLogger("hub.worker")
@@ -131,7 +131,7 @@ def _prepare_all(hub: Hub, study_id: int, batches: Iterator[list], known: dict[i
     """Instances, batch by batch, on all processors (the codecs let other threads run); the bytes of one batch go to disk
     while the next is being worked on. ``niceness``: of the threads that work, on top of their process's."""
     begun: list = []
-    before = _Before(Headers(), Said())
+    before = _Before(Headers(), Said(naming.of_study(hub, study_id)))
     with ThreadPoolExecutor(os.cpu_count() or 1, initializer=_step_back, initargs=(niceness,)) as pool:
         for rows in batches:
             ended, begun = begun, [pool.submit(_prepare_one, hub, study_id, row, known.get(row.id), before) for row in rows]

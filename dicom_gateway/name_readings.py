@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 
 from dicom_gateway.charset import declared_codec, declared_sets, patient_attributes
 from dicom_gateway.plausibility import surnames
+from hub.model.naming import NOTHING_KNOWN, Naming
 from hub.model.person_name import name_shown
 
 CALLED = {"gb18030": "GB18030", "utf_8": "UTF-8", "iso8859_1": "ISO 8859-1", "shift_jis": "JIS X 0201", "iso2022": "ISO 2022"}
@@ -22,16 +23,16 @@ class Reading:
     reasons: tuple[tuple[str, str], ...]
 
 
-def readings(header: Dataset, habit: str = "") -> tuple[Reading, ...]:
+def readings(header: Dataset, habit: str = "", naming: Naming = NOTHING_KNOWN) -> tuple[Reading, ...]:
     """The readings of a header's unsure name, the likeliest first; () where it is sure or nothing else is known.
-    ``habit``: the encoding in which nearly all earlier names of the device were written, "" for none."""
-    texts = patient_attributes(header, habit)
+    ``habit``: the encoding in which nearly all earlier names of the device were written, "" for none; ``naming``: how its study names the patient."""
+    texts = patient_attributes(header, habit, naming)
     name = texts.get("PatientName")
     if name is None or not name.unsure:
         return ()
     others = {text.encoding_used for keyword, text in texts.items() if keyword != "PatientName" and not text.unsure and not text.text.isascii()}
     told = {text: encoding for encoding, text in reversed(name.candidates)} if name.candidates else {name.text: name.encoding_used}
-    read_as, own = dict(name.candidates), declared_codec(header)
+    read_as, own = dict(name.candidates), declared_codec(header, naming.charset)
     declared = declared_sets(header)
     return tuple(Reading(text, name_shown(text), CALLED.get(encoding, encoding),
                          _reasons(text, encoding in others, declared if text == read_as.get(own) else [], text == read_as.get(habit)))

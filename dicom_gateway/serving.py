@@ -28,7 +28,7 @@ def change_of(hub: Hub, overlays: Overlays, study_id: int, series_id: int, insta
     corrections = overlays.of(study_id, series_id, instance_id)
     if not corrections:
         return None
-    return Change(corrections, calling, hub.settings.dicom_ae_title, max(one.at for one in corrections).astimezone(UTC))
+    return Change(corrections, calling, hub.settings.dicom_ae_title, max(one.at for one in corrections).astimezone(UTC), overlays.naming(study_id))
 
 
 def served_values(given: str) -> str:

@@ -9,7 +9,7 @@ import ecg.web
 from dicom_gateway import held as reading
 from dicom_gateway.web.rendering import picture
 from hub.errors import HubError, Invalid, NotFound
-from hub.flow import administration, decisions, devices, discarded
+from hub.flow import administration, decisions, devices, discarded, naming
 from hub.model.arrival import InstanceFacts, StoredFile
 from reading_ui import wording
 from reading_ui.errors import status_of
@@ -111,21 +111,21 @@ def _decide(choice: str, held_id: int, words: str):
         return getattr(decisions, choice)(hub, actor, held_id, words)
     elif choice == "supply":
         row, _ = decisions.versions(hub, actor, held_id)
-        facts, uids = reading.facts_with(hub, StoredFile(**row.files[0]), {name: form.get(name, "") for name in wording.UIDS})
+        facts, uids = reading.facts_with(hub, StoredFile(**row.files[0]), {name: form.get(name, "") for name in wording.UIDS}, row.device_id)
         return decisions.supply(hub, actor, held_id, facts, uids, words)
     elif choice == "release":
         row, _ = decisions.versions(hub, actor, held_id)
-        return decisions.release(hub, actor, held_id, _facts_now(row), words, _device())
+        return decisions.release(hub, actor, held_id, _facts_now(row, row.device_id or _device()), words, _device())
     else:
         raise Invalid("bad_choice", "请选择一种处理方式。", "choose a decision.")
     return None
 
 
-def _facts_now(row) -> InstanceFacts:
+def _facts_now(row, device_id: int | None) -> InstanceFacts:
     files = tuple(StoredFile(**one) for one in row.files)
     if row.door == "ecg" or row.reason == "unreadable_ecg":
         return ecg.web.facts_now(the_hub(), files)
-    return reading.facts_now(the_hub(), files[0])
+    return reading.facts_now(the_hub(), files[0], device_id)
 
 
 def _device() -> int | None:
@@ -144,8 +144,8 @@ def _one(held_id: int, trouble: str = "", form=None) -> str:
         "held_one.html", row=row, stone=stone, first=first, trouble=trouble, form=form or {}, w=wording, choices=choices, meanings=MEANINGS, history=rows,
         may_undo=row.state not in ("open", "removed") and decisions.may_undo(rows),
         home=decisions.study_of_conflict(hub, actor, row) if row.reason == "other_patient" else None,
-        apart=reading.differences(hub.blobs.path(first.sha256), hub.blobs.path(row.sha256)) if first is not None and is_dicom and first.format == "dicom" else [],
-        reads={} if row.facts.get("whole") or not is_dicom else reading.as_it_reads(hub, StoredFile(**row.files[0])),
+        apart=reading.differences(hub.blobs.path(first.sha256), hub.blobs.path(row.sha256), naming.of_study(hub, first.study_id)) if first is not None and is_dicom and first.format == "dicom" else [],
+        reads={} if row.facts.get("whole") or not is_dicom else reading.as_it_reads(hub, StoredFile(**row.files[0]), row.device_id),
         alike=len(decisions.alike(hub, actor, held_id)) - 1 if row.state == "open" else 0,
         lacking=reading.lacking(hub, StoredFile(**row.files[0])) if "supply" in choices and row.state == "open" else {},
         devices=[one for one in devices.listed(hub, actor) if one.active] if "release" in choices and row.device_id is None else [])

@@ -12,7 +12,7 @@ from dicom_gateway.held import shown_value
 from dicom_gateway.name_readings import Reading, readings
 from dicom_gateway.web.attributes import to_json
 from hub.errors import HubError, Invalid
-from hub.flow import devices, repairs
+from hub.flow import devices, naming, repairs
 from hub.flow.repairs import Wanted
 from hub.model.repair import Attribute, newest
 from reading_ui import wording
@@ -111,7 +111,7 @@ def _readings(study_id: int) -> tuple[Reading, ...]:
     _, instances = repairs.parts(hub, the_actor(), study_id)
     first = next((one for one in instances if one.format == "dicom"), None)
     try:
-        return readings(read_header(hub.blobs.path(first.sha256)), devices.habit_of(hub, first.device_id)) if first is not None else ()
+        return readings(read_header(hub.blobs.path(first.sha256)), devices.habit_of(hub, first.device_id), naming.of_study(hub, study_id)) if first is not None else ()
     except (HubError, OSError):
         return ()
 
@@ -125,7 +125,7 @@ def _header(study_id: int, level: str, part_id: int | None) -> dict:
     if fitting is None:
         return {}
     try:
-        return to_json(read_header(hub.blobs.path(fitting.sha256)), habit=devices.habit_of(hub, fitting.device_id))
+        return to_json(read_header(hub.blobs.path(fitting.sha256)), naming=naming.of_study(hub, study_id, as_sent=True))
     except (HubError, OSError):
         return {}
 

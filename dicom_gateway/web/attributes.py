@@ -11,6 +11,7 @@ import json
 import math
 import re
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, private_dictionary_VR, tag_for_keyword
@@ -19,7 +20,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PersonName
 
-from dicom_gateway.charset import PATIENT_TEXTS, declared_sets, patient_attributes, read_text
+from dicom_gateway.charset import PATIENT_TEXTS, declared_sets, name_bytes, patient_attributes, read_text
+from hub.model.naming import NOTHING_KNOWN, Naming
 
 MOST_INLINE = 1024
 MOST_INLINE_NUMBERS = 64 * 1024
@@ -40,35 +42,44 @@ _INTEGER = re.compile(r"[+-]?\d{1,12}")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def to_json(dataset: Dataset, address: str = "", habit: str = "") -> dict:
+@dataclass(frozen=True)
+class _Settled:
+    """What is not read from an element's own bytes alone: texts by tag, and names by their bytes, wherever these stand again."""
+
+    texts: dict[int, str]
+    names: dict[bytes, str]
+
+
+def to_json(dataset: Dataset, address: str = "", naming: Naming = NOTHING_KNOWN) -> dict:
     """The DICOM JSON object of a data set, without group 0002 and group lengths; its parts may be shared with that of
     another data set and are not to be changed.
 
     ``address``: where the instance lies below the service ("studies/../instances/.."), for bulk data. Needs the
     data set as pydicom read it, before any element was touched, so that the bytes of texts are still there.
-    ``habit``: as of ``charset.patient_attributes``.
+    ``naming``: how its study names the patient.
     """
-    return _object(dataset, tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _settled(dataset, habit))
+    return _object(dataset, tuple(declared_sets(dataset, naming.charset)), f"{ROOT}/{address}/bulkdata", _settled(dataset, naming))
 
 
 class Said:
     """DICOM JSON of the instances of one study: what two of them say in the same bytes is put into words once. Safe to share
-    between threads: what two work out at once is the same."""
+    between threads: what two work out at once is the same. ``naming``: how the study names its patient."""
 
-    def __init__(self):
-        self._known: dict[tuple, tuple[dict, dict]] = {}      # by context: settled texts, and JSON by tag, VR and bytes
+    def __init__(self, naming: Naming = NOTHING_KNOWN):
+        self._naming = naming
+        self._known: dict[tuple, tuple[_Settled, dict]] = {}      # by context: settled texts, and JSON by tag, VR and bytes
 
     def texts(self, dataset: Dataset, address: str = "") -> dict[int, str]:
         """As ``to_json``, each element by its tag (ascending) as JSON text."""
         context = _context(dataset)
         settled, known = self._known.get(context) or (None, {})
         if settled is None:
-            settled = _settled(dataset)
+            settled = _settled(dataset, self._naming)
             if context is not None:
                 self._known[context] = settled, known
         if len(known) > MOST_KEPT:
             known.clear()
-        declared, place, little, told = tuple(declared_sets(dataset)), f"{ROOT}/{address}/bulkdata", _is_little(dataset), {}
+        declared, place, little, told = tuple(declared_sets(dataset, self._naming.charset)), f"{ROOT}/{address}/bulkdata", _is_little(dataset), {}
         for tag, element in sorted([(int(tag), element) for tag, element in dataset.items()], key=_first):
             if tag >> 16 <= 0x0002 or not tag & 0xFFFF:
                 continue
@@ -99,8 +110,11 @@ def _written(told: dict) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _settled(dataset: Dataset, habit: str = "") -> dict[int, str]:
-    return {_tag_of(keyword): text.text for keyword, text in patient_attributes(dataset, habit).items()}
+def _settled(dataset: Dataset, naming: Naming) -> _Settled:
+    texts = patient_attributes(dataset, naming=naming)
+    raw = name_bytes(dataset)
+    names = {raw: texts["PatientName"].text} if raw and not raw.isascii() else {}
+    return _Settled({_tag_of(keyword): text.text for keyword, text in texts.items()}, names)
 
 
 def person_name(text: str) -> dict:
@@ -117,7 +131,7 @@ def values_of(text: str, vr: str) -> dict:
     return _with(vr, _plain_values(text.encode(), vr, True))
 
 
-def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: dict[int, str]) -> dict:
+def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: _Settled) -> dict:
     told = {}
     little = _is_little(dataset)
     for tag, element in sorted(dataset.items(), key=_by_tag):
@@ -128,7 +142,7 @@ def _object(dataset: Dataset, declared: tuple[str, ...], place: str, settled: di
     return told
 
 
-def _safely(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: dict[int, str], little: bool) -> dict:
+def _safely(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: _Settled, little: bool) -> dict:
     """An element; an empty one where what was sent is junk."""
     try:
         return _element(dataset, tag, element, declared, address, settled, little)
@@ -145,7 +159,7 @@ def _by_tag(item: tuple[BaseTag, object]) -> int:
     return int(item[0])
 
 
-def _element(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: dict[int, str], little: bool) -> dict:
+def _element(dataset: Dataset, tag: int, element, declared: tuple[str, ...], address: str, settled: _Settled, little: bool) -> dict:
     if isinstance(element, RawDataElement) and element.value is None:      # deferred: too big to have been read
         element = dataset.get_item(tag)
     vr = vr_of(dataset, element)
@@ -153,7 +167,8 @@ def _element(dataset: Dataset, tag: int, element, declared: tuple[str, ...], add
         return {"vr": vr, "BulkDataURI": address}
     if vr == "SQ":
         items = dataset[tag].value or ()
-        return _with("SQ", [_object(item, tuple(declared_sets(item)) or declared, f"{address}/{place_of_item}", {})
+        within = _Settled({}, settled.names)
+        return _with("SQ", [_object(item, tuple(declared_sets(item)) or declared, f"{address}/{place_of_item}", within)
                             for place_of_item, item in enumerate(items)])
     value = element.value
     if not isinstance(value, bytes):
@@ -162,7 +177,10 @@ def _element(dataset: Dataset, tag: int, element, declared: tuple[str, ...], add
             return _with(vr, [value])
     if len(value) > (MOST_INLINE_NUMBERS if vr in _NUMBERS else MOST_INLINE) and (vr in _BYTES or vr in _NUMBERS):
         return {"vr": vr, "BulkDataURI": address}
-    if (known := settled.get(tag)) is not None and vr in _TEXT:
+    known = settled.texts.get(tag)
+    if known is None and vr == "PN":
+        known = settled.names.get(value.rstrip(b"\0 "))
+    if known is not None and vr in _TEXT:
         return _with(vr, _texts(known, vr))
     if tag == 0x00080005 and vr == "CS":
         return {"vr": "CS", "Value": ["ISO_IR 192"]}

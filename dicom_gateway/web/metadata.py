@@ -11,9 +11,11 @@ import json
 from pydicom.dataset import Dataset
 
 from dicom_gateway.prepare.encode import HTJ2K_LOSSLESS_UID
-from dicom_gateway.web.attributes import ROOT, Said
+from dicom_gateway.web.attributes import ROOT, Said, person_name
+from hub.model.naming import Naming
 
 KIND = "metadata"
+NAME = "00100010"
 SYNTAXES, ROWS, PIXEL_DATA = 0x00083002, 0x00280010, 0x7FE00010      # Available Transfer Syntax UID, Rows, Pixel Data
 PIXELS = {0x7FE00008, 0x7FE00009, PIXEL_DATA}
 _NAMED = '"{:08X}":{}'
@@ -33,6 +35,19 @@ def line_of(dataset: Dataset, study_uid: str, series_uid: str, sop_uid: str, sto
     if ROWS in told and not PIXELS & told.keys():
         told[PIXEL_DATA] = json.dumps({"vr": "OW", "BulkDataURI": f"{ROOT}/{address}/bulkdata/{PIXEL_DATA:08X}"}, separators=(",", ":"))
     return f"{{{','.join([_NAMED.format(tag, told[tag]) for tag in sorted(told)])}}}".encode()
+
+
+def named_otherwise(lines: dict[int, bytes], naming: Naming) -> dict[str, list[int]]:
+    """Which lines tell another name than the one with which their study names its patient first, by what they tell: their bytes may
+    read as that one. Those of plain ASCII cannot."""
+    if not naming.names:
+        return {}
+    named = _NAMED.format(0x00100010, json.dumps({"vr": "PN", "Value": [person_name(naming.names[0])]}, ensure_ascii=False, separators=(",", ":"))).encode()
+    apart: dict[str, list[int]] = {}
+    for one, line in lines.items():
+        if named not in line and not (name := json.dumps(json.loads(line).get(NAME), ensure_ascii=False)).isascii():
+            apart.setdefault(name, []).append(one)
+    return apart
 
 
 def packed(lines: dict[int, bytes], level: int = 5) -> tuple[bytes, dict]:

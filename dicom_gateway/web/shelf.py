@@ -14,14 +14,16 @@ from dicom_gateway.corrected import Change
 from dicom_gateway.dataset import is_uid, read_header
 from dicom_gateway.serving import CORRECTED, change_of, overlays_for
 from dicom_gateway.web import metadata
+from dicom_gateway.web.attributes import Said
 from dicom_gateway.web.overlay import overlaid
 from dicom_gateway.web.recent import Recent
 from hub.context import Hub
 from hub.errors import HubError, Invalid, NotFound
-from hub.flow import retention, studies
+from hub.flow import naming, retention, studies
 from hub.flow.repairs import Overlays
 from hub.flow.studies import Standing
 from hub.model.access import Actor
+from hub.model.naming import Naming
 
 LOOK_S = 300
 MOST_STUDIES = 64
@@ -67,7 +69,13 @@ class Opened:
     @property
     def key(self) -> tuple:
         """What a document made of this study depends on."""
-        return (*self.contents.key, self.overlays.revision(self.row.id))
+        return (*self.contents.key, self.overlays.revision(self.row.id), self.naming)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """How the study names its patient; as it was sent where a correction of the name is laid over it."""
+        is_corrected = any(one.tag == metadata.NAME for one in self.overlays.of(self.row.id))
+        return naming.of_study(self.contents.hub, self.row.id, as_sent=is_corrected)
 
     def instances(self, series_uid: str = "", sop_uid: str = "") -> list:
         """The study's, one series' or one instance; NotFound where there is none."""
@@ -119,7 +127,7 @@ class Shelf:
         header."""
         made, known = opened.artifact(metadata.KIND), {}
         if made is not None:
-            known = self.remembered(("lines", made.sha256), lambda: metadata.unpacked(self.hub.blobs.read(made.sha256), made.about))
+            known = self.remembered(("lines", made.sha256, opened.naming), lambda: self._unpacked(opened, made))
         found = ((one, known.get(one.id) or self._from_header(opened, one)) for one in wanted)
         if not opened.overlays.rows:
             return [line for _, line in found if line]
@@ -136,6 +144,17 @@ class Shelf:
                 self._documents.put(key, kept)
         return kept
 
+    def _unpacked(self, opened: Opened, made) -> dict[int, bytes]:
+        """The lines of a study's artifact. Where another reading of its patient's name stands by now than when it was written,
+        their lines are written anew."""
+        known = metadata.unpacked(self.hub.blobs.read(made.sha256), made.about)
+        rows = {one.id: one for one in opened.contents.instances}
+        for ids in metadata.named_otherwise(known, opened.naming).values():
+            there = [one for one in ids if one in rows]
+            if there and (first := self._from_header(opened, rows[there[0]])) and first != known[there[0]]:
+                known |= {one: self._from_header(opened, rows[one]) or known[one] for one in there}
+        return known
+
     def _load(self, key: tuple, study_id: int) -> Contents:
         return Contents(self.hub, key, study_id, tuple(studies.objects_of(self.hub, study_id)))
 
@@ -145,7 +164,7 @@ class Shelf:
         except HubError:
             return None
         prepared = opened.artifact("htj2k", one.id) is not None
-        return metadata.line_of(header, one.study_uid, one.series_uid, one.sop_uid, one.transfer_syntax, prepared)
+        return metadata.line_of(header, one.study_uid, one.series_uid, one.sop_uid, one.transfer_syntax, prepared, Said(opened.naming))
 
     def _note_look(self, actor: Actor, row) -> None:
         now, key = self.hub.now(), (actor.account_id, actor.name, row.id)

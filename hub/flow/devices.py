@@ -208,8 +208,14 @@ def set_served(hub: Hub, actor: Actor, device_id: int, served: str) -> None:
 
 def habit_of(hub: Hub, device_id: int | None) -> str:
     """The encoding in which nearly all names of a device were written so far, "" where none is known."""
+    return texts_of(hub, device_id)[1]
+
+
+def texts_of(hub: Hub, device_id: int | None) -> tuple[str, str]:
+    """How a device writes: the charset and the habit of ``Device``, "" where none is known."""
     with hub.reading() as connection:
-        return habit(connection.scalar(select(device.c.written).where(device.c.id == device_id)) or {})
+        row = connection.execute(select(device.c.charset, device.c.written).where(device.c.id == device_id)).one_or_none()
+    return (row.charset or "", habit(row.written or {})) if row is not None else ("", "")
 
 
 def listed(hub: Hub, actor: Actor) -> list:

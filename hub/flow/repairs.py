@@ -11,9 +11,10 @@ from sqlalchemy import Connection, exists, func, insert, or_, select, update
 
 from hub.context import Hub
 from hub.errors import Conflict, Invalid, NotFound
-from hub.flow import projection
+from hub.flow import naming, projection
 from hub.flow.heading import heading_of
 from hub.model.access import Actor
+from hub.model.naming import NOTHING_KNOWN, Naming
 from hub.model.repair import LEVELS, Attribute, Correction, checked, newest
 from hub.queue import outbox
 from hub.storage import audit
@@ -38,10 +39,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Overlays:
-    """The corrections that stand for some studies. ``revisions``: study id -> a number that grows with every row."""
+    """The corrections that stand for some studies. ``revisions``: study id -> a number that grows with every row; ``namings``: how the
+    studies of ``rows`` name their patients."""
 
     rows: dict[int, list] = field(default_factory=dict)
     revisions: dict[int, int] = field(default_factory=dict)
+    namings: dict[int, Naming] = field(default_factory=dict)
 
     def of(self, study_id: int, series_id: int | None = None, instance_id: int | None = None) -> tuple[Correction, ...]:
         """What an object must say differently from its bytes, by ascending tag."""
@@ -50,6 +53,9 @@ class Overlays:
 
     def revision(self, study_id: int) -> int:
         return self.revisions.get(study_id, 0)
+
+    def naming(self, study_id: int) -> Naming:
+        return self.namings.get(study_id, NOTHING_KNOWN)
 
 
 def correct(hub: Hub, actor: Actor, study_id: int, wanted: Wanted, seen: int) -> int:
@@ -128,7 +134,8 @@ def overlays(hub: Hub, study_ids: list[int]) -> Overlays:
         rows: dict[int, list] = {}
         for row in projection.standing(connection, list(revisions)) if revisions else ():
             rows.setdefault(row.study_id, []).append(row)
-    return Overlays(rows, revisions)
+        namings = naming.of_studies(connection, list(rows)) if rows else {}
+    return Overlays(rows, revisions, namings)
 
 
 def shown(hub: Hub, study_id: int) -> tuple:

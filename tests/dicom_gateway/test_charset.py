@@ -58,7 +58,9 @@ def test_of_thousands_of_misdeclared_names_99_in_100_are_repaired_and_none_is_wr
 # GB 2312 in the order of the standard: the 3,755 common characters and the 3,008 rarer ones; and characters of four bytes.
 COMMON, RARER = ([bytes((row, cell)).decode("gb2312") for row in rows for cell in range(0xA1, 0xFF) if (row, cell) < (0xD7, 0xFA) or row > 0xD7]
                  for rows in (range(0xB0, 0xD8), range(0xD8, 0xF8)))
-OF_FOUR_BYTES = [one for one in [*map(chr, range(0x3400, 0x4DB5, 37)), *"㛃𠮷𫖯𬭎"] if len(one.encode("gb18030")) == 4]
+OF_FOUR_BYTES = [one for one in map(chr, [*range(0x3400, 0x4DB5, 37), *range(0x20000, 0x2A6DE, 311), *range(0x2A700, 0x2EBE0, 173)])
+                 if len(one.encode("gb18030")) == 4]
+BORNE = "㛃㙦㵑㸌㬎𬭎𫍯𬍛𫖮𫖯𬀩𬱖𬞟𬬭𬴂𫓧𬣳𫇭𬭩𫘦𬸚𬤇𬬮𫍽𬘭𬊈𬒈𬍤𬇙𫵷𫰛𫄷𠮷"      # of four bytes in GB18030, and in people's names
 
 
 def names_of(characters, count: int, seed: int) -> list[str]:
@@ -68,7 +70,7 @@ def names_of(characters, count: int, seed: int) -> list[str]:
             for _ in range(count)]
 
 
-@pytest.mark.parametrize("characters, least", [(COMMON, 0.99), (RARER, 0.99), (OF_FOUR_BYTES, 0.7)], ids=["common", "rarer", "four bytes"])
+@pytest.mark.parametrize("characters, least", [(COMMON, 0.99), (RARER, 0.99), (OF_FOUR_BYTES, 0.99)], ids=["common", "rarer", "four bytes"])
 def test_given_names_of_any_character_are_repaired_or_marked(characters, least):
     count = Counter()
     for encoding, sets in DECLARED.items():
@@ -78,6 +80,57 @@ def test_given_names_of_any_character_are_repaired_or_marked(characters, least):
                 assert found.text == name or found.unsure, (name, declared, found)
                 count["repaired" if found.text == name and not found.unsure else "marked"] += 1
     assert count["repaired"] / count.total() >= least, count
+
+
+def rare_names(count: int, seed: int) -> list[str]:
+    """A surname, and one rare character alone, before or after a common one."""
+    chance = random.Random(seed)
+    parts = [(chance.choice(SURNAMES), chance.choice(("", "^")), chance.choice(BORNE), chance.choice(GIVEN)) for _ in range(count)]
+    return [surname + caret + chance.choice((rare, rare + common, common + rare)) for surname, caret, rare, common in parts]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8"])
+def test_one_rare_character_in_a_name_is_no_reason_for_doubt(encoding):
+    for declared in (*DECLARED[encoding], ["GB18030"], ["ISO_IR 192"]):
+        for name in ["王䶮", "李𫖮", "张㛃", "刘^𬭎", *rare_names(250, seed=9)]:
+            found = read_text(name.encode(encoding), declared)
+            assert (found.text, found.unsure) == (name, False), (declared, found)
+
+
+@pytest.mark.parametrize("encoding, least", [("gb18030", 0.97), ("utf-8", 0.95)])
+def test_rare_characters_under_the_character_set_of_the_factory_are_right_and_never_wrong_unmarked(encoding, least):
+    count = Counter()
+    for declared in ("ISO_IR 13", "ISO_IR 101", "ISO_IR 126", "ISO_IR 144", "ISO_IR 166"):
+        for name in [*rare_names(200, seed=17), *names_of(OF_FOUR_BYTES, 200, seed=18)]:
+            found = read_text(name.encode(encoding), [declared])
+            assert found.text == name or found.unsure and name in [text for _, text in found.candidates], (declared, name, found)
+            count[found.text == name] += 1
+    assert count[True] / count.total() >= least, count
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8"])
+def test_names_of_nothing_but_rare_characters_are_right_or_marked(encoding):
+    chance = random.Random(3)
+    for declared in DECLARED[encoding]:
+        for name in ["".join(chance.choices(OF_FOUR_BYTES, k=chance.choice((1, 2, 3)))) for _ in range(300)]:
+            found = read_text(name.encode(encoding), declared)
+            assert found.text == name or found.unsure, (declared, name, found)
+
+
+@pytest.mark.parametrize("declared", [[], ["ISO_IR 100"], ["GB18030"], ["ISO_IR 192"]])
+def test_simplified_names_whose_bytes_are_a_rare_character_in_utf_8_are_right_or_marked(declared):
+    """Two characters of GB 2312, the first of its last rows, are four bytes that UTF-8 reads as one character."""
+    firsts, seconds = [one for one in RARER if one.encode("gb2312")[0] == 0xF0], [one for one in COMMON if max(one.encode("gb2312")) < 0xC0]
+    given = [one for one in (a + b for a in firsts for b in seconds) if len(one.encode("gb2312").decode("utf-8", "ignore")) == 1]
+    assert "皓安" in given and len(given) > 5000
+    for name in [surname + two for surname in ("", "毛", "涂", "苏") for two in given[::11]]:
+        found = read_text(name.encode("gb18030"), declared)
+        assert found.text == name or found.unsure, (declared, name, found)
+
+
+def test_a_character_for_private_use_is_marked():
+    """Hospitals drew characters of their own before GB18030 had them; nobody else's fonts show them."""
+    assert read_text("王\ue000明".encode("gb18030"), ["GB18030"]).unsure and read_text("王\ue000明".encode(), ["ISO_IR 192"]).unsure
 
 
 @pytest.mark.parametrize("declared", ["ISO_IR 100", "", "ISO_IR 192", "GB18030", "ISO_IR 13"])

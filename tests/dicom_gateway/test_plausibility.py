@@ -15,7 +15,7 @@ def test_the_surnames_are_the_hundred_of_the_national_report_and_further_ones():
 
 @pytest.mark.parametrize("name, shuffled", [("王佳", "佳王"), ("欧阳伟", "伟阳欧"), ("汤丽", "丽汤")])
 def test_a_name_that_begins_with_a_surname_is_likelier_than_the_same_characters_otherwise(name, shuffled):
-    assert score_cjk(name) > score_cjk(shuffled)
+    assert score_cjk(name, "gb18030") > score_cjk(shuffled, "gb18030")
 
 
 def test_common_characters_weigh_more_than_rare_ones():

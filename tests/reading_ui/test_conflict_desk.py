@@ -5,12 +5,14 @@ from io import BytesIO
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from sqlalchemy import update
 
 from dicom_gateway.corrected import corrected
 from dicom_gateway.serving import change_of, overlays_for
 from dicom_gateway.services.store import take_in
 from hub.flow import administration, decisions, intake, repairs, studies
 from hub.model.access import SYSTEM
+from hub.storage.tables import device
 from tests.dicom_gateway.running import as_file, slice_of_ct
 from tests.reading_ui.house import opened
 
@@ -132,6 +134,18 @@ def test_an_object_of_an_unknown_device_is_released_to_a_registered_one(house):
     assert house.admin.post(f"/held/{held_id}/resolve", choice="release", words="已登记").status_code == 400
     house.admin.post(f"/held/{held_id}/resolve", choice="release", words="已登记", device=str(house.county.devices["BX"].id))
     assert studies.find(house.hub, SYSTEM, study_uid="1.2.826.50").site_id == house.county.sites["BX"]
+
+
+def test_an_object_that_is_released_is_read_as_others_of_its_device(house):
+    """The bytes of 傅荷 under ISO_IR 13 read as half-width katakana even better, but not from a device that writes GB18030."""
+    with house.hub.writing() as connection:
+        connection.execute(update(device).where(device.c.id == house.county.devices["BX"].id).values(written={"gb18030": 30}))
+    for number, (to, name) in enumerate((("BX", "傅荷"), ("QS", "ｸｵｺﾉ"))):
+        ds = a_slice(1, f"1.2.826.51.{number}", PatientID=f"P51{number}", PatientName="XXXX", SpecificCharacterSet="ISO_IR 13")
+        file = house.hub.blobs.keep(as_file(ds).replace(b"XXXX", "傅荷".encode("gb18030")))
+        held_id = intake.quarantine(house.hub, None, "dicom", (file,), "unregistered_device", facts={"calling": "NEW_CT"}).held_id
+        house.admin.post(f"/held/{held_id}/resolve", choice="release", words="已登记", device=str(house.county.devices[to].id))
+        assert studies.find(house.hub, SYSTEM, study_uid=f"1.2.826.51.{number}").patient_name == name
 
 
 def test_every_step_is_in_the_audit(house, conflict):
