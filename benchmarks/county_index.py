@@ -35,8 +35,8 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
         _parts(connection)
         for statement in _STATEMENTS:
             connection.execute(text(_for(statement, is_postgresql, studies, until)))
-        for name in connection.scalars(text("SELECT DISTINCT referring_physician FROM study")).all():
-            names.enter_physician(connection, name)
+        for site_id, name in connection.execute(text("SELECT DISTINCT site_id, referring_physician FROM study")).all():
+            names.enter_physician(connection, site_id, name)
         for statement in constraints if is_postgresql else ():
             connection.execute(text(statement))
         for index in indexes:

@@ -311,7 +311,7 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
         association_open=is_connected, proof={}, problems=[], flags={}, generation=0, received_at=now,
         last_received_at=now, holds_dicom=bool(holding(facts.format)), head=patient_row.head,
         referring_physician=facts.referring_physician, referring_unsure=facts.referring_unsure, study_number=facts.study_number)))
-    names.enter_physician(connection, facts.referring_physician)
+    names.enter_physician(connection, device.site_id, facts.referring_physician)
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_row.id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id

@@ -41,7 +41,7 @@ def project(connection: Connection, rules: RepairRules, study_id: int, now: date
     corrected = _patient(connection, sent, whole, row.study_at, now)
     sent_values = _projected(row, {_OF_STUDY[name]: value for name, value in whole.items() if name in _OF_STUDY} | _moment(row, whole)
                              | ({"referring_unsure": row.referring_unsure and False} if "ReferringPhysicianName" in whole else {}))
-    names.enter_physician(connection, sent_values.get("referring_physician"))
+    names.enter_physician(connection, row.site_id, sent_values.get("referring_physician"))
     connection.execute(update(study).where(study.c.id == study_id).values(
         **fitted(study, sent_values), **patients.heading_of(corrected, "head"), patient_id=corrected, sent_patient_id=sent if corrected != sent else None))
     connection.execute(update(reading).where(reading.c.study_id == study_id).values(

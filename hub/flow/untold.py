@@ -39,6 +39,6 @@ def tell(hub: Hub, study_id: int, physician: str, unsure: bool, number: str) -> 
         sent = fitted(study, dict(zip(TOLD, (physician, unsure, number), strict=True)))
         others = {name: value for name, value in (row.as_sent or {}).items() if name not in TOLD}
         connection.execute(update(study).where(study.c.id == study_id).values(**sent, as_sent=others or None))
-        names.enter_physician(connection, sent["referring_physician"])
+        names.enter_physician(connection, row.site_id, sent["referring_physician"])
         if connection.scalar(select(repair.c.id).where(repair.c.study_id == study_id).limit(1)) is not None:
             project(connection, hub.rules.repairs, study_id, hub.now())

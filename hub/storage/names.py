@@ -43,18 +43,19 @@ def enter(connection: Connection, patient_id: int, site_id: int, *names: str) ->
         {"site_id": site_id, "form": form, "kind": kind, "patient_id": patient_id} for form, kind in name_search.forms(names, _rules())])
 
 
-def enter_physician(connection: Connection, name: str | None) -> None:
-    """Makes the studies of a referring physician findable, whose rows repeat ``name``: with its component groups, as it was decoded."""
+def enter_physician(connection: Connection, site_id: int, name: str | None) -> None:
+    """Makes the studies of a site's referring physician findable, whose rows repeat ``name``: with component groups, as it was decoded."""
     own = fitted(physician_name, {"name": name})["name"]
-    if own and not driver.fetched(connection, _PHYSICIAN, {"called": own}):
-        rows = [{"form": form, "kind": kind, "name": own} for form, kind in name_search.forms((own,), _rules()) if kind in _OF_PHYSICIANS]
+    if own and not driver.fetched(connection, _PHYSICIAN, {"called": own, "site": site_id}):
+        rows = [{"form": form, "kind": kind, "name": own, "site": site_id} for form, kind in name_search.forms((own,), _rules()) if kind in _OF_PHYSICIANS]
         if rows:
             connection.execute(_PHYSICIAN_ENTERED, rows)
 
 
 _OF_PHYSICIANS = (WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS)
-_PHYSICIAN_ENTERED = written("INSERT INTO physician_name (form, kind, name) VALUES (:form, :kind, :name) ON CONFLICT DO NOTHING")      # another sender may enter it too
-_PHYSICIAN = select(physician_name.c.kind).where(physician_name.c.name == bindparam("called")).limit(1)
+_PHYSICIAN = select(physician_name.c.kind).where(physician_name.c.name == bindparam("called"), physician_name.c.site_id == bindparam("site")).limit(1)
+_PHYSICIAN_ENTERED = written(      # another sender may enter the same one at the same moment
+    "INSERT INTO physician_name (form, kind, name, site_id) VALUES (:form, :kind, :name, :site) ON CONFLICT DO NOTHING")
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,16 @@ class Looks:
         """The ids of their studies, found one after the other, some perhaps more than once."""
         return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
 
-    def physicians(self) -> GenerativeSelect:
-        """The names of the referring physicians that fit, as studies repeat them."""
-        return _all([self._physicians(groups) for groups in self.values])
+    def physicians(self, column: str) -> GenerativeSelect:
+        """Of the referring physicians that fit their "name", as studies repeat it, or the "site_id" of those studies."""
+        return _all([self._physicians(groups, physician_name.c[column]) for groups in self.values])
 
     @staticmethod
-    def _physicians(groups: tuple[tuple[Way, ...], ...]) -> Select:
-        each = [physician_name.alias() for _ in groups]      # one for each component group
-        others = [other.c.name.in_(select(other.c.name).where(or_(*(_condition(way, other) for way in ways)))) for ways, other in zip(groups[1:], each[1:])]
-        return select(each[0].c.name).where(or_(*(_condition(way, each[0]) for way in groups[0])), *others)
+    def _physicians(groups: tuple[tuple[Way, ...], ...], column: ColumnElement) -> Select:
+        others = [(physician_name.alias(), ways) for ways in groups[1:]]
+        return select(column).where(
+            or_(*(_condition(way, physician_name) for way in groups[0])),
+            *(physician_name.c.name.in_(select(other.c.name).where(or_(*(_condition(way, other) for way in ways)))) for other, ways in others))
 
     def fits(self, owner: ColumnElement) -> ColumnElement:
         """That the patient in the column ``owner`` fits: where that is asked of one patient after the other."""

@@ -117,9 +117,10 @@ Index("ix_patient_name_latin", patient_name.c.form, patient_name.c.site_id, pati
       sqlite_where=_IS_LATIN, postgresql_where=_IS_LATIN)
 Index("ix_patient_name_written", patient_name.c.form, patient_name.c.patient_id, sqlite_where=_IS_WRITTEN, postgresql_where=_IS_WRITTEN)
 
-physician_name = Table(      # under what the name of a referring physician, as studies repeat it, is found: forms and kinds of hub.model.name_search
+physician_name = Table(      # under what the name of a site's referring physician, as its studies repeat it, is found: forms and kinds of hub.model.name_search
     "physician_name", metadata, _sorted("form", 64, primary_key=True), Column("kind", Integer, primary_key=True, autoincrement=False),
-    _sorted("name", 256, primary_key=True), Index("ix_physician_name_name", "name"), sqlite_with_rowid=False)
+    _sorted("name", 256, primary_key=True), _ref("site_id", "site", primary_key=True, autoincrement=False),
+    Index("ix_physician_name_name_site_id", "name", "site_id"), sqlite_with_rowid=False)
 
 study = Table(
     "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),
@@ -135,7 +136,7 @@ study = Table(
     Column("holds_dicom", Boolean),       # whether it does, or once did: where not, no query of DICOM looks further
     # Study ID (0020,0010) is the last of these; None: of a study that came before and was not asked since (hub.flow.untold).
     _sorted("referring_physician", 256, nullable=True, default=None), Column("referring_unsure", Boolean), _sorted("study_number", 64, nullable=True, default=None),
-    Index("ix_study_referring_physician_id", "referring_physician", "id"), Index("ix_study_study_number_id", "study_number", "id"),
+    Index("ix_study_study_number_id", "study_number", "id"),
     Index("ix_study_head_holds_dicom_id", "head", "holds_dicom", "id"),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_study_at_id", "study_at", "id"), Index("ix_study_site_id_study_at_id", "site_id", "study_at", "id"),
