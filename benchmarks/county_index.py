@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from hub.model.names import reading, surname_readings
 from hub.rulebook import load
-from hub.storage import database
+from hub.storage import database, names
 from hub.storage.tables import metadata
 
 SITES, CARTS, SCANNERS = 135, 145, 40
@@ -35,6 +35,8 @@ def fill(engine: Engine, studies: int, until: datetime) -> None:
         _parts(connection)
         for statement in _STATEMENTS:
             connection.execute(text(_for(statement, is_postgresql, studies, until)))
+        for site_id, name in connection.execute(text("SELECT DISTINCT site_id, referring_physician FROM study")).all():
+            names.enter_physician(connection, site_id, name)
         for statement in constraints if is_postgresql else ():
             connection.execute(text(statement))
         for index in indexes:
@@ -97,6 +99,9 @@ def _for(statement: str, is_postgresql: bool, studies: int, until: datetime) -> 
 
 _STATES = ("CASE WHEN i > $queue THEN CASE i % 6 WHEN 0 THEN 'preliminary' WHEN 1 THEN 'claimed' WHEN 2 THEN 'draft' ELSE 'queued' END "
            "WHEN i % 97 = 0 THEN 'bounced' WHEN i % 53 = 0 THEN 'amended' ELSE 'final' END")
+# Four physicians a site send most patients; a quarter of the studies does not name one.
+_PHYSICIAN = ("CASE WHEN i % 4 = 0 THEN '' ELSE (SELECT s.han || '^' || g.han || h.han FROM part s, part g, part h WHERE s.kind = 0 AND g.kind = 1 AND h.kind = 1 "
+              "AND s.place = (patient.site_id * 4 + i % 4) % $surnames AND g.place = patient.site_id * 31 % $given AND h.place = (i % 4) * 17 % $given) END")
 _HAS_REPORT = "i <= $queue AND i % 97 <> 0"
 
 _STATEMENTS = (
@@ -121,11 +126,13 @@ _STATEMENTS = (
           ("substr(ss, 1, 1) || substr(gs, 1, 1) || substr(hs, 1, 1)", 4, "TRUE"))),
     "DROP TABLE person",
     "INSERT INTO study (id, study_uid, kind, site_id, patient_id, device_id, modality, body_part, description, accession_number, study_at, institution, "
-    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at, head, holds_dicom) "
+    "device_model, state, urgency, summary, instances, late, association_open, proof, problems, flags, generation, received_at, last_received_at, ready_at, head, holds_dicom, "
+    "referring_physician, referring_unsure, study_number) "
     "SELECT i, '1.2.826.0.1.' || i, CASE WHEN i % 100 BETWEEN 55 AND 84 THEN 'ecg' ELSE 'image' END, 1 + (1 + CAST(i AS BIGINT) * 7919 % $patients) % $sites, "
     "1 + CAST(i AS BIGINT) * 7919 % $patients, 1 + i % 185, $modality, 'CHEST', '胸部平扫', 'A' || (200000000 + i), $study_at, '', '', "
     "CASE WHEN i <= $ready THEN 'ready' WHEN i % 3 = 0 THEN 'preparing' ELSE 'receiving' END, $urgency, '窦性心律', CASE WHEN i % 100 < 30 THEN 3 ELSE 1 END, 0, FALSE, "
-    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now, head, i % 100 NOT BETWEEN 55 AND 84 FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients ORDER BY i",
+    "CAST('{\"verdict\": \"likely\", \"zh\": \"3 幅，无间断\", \"en\": \"3 received, no gap\"}' AS $json), CAST('[]' AS $json), CAST('{}' AS $json), 1, $now, $now, $now, head, i % 100 NOT BETWEEN 55 AND 84, "
+    f"{_PHYSICIAN}, FALSE, CASE WHEN i % 3 = 0 THEN '' ELSE CAST(1 + i % 4999 AS VARCHAR(16)) END FROM number JOIN patient ON patient.id = 1 + CAST(i AS BIGINT) * 7919 % $patients ORDER BY i",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2, i, '1.2.826.0.2.' || i, $modality, 1, '肺窗', 'CHEST' FROM number",
     "INSERT INTO series (id, study_id, series_uid, modality, number, description, body_part) SELECT i * 2 + 1, i, '1.2.826.0.3.' || i, "
     "CASE WHEN i % 10 = 0 THEN 'SR' ELSE 'CT' END, 2, '纵隔窗', 'CHEST' FROM number WHERE i % 100 < 30",

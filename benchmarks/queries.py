@@ -70,6 +70,8 @@ class Someone:
     sound: str
     accession: str
     day: str
+    physician: str
+    study_number: str
 
 
 def main() -> None:
@@ -167,12 +169,15 @@ def questions(hub: Hub, chance: random.Random) -> dict[str, Callable[[Someone], 
         "C-FIND: pinyin with wildcard": lambda p: c_find(hub, p, PatientName=f"{p.sound[:-1]}*"),
         "C-FIND: a day and modality": lambda p: c_find(hub, p, StudyDate=p.day, ModalitiesInStudy="CT"),
         "C-FIND: accession number": lambda p: c_find(hub, p, AccessionNumber=p.accession),
+        "C-FIND: referring physician, a week": lambda p: c_find(hub, p, ReferringPhysicianName=p.physician, StudyDate=week(p.day)),
         "QIDO-RS: patient ID": lambda p: ask(PatientID=p.number),
         "QIDO-RS: name with wildcard": lambda p: ask(PatientName=f"{p.name[:2]}*", limit="50"),
         "QIDO-RS: surname": lambda p: ask(PatientName=f"{p.name[:1]}*", limit="50"),
         "QIDO-RS: a week and modality": lambda p: ask(StudyDate=week(p.day), ModalitiesInStudy="CT", limit="50"),
         "QIDO-RS: rare modality": lambda p: ask(ModalitiesInStudy="MG", limit="50"),
         "QIDO-RS: accession number": lambda p: ask(AccessionNumber=p.accession),
+        "QIDO-RS: referring physician": lambda p: ask(ReferringPhysicianName=f"{p.physician}*", limit="50"),
+        "QIDO-RS: study ID": lambda p: ask(StudyID=p.study_number, limit="50"),
         "audit entry of a C-FIND": lambda p: studies.queried(hub, device_at(p), "study", [match_of("PatientID", "PatientID", p.number)], 1),
     }
 
@@ -182,10 +187,12 @@ def some_people(hub: Hub, count: int, chance: random.Random) -> list[Someone]:
         last = connection.scalar(select(study.c.id).order_by(study.c.id.desc()).limit(1))
         wanted = [chance.randint(1, last) for _ in range(count)]
         rows = connection.execute(
-            select(study.c.site_id, patient.c.patient_id, patient.c.name, patient_name.c.form, study.c.accession_number, study.c.study_at)
+            select(study.c.site_id, patient.c.patient_id, patient.c.name, patient_name.c.form, study.c.accession_number, study.c.study_at,
+                   study.c.referring_physician, study.c.study_number)
             .join(patient, patient.c.id == study.c.patient_id).join(patient_name, (patient_name.c.patient_id == patient.c.id) & (patient_name.c.kind == 2))
             .where(study.c.id.in_(wanted))).all()
-    people = [Someone(row.site_id, row.patient_id, row.name, row.form, row.accession_number, row.study_at[:10].replace("-", "")) for row in rows]
+    people = [Someone(row.site_id, row.patient_id, row.name, row.form, row.accession_number, row.study_at[:10].replace("-", ""),
+                      row.referring_physician or "王^五", row.study_number or "1") for row in rows]
     chance.shuffle(people)
     return people
 
@@ -200,7 +207,7 @@ def device_at(person: Someone) -> Actor:
 
 def c_find(hub: Hub, person: Someone, **keys: str) -> list:
     """From keys to answers, as dicom_gateway.services.find makes them, without association and audit."""
-    asking = Inquiry("study", "STUDY", [alike(match_of(keyword, keyword, value), SOUND) for keyword, value in keys.items()], KEYS, "GB18030")
+    asking = Inquiry("study", "STUDY", [alike(match_of(keyword, keyword, value), SOUND) for keyword, value in keys.items()], KEYS, "GB18030", keys)
     rows, parts = find._rows(hub, device_at(person), asking)
     return [find._identifier(hub, asking, answer) for answer in find._answers(hub, asking, rows, parts)]
 

@@ -70,12 +70,12 @@ def summary(dataset: Dataset, habit: str = "") -> dict:
     "" and None mean absent or unusable; ``notes`` names in Chinese what was unusable. ``study_time`` is
     local ISO ("2026-03-01T08:15:00", or the date alone). ``patient_name`` is for people,
     ``patient_name_original`` as sent after decoding, ``patient_name_unsure`` asks for a look; ``patient_name_encoding`` is
-    that of a sure name of more than ASCII. ``habit``: as of ``patient_attributes``.
+    that of a sure name of more than ASCII. ``referring_physician`` is as sent after decoding. ``habit``: as of ``patient_attributes``.
     """
     notes: list[str] = []
     texts = patient_attributes(dataset, habit)
     told = {keyword: decoded.text.strip() for keyword, decoded in texts.items()}
-    name = texts.get("PatientName")
+    name, physician = texts.get("PatientName"), texts.get("ReferringPhysicianName")
     original = name.text if name else ""
     own = slice_of(dataset)
     meta = getattr(dataset, "file_meta", None)
@@ -108,7 +108,8 @@ def summary(dataset: Dataset, habit: str = "") -> dict:
         "age": _plain(dataset, "PatientAge"),
         "age_years": _age_years(dataset, notes),
         "institution": told.get("InstitutionName", ""),
-        "referring_physician": name_shown(told.get("ReferringPhysicianName", "")),
+        "referring_physician": physician.text.strip() if physician else "",
+        "referring_physician_unsure": bool(physician and physician.unsure),
         "manufacturer": told.get("Manufacturer", ""),
         "model": _text(dataset, "ManufacturerModelName"),
         "station": told.get("StationName", ""),

@@ -34,6 +34,7 @@ def facts_from(told: dict) -> InstanceFacts:
         patient=patient, modality="ECG" if is_ecg else told["modality"] or "OT", body_part=told["body_part"].upper(),
         study_description=told["study_description"], series_description=told["series_description"],
         study_at=told["study_time"] or told["acquired_time"], accession_number=told["accession_number"],
+        referring_physician=told["referring_physician"], referring_unsure=told["referring_physician_unsure"], study_number=told["study_id"],
         series_number=told["series_number"], instance_number=told["instance_number"], frames=told["frames"] or 1,
         rows=told["rows"], columns=told["columns"], position_mm=told["position_mm"],
         orientation=",".join(f"{v:.3f}" for v in orientation) if orientation else "",

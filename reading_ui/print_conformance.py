@@ -94,7 +94,7 @@ def _dimse() -> list[str]:
         f"An object needs {', '.join(REQUIRED_UIDS)}. Kept as ECG:", "",
         *_table(("SOP class", "name"), ((f"`{uid}`", name) for uid, name in facts.ECG_CLASSES.items())),
         "", *_table(("status", "meaning", "comment"), codes),
-        "", "C-FIND answers relational queries. A patient's name fits as a whole, whatever case, width and traditional or simplified characters, as "
+        "", "C-FIND answers relational queries. The name of a patient or referring physician fits as a whole, whatever case, width and traditional or simplified characters, as "
         "written, as it sounds (pinyin, with or without tones, blanks and carets) or in initials; each component group of a key must fit. Where "
         "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part. Where combined date-time "
         "matching is, ranges of Study Date and Study Time that are open alike are one span of time (C.2.2.2.5.4), and a study of which the day alone is known fits where "
@@ -176,7 +176,7 @@ def _dicomweb() -> list[str]:
         *_table(("method", "resource"), ((method, f"`{_replaced(rule, names)}`") for rule, method in rules)),
         "", f"Searches return {query.DEFAULT_RESULTS} results, at most {query.MOST_RESULTS}, with `limit` and `offset`. Matched attributes: "
         + ", ".join(f"`{name}`" for name in query.SEARCHED) + ". Others are ignored and named in a Warning header.",
-        "Names are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
+        "Names of patients and referring physicians are matched as a whole, whatever case, width and traditional or simplified characters; `*` and `?` are wildcards. With "
         "`fuzzymatching=true` a name without wildcards fits any part of a name as written, as it sounds (pinyin) or in initials. Ranges of Study Date and "
         "Study Time are matched as one span of time (8.3.4.1.1).",
         f"Instances are given as they were received, or on demand in {', '.join(f'`{uid}`' for uid in transcoding.TARGETS)}. Storing takes "

@@ -14,7 +14,7 @@ Words = dict[str, tuple[str, str]]
 
 JOBS: Words = {
     "prepare_ahead": ("边收边处理", "preparation while arriving"), "prepare_images": ("图像处理", "image preparation"), "prepare_ecg": ("心电分析", "ECG analysis"),
-    "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"),
+    "identify": ("患者身份匹配", "identification"), "identify_dicom": ("患者身份匹配", "identification"), "tell_older": ("补读早先检查的申请医师与检查编号", "referring physicians and IDs of older studies"),
     "redraw_ecg": ("重绘心电图", "drawing an ECG again"),
     "issue_letter": ("生成报告文件", "making the report's PDF"), "deliver": ("发送报告", "report delivery"),
     "announce": ("到片通知", "availability notice"), "call_back": ("回呼存储确认", "storage commitment call"), "archive": ("压缩归档", "packing of originals"), "archive_again": ("重新压缩再次到达的文件", "packing of what came again"), "remove_bytes": ("删除到期文件", "removing files"), "remove_held_bytes": ("删除隔离对象的文件", "removing files of quarantined objects"),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from json.encoder import encode_basestring as _text
 
 from dicom_gateway.web.attributes import person_name
@@ -13,26 +14,26 @@ Attributes = list[tuple[str, str, tuple]]      # tag, VR, values: texts, whole n
 # What is told of a study: tag, VR and, where they are the same of every study, the values. Tags ascend.
 STUDY = (
     ("00080005", "CS", ("ISO_IR 192",)), ("00080020", "DA", None), ("00080030", "TM", None), ("00080050", "SH", None), ("00080056", "CS", None),
-    ("00080061", "CS", None), ("00080090", "PN", ()), ("00081030", "LO", None), ("00081190", "UR", None), ("00100010", "PN", None), ("00100020", "LO", None),
-    ("00100030", "DA", None), ("00100040", "CS", None), ("0020000D", "UI", None), ("00200010", "SH", ()), ("00201206", "IS", None), ("00201208", "IS", None))
+    ("00080061", "CS", None), ("00080090", "PN", None), ("00081030", "LO", None), ("00081190", "UR", None), ("00100010", "PN", None), ("00100020", "LO", None),
+    ("00100030", "DA", None), ("00100040", "CS", None), ("0020000D", "UI", None), ("00200010", "SH", None), ("00201206", "IS", None), ("00201208", "IS", None))
 KNOWN = frozenset((      # what the index itself tells, at any level
-    "00080005", "00080016", "00080018", "00080020", "00080030", "00080050", "00080056", "00080060", "00080061", "0008103E", "00081030", "00081190", "00083002",
-    "00100010", "00100020", "00100030", "00100040", "00180015", "0020000D", "0020000E", "00200011", "00200013", "00201206", "00201208", "00201209",
+    "00080005", "00080016", "00080018", "00080020", "00080030", "00080050", "00080056", "00080060", "00080061", "00080090", "0008103E", "00081030", "00081190", "00083002",
+    "00100010", "00100020", "00100030", "00100040", "00180015", "0020000D", "0020000E", "00200010", "00200011", "00200013", "00201206", "00201208", "00201209",
     "00280008", "00280010", "00280011"))
 FIRST_IDEOGRAPH = "\u2e80"      # see name_shown
 
 
 def _values(row: tuple, own: Collection[Part], root: str) -> tuple:
     """The other values, in the order of STUDY: a text or "", a whole number, texts, or the component groups of a name. ``row``: as of ``Answered``."""
-    _, study_uid, _, _, _, study_at, number, description, shown, sent, patient_number, sex, born, removed_at = row
+    _, study_uid, _, _, _, study_at, number, description, shown, sent, patient_number, sex, born, physician, study_number, removed_at = row
     day, _, clock = study_at.partition("T")
     if len(own) == 1:
         (_, _, modality, total), = own
         modalities = (modality,) if modality else ()
     else:
         modalities, total = tuple(sorted({part[2] for part in own if part[2]})), sum([part[3] for part in own])
-    return (day.replace("-", ""), clock.replace(":", ""), number, _availability(removed_at), modalities, description, f"{root}/studies/{study_uid}",
-            _name(sent, shown), patient_number, born.replace("-", ""), sex, study_uid, len(own), total)
+    return (day.replace("-", ""), clock.replace(":", ""), number, _availability(removed_at), modalities, _physician(physician) if physician else "", description, f"{root}/studies/{study_uid}",
+            _name(sent, shown), patient_number, born.replace("-", ""), sex, study_uid, study_number or "", len(own), total)
 
 
 def study_attributes(row, parts: dict, root: str) -> Attributes:
@@ -58,17 +59,17 @@ _NOTHING: dict = {}
 
 
 def _study_text(values: tuple) -> str:
-    day, clock, number, availability, modalities, description, url, name, patient_number, born, sex, study_uid, of_series, total = values
+    day, clock, number, availability, modalities, physician, description, url, name, patient_number, born, sex, study_uid, study_number, of_series, total = values
     text = (f"{_0}{_text(day)}{_1}{_text(clock)}{_2}{_text(number)}{_3}{_text(availability)}{_4}{_text(modalities[0]) if len(modalities) == 1 else _joined(modalities)}"
-            f"{_5}{_text(description)}{_6}{_text(url)}{_7}{_groups_text(name)}{_8}{_text(patient_number)}{_9}{_text(born)}{_10}{_text(sex)}{_11}{_text(study_uid)}"
-            f"{_12}{of_series}{_13}{total}{_14}")
-    is_whole = day and clock and number and modalities and description and name and patient_number and born and sex
+            f"{_5}{_groups_text(physician)}{_6}{_text(description)}{_7}{_text(url)}{_8}{_groups_text(name)}{_9}{_text(patient_number)}{_10}{_text(born)}{_11}{_text(sex)}"
+            f"{_12}{_text(study_uid)}{_13}{_text(study_number)}{_14}{of_series}{_15}{total}{_16}")
+    is_whole = day and clock and number and modalities and physician and description and name and patient_number and born and sex and study_number
     return text if is_whole else text.replace(_EMPTY, "")      # nowhere else: in a text a quotation mark follows a backslash
 
 
 def _around() -> list[str]:
     """The JSON of a study around the values that are not the same of every study."""
-    told = [f'"{tag}":' + (f'{{"vr":"{vr}","Value":[\0]}}' if same is None else f'{{"vr":"{vr}"' + "".join([f',"Value":[{_joined(same)}]'] if same else []) + "}") for tag, vr, same in STUDY]
+    told = [f'"{tag}":' + (f'{{"vr":"{vr}","Value":[\0]}}' if same is None else f'{{"vr":"{vr}","Value":[{_joined(same)}]}}') for tag, vr, same in STUDY]
     return f"{{{','.join(told)}}}".split("\0")
 
 
@@ -83,7 +84,7 @@ def _groups_text(groups: dict) -> str:
     return f"{{{','.join([f'{_text(name)}:{_text(text)}' for name, text in groups.items()])}}}" if groups else '""'
 
 
-_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14 = _around()
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16 = _around()
 
 
 def _held(value) -> tuple:
@@ -131,6 +132,9 @@ def _name(sent: str, shown: str) -> dict:
     if sent != shown and (not sent or name_shown(sent) != shown):
         sent = shown
     return person_name(sent)
+
+
+_physician = lru_cache(maxsize=4096)(person_name)      # a few of them send most patients
 
 
 def _of(vr: str, *values) -> dict:

@@ -23,11 +23,13 @@ MOST_VALUES = 500
 SEARCHED = {       # attribute keyword: field of hub.flow.studies.FIELDS
     "StudyInstanceUID": "study_uid", "SeriesInstanceUID": "series_uid", "SOPInstanceUID": "sop_uid", "SOPClassUID": "sop_class",
     "StudyDate": "study_date", "StudyTime": "study_time", "AccessionNumber": "accession_number", "StudyDescription": "description",
+    "ReferringPhysicianName": "referring_physician", "StudyID": "study_number",
     "InstitutionName": "institution", "ModalitiesInStudy": "modalities_in_study", "Modality": "modality",
     "PatientName": "patient_name", "PatientID": "patient_id", "PatientBirthDate": "birth_date", "PatientSex": "sex",
     "SeriesNumber": "series_number", "SeriesDescription": "series_description", "BodyPartExamined": "body_part",
     "InstanceNumber": "instance_number",
 }
+_NAMES = ("patient_name", "referring_physician")
 _OTHERS = ("limit", "offset", "includefield", "fuzzymatching", "accept", "charset", "emptyvaluematching", "multiplevaluematching")
 
 
@@ -86,7 +88,7 @@ def match_of(name: str, keyword: str, value: str) -> Match:
         except ValueError:
             raise _bad(name) from None
         return Match(where, low=low, high=high)
-    if keyword == "PatientName" or vr not in ("UI", "CS"):
+    if vr not in ("UI", "CS"):
         values = tuple(value.split("\\"))
     else:
         values = tuple(part for part in re.split(r"[\\,]", value) if part)
@@ -112,7 +114,7 @@ def in_one_span(matches: list[Match], written: dict[str, str]) -> list[Match]:
 
 def alike(match: Match, likeness: str) -> Match:
     """The same key, where names may fit in another way (``hub.model.name_search``)."""
-    return replace(match, likeness=likeness) if match.field == "patient_name" else match
+    return replace(match, likeness=likeness) if match.field in _NAMES else match
 
 
 def _tag(text: str, name: str) -> str:

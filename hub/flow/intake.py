@@ -23,7 +23,7 @@ from hub.model.arrival import InstanceFacts, PatientFacts, StoredFile, Taken
 from hub.model.identity import differences, identity_key
 from hub.model.lifecycle import HELD, STUDY
 from hub.model.part10 import HEAD_BYTES, data_set_at
-from hub.storage import audit, driver, patients, shelving, together
+from hub.storage import audit, driver, names, patients, shelving, together
 from hub.storage.fitting import fitted
 from hub.storage.shelving import Shelf
 from hub.storage.states import advance
@@ -309,7 +309,9 @@ def _new_study(hub: Hub, connection: Connection, device: Device, facts: Instance
         accession_number=facts.accession_number, study_at=facts.study_at, institution=facts.institution,
         device_model=facts.device_model, state=STUDY.initial, urgency="routine", instances=1, late=0,
         association_open=is_connected, proof={}, problems=[], flags={}, generation=0, received_at=now,
-        last_received_at=now, holds_dicom=bool(holding(facts.format)), head=patient_row.head)))
+        last_received_at=now, holds_dicom=bool(holding(facts.format)), head=patient_row.head,
+        referring_physician=facts.referring_physician, referring_unsure=facts.referring_unsure, study_number=facts.study_number)))
+    names.enter_physician(connection, device.site_id, facts.referring_physician)
     audit.append(connection, now, SYSTEM, "study.arrived", "study", study_id, device.site_id, patient_row.id,
                  study_uid=facts.study_uid, device=device.name)
     return study_id

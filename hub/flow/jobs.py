@@ -21,6 +21,7 @@ JOBS = {
     "prepare_images": "dicom_gateway.jobs:prepare_study",
     "prepare_ecg": "ecg.jobs:prepare_study",
     "identify": "hub.flow.identity:identify",
+    "tell_older": "dicom_gateway.untold:tell_older",
     "identify_dicom": "dicom_gateway.identity:identify_study",
     "redraw_ecg": "ecg.jobs:redraw_sheets",
     "issue_letter": "hub.flow.dispatch:issue_letter",

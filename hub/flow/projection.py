@@ -15,12 +15,13 @@ from hub.model.arrival import PatientFacts
 from hub.model.identity import identity_key
 from hub.model.person_name import name_shown
 from hub.model.repair import Attribute, RepairRules, newest
-from hub.storage import patients
+from hub.storage import names, patients
 from hub.storage.fitting import fitted
 from hub.storage.tables import patient, reading, repair, series, study
 
 OF_PATIENT = ("PatientName", "PatientID", "PatientSex", "PatientBirthDate", "PatientAge")
-_OF_STUDY = {"AccessionNumber": "accession_number", "StudyDescription": "description", "Modality": "modality", "BodyPartExamined": "body_part"}
+_OF_STUDY = {"AccessionNumber": "accession_number", "StudyDescription": "description", "Modality": "modality", "BodyPartExamined": "body_part",
+             "ReferringPhysicianName": "referring_physician", "StudyID": "study_number"}
 _OF_SERIES = {"Modality": "modality", "BodyPartExamined": "body_part", "SeriesDescription": "description"}
 
 
@@ -38,7 +39,9 @@ def project(connection: Connection, rules: RepairRules, study_id: int, now: date
     whole = _by_keyword(rules, newest(rows))
     sent = row.sent_patient_id or row.patient_id
     corrected = _patient(connection, sent, whole, row.study_at, now)
-    sent_values = _projected(row, {_OF_STUDY[name]: value for name, value in whole.items() if name in _OF_STUDY} | _moment(row, whole))
+    sent_values = _projected(row, {_OF_STUDY[name]: value for name, value in whole.items() if name in _OF_STUDY} | _moment(row, whole)
+                             | ({"referring_unsure": row.referring_unsure and False} if "ReferringPhysicianName" in whole else {}))
+    names.enter_physician(connection, row.site_id, sent_values.get("referring_physician"))
     connection.execute(update(study).where(study.c.id == study_id).values(
         **fitted(study, sent_values), **patients.heading_of(corrected, "head"), patient_id=corrected, sent_patient_id=sent if corrected != sent else None))
     connection.execute(update(reading).where(reading.c.study_id == study_id).values(
@@ -65,7 +68,7 @@ def indexed(connection: Connection, row, attribute: Attribute, series_id: int | 
     elif not table and series_id is not None:
         value = sent_value(connection.execute(select(series).where(series.c.id == series_id)).one(), column)
     else:
-        value = sent_value(row, column)
+        value = sent_value(row, column) or ""
     day, _, clock = value.partition("T") if column == "study_at" else (value, "", "")
     return {"DA": day.replace("-", ""), "TM": clock.replace(":", "")}.get(attribute.vr, value)
 

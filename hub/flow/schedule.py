@@ -11,7 +11,7 @@ from time import monotonic
 
 from hub.context import Hub
 from hub.errors import HubError
-from hub.flow import archiving, availability, commitments, completion, critical, dispatch, fixity, identity, preparation, worklist
+from hub.flow import archiving, availability, commitments, completion, critical, dispatch, fixity, identity, preparation, untold, worklist
 from hub.queue.runner import Dispatcher
 from hub.storage.database import refresh_statistics
 
@@ -37,6 +37,7 @@ def sweeps(hub: Hub) -> list:
         (5, "recover forgotten jobs", dispatcher.recover),
         (FIXITY_PACE_S, "hash stored files again", lambda: _check_fixity(hub)),
         (5, "identify older patients", catch_up),
+        (5, "ask older studies", lambda: untold.order(hub)),
         (10, "escalate critical values", lambda: critical.escalate_unanswered(hub)),
         (15, "lapse idle claims", lambda: worklist.lapse_idle_claims(hub)),
         (60, "mark overdue deliveries", lambda: dispatch.DELIVERIES.mark_overdue(hub)),

@@ -40,7 +40,7 @@ class StudyQuery:
 
 
 class Answered(NamedTuple):
-    """What a query is told of a study. ``removed_at``: as the database keeps it, None where its images are there."""
+    """What a query is told of a study. ``referring_physician``, ``study_number``: None where they were not asked for yet. ``removed_at``: as the database keeps it, None where its images are there."""
 
     id: int
     study_uid: str
@@ -55,6 +55,8 @@ class Answered(NamedTuple):
     patient_number: str
     sex: str
     birth_date: str
+    referring_physician: str | None
+    study_number: str | None
     removed_at: object
 
 
@@ -358,7 +360,8 @@ def _columns():
 def _answered():
     """What is told of a study that a query found."""
     told = (study.c.id, study.c.study_uid, study.c.kind, study.c.site_id, study.c.patient_id, study.c.study_at, study.c.accession_number, study.c.description,
-            patient.c.name, patient.c.name_as_sent, patient.c.patient_id, patient.c.sex, patient.c.birth_date, removal.c.at)
+            patient.c.name, patient.c.name_as_sent, patient.c.patient_id, patient.c.sex, patient.c.birth_date,
+            study.c.referring_physician, study.c.study_number, removal.c.at)
     return (select(*(column.label(name) for column, name in zip(told, Answered._fields, strict=True)))
             .join(patient, patient.c.id == study.c.patient_id).outerjoin(removal, removal.c.study_id == study.c.id))
 

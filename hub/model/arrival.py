@@ -33,7 +33,8 @@ class StoredFile:
 @dataclass(frozen=True)
 class InstanceFacts:
     """One instance. ``kind``: "image" or "ecg". ``format``: "dicom" or the ECG reader's name.
-    ``position_mm``: along the slice normal, None where the object has none. ``expected_in_series``: what the
+    ``referring_physician``: with component groups and carets, ``referring_unsure`` when its decoding had to guess;
+    ``study_number``: the Study ID (0020,0010). ``position_mm``: along the slice normal, None where the object has none. ``expected_in_series``: what the
     sender says the series holds, None if it is silent. ``study_at``: local time as written, ISO 8601."""
 
     kind: str
@@ -50,6 +51,9 @@ class InstanceFacts:
     series_description: str = ""
     study_at: str = ""
     accession_number: str = ""
+    referring_physician: str = ""
+    referring_unsure: bool = False
+    study_number: str = ""
     series_number: int | None = None
     instance_number: int | None = None
     frames: int = 1

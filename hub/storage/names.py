@@ -1,4 +1,4 @@
-"""The index of patients' names: rows of (site, form, kind, patient) that a search begins with.
+"""The index of patients' names: rows of (site, form, kind, patient) that a search begins with; and that of referring physicians'.
 
 The promise: whoever enters a patient calls ``enter`` in the same transaction (hub.storage.patients), so that a name is found
 from the moment it stands. A pattern that begins with a literal costs as much as it has hits.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, bindparam, exists, false, literal_column, or_, select
+from sqlalchemy import text as written
 from sqlalchemy.sql.selectable import GenerativeSelect
 
 from hub import rulebook
@@ -17,7 +18,8 @@ from hub.model import name_search
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, INITIALS, LATIN, LATIN_LATER, LATINS, LITERAL, SOUNDED, SOUNDED_LATER, WRITTEN, WRITTEN_LATER
 from hub.model.names import NameRules, is_hanzi
 from hub.storage import driver
-from hub.storage.tables import patient_name, site, study
+from hub.storage.fitting import fitted
+from hub.storage.tables import patient_name, physician_name, site, study
 
 LAST = "\U0010ffff"      # sorts after every other character
 Ask = tuple[str, str, tuple[int, ...]]      # how a form is asked to fit, the pattern, the kinds of forms
@@ -39,6 +41,21 @@ def enter(connection: Connection, patient_id: int, site_id: int, *names: str) ->
     """Makes a new patient findable under these names."""
     driver.put_all(connection, patient_name, [
         {"site_id": site_id, "form": form, "kind": kind, "patient_id": patient_id} for form, kind in name_search.forms(names, _rules())])
+
+
+def enter_physician(connection: Connection, site_id: int, name: str | None) -> None:
+    """Makes the studies of a site's referring physician findable, whose rows repeat ``name``: with component groups, as it was decoded."""
+    own = fitted(physician_name, {"name": name})["name"]
+    if own and not driver.fetched(connection, _PHYSICIAN, {"called": own, "site": site_id}):
+        rows = [{"form": form, "kind": kind, "name": own, "site": site_id} for form, kind in name_search.forms((own,), _rules()) if kind in _OF_PHYSICIANS]
+        if rows:
+            connection.execute(_PHYSICIAN_ENTERED, rows)
+
+
+_OF_PHYSICIANS = (WRITTEN, WRITTEN_LATER, SOUNDED, SOUNDED_LATER, INITIALS)
+_PHYSICIAN = select(physician_name.c.kind).where(physician_name.c.name == bindparam("called"), physician_name.c.site_id == bindparam("site")).limit(1)
+_PHYSICIAN_ENTERED = written(      # another sender may enter the same one at the same moment
+    "INSERT INTO physician_name (form, kind, name, site_id) VALUES (:form, :kind, :name, :site) ON CONFLICT DO NOTHING")
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,17 @@ class Looks:
     def studies(self) -> GenerativeSelect:
         """The ids of their studies, found one after the other, some perhaps more than once."""
         return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
+
+    def physicians(self, column: str) -> GenerativeSelect:
+        """Of the referring physicians that fit their "name", as studies repeat it, or the "site_id" of those studies."""
+        return _all([self._physicians(groups, physician_name.c[column]) for groups in self.values])
+
+    @staticmethod
+    def _physicians(groups: tuple[tuple[Way, ...], ...], column: ColumnElement) -> Select:
+        others = [(physician_name.alias(), ways) for ways in groups[1:]]
+        return select(column).where(
+            or_(*(_condition(way, physician_name) for way in groups[0])),
+            *(physician_name.c.name.in_(select(other.c.name).where(or_(*(_condition(way, other) for way in ways)))) for other, ways in others))
 
     def fits(self, owner: ColumnElement) -> ColumnElement:
         """That the patient in the column ``owner`` fits: where that is asked of one patient after the other."""

@@ -46,7 +46,7 @@ class Match:
 
 FIELDS = {
     "study_uid": study.c.study_uid, "accession_number": study.c.accession_number, "description": study.c.description,
-    "institution": study.c.institution, "study_date": study.c.study_at, "study_moment": study.c.study_at, "study_time": func.substr(study.c.study_at, 12, 8),
+    "institution": study.c.institution, "study_number": study.c.study_number, "referring_physician": study.c.referring_physician, "study_date": study.c.study_at, "study_moment": study.c.study_at, "study_time": func.substr(study.c.study_at, 12, 8),
     "patient_id": patient.c.patient_id, "patient_name": patient.c.name, "birth_date": patient.c.birth_date, "sex": patient.c.sex,
     "modalities_in_study": series.c.modality, "series_uid": series.c.series_uid, "modality": series.c.modality,
     "series_number": series.c.number, "series_description": series.c.description, "body_part": series.c.body_part,
@@ -57,18 +57,20 @@ _OF_SERIES = ("series_uid", "modality", "series_number", "series_description", "
 _OF_INSTANCE = ("sop_uid", "sop_class", "instance_number")
 _NUMBERS = ("series_number", "instance_number")
 # Keys with an index of their own, those that are rarest first.
-_INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "patient_name", "study_moment", "study_date", "modalities_in_study", "modality")
+_INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "study_number", "patient_name", "referring_physician", "study_moment", "study_date", "modalities_in_study", "modality")
 
 
 @dataclass(frozen=True)
 class Key:
     """The shape of one match: how its field is asked (hub.storage.names.how_asked; "in": one of several; "from" and "to": the ends
-    of a range; "timed_from": where on the first day it begins), of names their looks. ``name``: with which its parameters begin."""
+    of a range; "timed_from": where on the first day it begins), of patients' names their looks, of physicians' theirs. ``name``: with
+    which its parameters begin."""
 
     field: str
     asked: tuple[str, ...]
     looks: Looks | None
     name: str
+    physicians: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,14 @@ class Question:
 
     @property
     def names(self) -> tuple[int, ...]:
-        """The places of names."""
+        """The places of patients' names."""
         return tuple(place for place, key in enumerate(self.keys) if key.looks is not None)
 
     @property
     def leader(self) -> Key | None:
         """A modality that leads through its own index, newest study first; None where another key or a site leads sooner."""
         found = [key for key in self.keys if key.field in ("modalities_in_study", "modality") and key.asked == ("is",)]
-        return found[0] if found and not (self.at_site or self.names or self.by_date or self.settled is not None) else None
+        return found[0] if found and not (self.at_site or self.names or self.by_date or self.settled is not None or any(key.physicians for key in self.keys)) else None
 
     @property
     def by_date(self) -> bool:
@@ -319,6 +321,9 @@ def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
     if match.field == "patient_name":
         looks, values = names.like_one_of(match.values, at_site, match.likeness, name)
         return Key(match.field, (), looks, name), values
+    if match.field == "referring_physician":
+        looks, values = names.like_one_of(match.values, False, match.likeness, name)
+        return Key(match.field, (), None, name, looks), values
     if not match.values:
         low, high = match.low, match.high + names.LAST if match.field in ("study_date", "study_moment") and match.high else match.high
         ends = {"from": low[:_DAY], "timed_from": low, "to": high} if match.field == "study_moment" else {"from": low, "to": high}
@@ -338,6 +343,8 @@ def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
 def _fits(key: Key) -> ColumnElement:
     """What one key asks of its own column."""
     column = FIELDS[key.field]
+    if key.physicians is not None:
+        return and_(study.c.site_id.in_(key.physicians.physicians("site_id")), column.in_(key.physicians.physicians("name")))      # the first has an index
     if not set(key.asked) - {"from", "timed_from", "to"}:
         ends = {"from": column >= bindparam(f"{key.name}from", type_=String), "to": column <= bindparam(f"{key.name}to", type_=String),
                 "timed_from": or_(column >= bindparam(f"{key.name}timed_from", type_=String), func.length(column) == _DAY)}

@@ -4,10 +4,7 @@ Times are UTC. States are those of ``hub.model.lifecycle``; only ``hub.storage.s
 """
 from __future__ import annotations
 
-from sqlalchemy import (
-    JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text,
-    UniqueConstraint, literal_column,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, literal_column
 
 from hub.model.name_search import LATIN, WRITTEN
 from hub.storage.moment import Moment
@@ -34,13 +31,13 @@ def _text(name, length=64, default="", **more):
 
 def _sorted(name, length, **more):
     """A text whose index sorts by bytes on every database, so that a search by its beginning is a range of it."""
-    return Column(name, String(length).with_variant(String(length, collation="C"), "postgresql"), nullable=False, default="", **more)
+    return Column(name, String(length).with_variant(String(length, collation="C"), "postgresql"), **{"nullable": False, "default": ""} | more)
 
 
 def _heading(*names):
     """Of a patient's name the first character and the sound of the surname (hub.model.name_search.Heading), with every row that is
     looked for by them in an order of its own. None: not known, in rows that something else than the hub has entered."""
-    return (Column(name, String(HEADING[name]).with_variant(String(HEADING[name], collation="C"), "postgresql")) for name in names)
+    return (_sorted(name, HEADING[name], nullable=True, default=None) for name in names)
 
 
 def _when(name, nullable=False, **more):
@@ -120,12 +117,16 @@ Index("ix_patient_name_latin", patient_name.c.form, patient_name.c.site_id, pati
       sqlite_where=_IS_LATIN, postgresql_where=_IS_LATIN)
 Index("ix_patient_name_written", patient_name.c.form, patient_name.c.patient_id, sqlite_where=_IS_WRITTEN, postgresql_where=_IS_WRITTEN)
 
+physician_name = Table(      # under what the name of a site's referring physician, as its studies repeat it, is found: forms and kinds of hub.model.name_search
+    "physician_name", metadata, _sorted("form", 64, primary_key=True), Column("kind", Integer, primary_key=True, autoincrement=False),
+    _sorted("name", 256, primary_key=True), _ref("site_id", "site", primary_key=True, autoincrement=False),
+    Index("ix_physician_name_name_site_id", "name", "site_id"), sqlite_with_rowid=False)
+
 study = Table(
     "study", metadata, _id(), _text("study_uid", 128, unique=True), _text("kind", 8),
     _ref("site_id", "site", nullable=False), _ref("patient_id", "patient", nullable=False),
-    _ref("device_id", "device"), _text("modality", 16), _text("body_part", 64), _text("description", 256),
-    _sorted("accession_number", 64), _sorted("study_at", 32), _text("institution", 128), _text("device_model", 128),
-    _text("state", 16), _text("urgency", 16, "routine"), _text("summary", 512),
+    _ref("device_id", "device"), _text("modality", 16), _text("body_part", 64), _text("description", 256), _sorted("accession_number", 64),
+    _sorted("study_at", 32), _text("institution", 128), _text("device_model", 128), _text("state", 16), _text("urgency", 16, "routine"), _text("summary", 512),
     Column("instances", Integer, nullable=False, default=0), Column("late", Integer, nullable=False, default=0),
     Column("resent", Integer, nullable=False, default=0), Column("association_open", Boolean, nullable=False, default=False),
     Column("proof", JSON, nullable=False), Column("problems", JSON, nullable=False),
@@ -133,11 +134,16 @@ study = Table(
     _when("received_at"), _when("last_received_at", index=True), _when("ready_at", nullable=True),
     _ref("sent_patient_id", "patient"), Column("as_sent", JSON(none_as_null=True)), *_heading("head"),
     Column("holds_dicom", Boolean),       # whether it does, or once did: where not, no query of DICOM looks further
+    # Study ID (0020,0010) is the last of these; None: of a study that came before and was not asked since (hub.flow.untold).
+    _sorted("referring_physician", 256, nullable=True, default=None), Column("referring_unsure", Boolean), _sorted("study_number", 64, nullable=True, default=None),
+    Index("ix_study_study_number_id", "study_number", "id"),
     Index("ix_study_head_holds_dicom_id", "head", "holds_dicom", "id"),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_study_at_id", "study_at", "id"), Index("ix_study_site_id_study_at_id", "site_id", "study_at", "id"),
-    Index("ix_study_patient_id_kind_id", "patient_id", "kind", "id"),
-    Index("ix_study_state_site_id", "state", "site_id"))
+    Index("ix_study_patient_id_kind_id", "patient_id", "kind", "id"), Index("ix_study_state_site_id", "state", "site_id"))
+
+_IS_UNTOLD = study.c.referring_unsure.is_(None)
+Index("ix_study_untold", study.c.id, sqlite_where=_IS_UNTOLD, postgresql_where=_IS_UNTOLD)
 
 series = Table(
     "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),
@@ -179,8 +185,7 @@ decision = Table(
 artifact = Table(
     "artifact", metadata, _id(), _ref("study_id", "study", nullable=False, index=True),
     _ref("instance_id", "instance", index=True), _text("kind", 32), Column("place", Integer, nullable=False, default=0),
-    _text("sha256", 64), Column("size", BigInteger, nullable=False), _text("media_type", 64),
-    Column("about", JSON, nullable=False), _when("made_at"),
+    _text("sha256", 64), Column("size", BigInteger, nullable=False), _text("media_type", 64), Column("about", JSON, nullable=False), _when("made_at"),
     Index("ix_artifact_study_id_kind", "study_id", "kind"), Index("ix_artifact_sha256", "sha256"))
 
 reading = Table(
@@ -327,8 +332,7 @@ patient_index = Table(
     "patient_index", metadata, _id(), _ref("patient_id", "patient", nullable=False, unique=True), _text("folded", 200), _text("pinyin", 200),
     _text("birth_date", 10), Column("is_usable", Boolean, nullable=False), Column("warnings", JSON, nullable=False),
     _when("matched_at"), Index("ix_patient_index_folded", "folded"), Index("ix_patient_index_pinyin", "pinyin"),
-    Index("ix_patient_index_birth_date", "birth_date"),
-    Index("ix_patient_index_is_usable", "is_usable"))
+    Index("ix_patient_index_birth_date", "birth_date"), Index("ix_patient_index_is_usable", "is_usable"))
 
 patient_pair = Table(
     "patient_pair", metadata, _id(), _ref("one_id", "patient", nullable=False), _ref("other_id", "patient", nullable=False, index=True),

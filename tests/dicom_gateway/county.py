@@ -19,18 +19,18 @@ def fill(gateway: Gateway) -> None:
     other = administration.create_site(gateway.hub, SYSTEM, code="BH", name="白河镇卫生院")
     devices.register(gateway.hub, SYSTEM, site_id=other, kind="dicom", name="白河 DR", ae_title=NEIGHBOUR)
     chinese = dict(SpecificCharacterSet="GB18030", PatientName="张^三", PatientID="A1", StudyDate="20260301", StudyTime="081500", PatientSex="M",
-                   PatientBirthDate="19600229", StudyDescription="胸部平扫")
+                   PatientBirthDate="19600229", StudyDescription="胸部平扫", ReferringPhysicianName="欧阳^明", StudyID="S-10")
     assert set(gateway.send(
         slice_of_ct(1, "1.2.10", "1.2.10.1", SOPInstanceUID="1.2.10.1.1", **chinese),
         slice_of_ct(1, "1.2.20", "1.2.20.1", SOPInstanceUID="1.2.20.1.1", PatientName="ZHANG^WEI", PatientID="A2", StudyDate="20260302",
-                    StudyTime="101500", AccessionNumber="ACC2", Modality="DX"),
+                    StudyTime="101500", AccessionNumber="ACC2", Modality="DX", SpecificCharacterSet="ISO_IR 192", ReferringPhysicianName="Wang^Wu=王^五", StudyID="20"),
         *(slice_of_ct(n, "1.2.30", "1.2.30.1", SOPInstanceUID=f"1.2.30.1.{n}", SeriesNumber="1", PatientName="LI^NA", PatientID="A3",
                       StudyDate="20260303") for n in (1, 2, 3)),
         slice_of_ct(1, "1.2.30", "1.2.30.2", SOPInstanceUID="1.2.30.2.1", SeriesNumber="2", PatientName="LI^NA", PatientID="A3",
                     StudyDate="20260303", Modality="SR"),
         slice_of_ct(1, "1.2.40", "1.2.40.1", SOPInstanceUID="1.2.40.1.1", **(chinese | {"StudyDate": "20260401"})))) == {0}
     assert gateway.send(slice_of_ct(1, "1.2.90", "1.2.90.1", SOPInstanceUID="1.2.90.1.1", PatientName="ZHANG^WEI", PatientID="A2",
-                                    StudyDate="20260302"), calling=NEIGHBOUR) == [0]
+                                    StudyDate="20260302", ReferringPhysicianName="Zhao^Yun"), calling=NEIGHBOUR) == [0]
 
 
 def ask(gateway: Gateway, model: str, identifier, calling: str = SENDER) -> tuple[list, int]:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from dicom_gateway.dataset import is_uid, missing_uids, read_header, summary
 from hub.errors import Invalid
 from tests.dicom_gateway.raw import wire
+from tests.dicom_gateway.test_charset import GIVEN
 
 
 @pytest.fixture
@@ -121,6 +122,17 @@ def test_a_chinese_name_under_latin_1_is_repaired_in_the_summary():
     assert (told["patient_name"], told["patient_name_original"]) == ("王小明", "王^小明")
     assert told["institution"] == "乡镇卫生院"
     assert told["charset_wrong"] and not told["patient_name_unsure"]
+
+
+def test_a_physicians_name_is_read_as_the_patients_is_and_a_guessed_one_is_marked():
+    def of(declared: str, physician: bytes, **more) -> tuple:
+        told = summary(read_header(wire(SOPInstanceUID=b"1.2", SpecificCharacterSet=declared.encode(), ReferringPhysicianName=physician, **more)))
+        return told["referring_physician"], told["referring_physician_unsure"]
+    assert of("GB18030", "欧阳^明".encode("gb18030")) == of("ISO_IR 192", "欧阳^明".encode()) == of("ISO_IR 100", "欧阳^明".encode("gb18030")) == ("欧阳^明", False)
+    assert of("ISO_IR 192", "Wang^Wu=王^五".encode()) == ("Wang^Wu=王^五", False) and of("ISO_IR 100", b"") == ("", False)
+    assert of("ISO_IR 192", "王\ufffd明".encode())[1]
+    doubtful = next(name for name in (a + b for a in "佘仝揣呙郗" for b in GIVEN) if of("ISO_IR 100", name.encode("gb18030"))[1])
+    assert of("ISO_IR 100", doubtful.encode("gb18030"), InstitutionName="县人民医院放射科".encode("gb18030")) == (doubtful, False)
 
 
 def test_missing_and_malformed_uids_are_named():

@@ -53,6 +53,14 @@ def found(county, level: str, model: str = STUDY_ROOT, calling: str = "TOWNSHIP_
     ({"StudyTime": "0800-0900"}, ["1.2.10", "1.2.40"]), ({"StudyInstanceUID": ["1.2.10", "1.2.30"]}, ["1.2.10", "1.2.30"]),
     ({"ModalitiesInStudy": "SR"}, ["1.2.30"]), ({"ModalitiesInStudy": ["DX", "SR"]}, ["1.2.20", "1.2.30"]),
     ({"AccessionNumber": "ACC2"}, ["1.2.20"]), ({"PatientID": "NOBODY"}, []), ({"StudyInstanceUID": "1.2.90"}, []),
+    ({"StudyID": "20"}, ["1.2.20"]), ({"StudyID": "S-1?"}, ["1.2.10", "1.2.40"]), ({"StudyID": "s-10"}, []), ({"StudyID": "*0"}, ["1.2.10", "1.2.20", "1.2.40"]), ({"StudyID": "2"}, []),
+    ({"StudyID": ["20", "S-10"]}, ["1.2.10", "1.2.20", "1.2.40"]), ({"StudyID": "*"}, ["1.2.10", "1.2.20", "1.2.30", "1.2.40"]),
+    ({"ReferringPhysicianName": "欧阳^明"}, ["1.2.10", "1.2.40"]), ({"ReferringPhysicianName": "欧*"}, ["1.2.10", "1.2.40"]), ({"ReferringPhysicianName": "歐陽?"}, ["1.2.10", "1.2.40"]),
+    ({"ReferringPhysicianName": "ouyang^MING"}, ["1.2.10", "1.2.40"]), ({"ReferringPhysicianName": "阳明"}, []), ({"ReferringPhysicianName": "王^五"}, ["1.2.20"]),
+    ({"ReferringPhysicianName": "wang^wu"}, ["1.2.20"]), ({"ReferringPhysicianName": "Wang^Wu=王^五"}, ["1.2.20"]), ({"ReferringPhysicianName": "Wang^Wu=王^六"}, []),
+    ({"ReferringPhysicianName": "*五"}, ["1.2.20"]), ({"ReferringPhysicianName": "*"}, ["1.2.10", "1.2.20", "1.2.30", "1.2.40"]), ({"ReferringPhysicianName": "Zhao*"}, []),
+    ({"ReferringPhysicianName": "欧阳*", "StudyDate": "20260401"}, ["1.2.40"]), ({"ReferringPhysicianName": "欧阳*", "PatientName": "张*", "StudyID": "S*"}, ["1.2.10", "1.2.40"]),
+    ({"ReferringPhysicianName": "' OR 1=1 --"}, []), ({"ReferringPhysicianName": "%"}, []),
 ], ids=str)
 def test_studies_that_fit_are_found(county, values, uids):
     assert found(county, "STUDY", **values) == uids
@@ -65,6 +73,11 @@ def test_studies_that_fit_are_found(county, values, uids):
 def test_fuzzy_matching_of_names_is_negotiated(county, name, whole, part):
     assert found(county, "STUDY", PatientName=name) == whole
     assert found_as_negotiated(county, b"\x00\x00\x01", b"\x01\x00\x01", PatientName=name) == part
+
+
+@pytest.mark.parametrize("name, part", [("明", ["1.2.10", "1.2.40"]), ("ouyang", ["1.2.10", "1.2.40"]), ("oym", ["1.2.10", "1.2.40"]), ("五", ["1.2.20"]), ("Wang=王", ["1.2.20"])])
+def test_fuzzy_matching_is_that_of_referring_physicians_too(county, name, part):
+    assert found_as_negotiated(county, b"\0\0\1", b"\1\0\1", ReferringPhysicianName=name) == part
 
 
 def found_as_negotiated(county, asked: bytes, agreed: bytes, level: str = "STUDY", model: str = STUDY_ROOT, **values) -> list[str]:
@@ -111,6 +124,9 @@ def test_a_span_of_time_restricts_every_level_and_goes_with_other_keys(county):
 def test_every_level_is_answered(county):
     assert found(county, "PATIENT", PATIENT_ROOT) == ["A1", "A2", "A3"]
     assert found(county, "PATIENT", PATIENT_ROOT, PatientName="张*") == ["A1"]
+    assert found(county, "PATIENT", PATIENT_ROOT, ReferringPhysicianName="欧阳*") == ["A1"] and found(county, "PATIENT", PATIENT_ROOT, StudyID="20") == ["A2"]
+    assert found(county, "SERIES", ReferringPhysicianName="王五") == found(county, "SERIES", StudyID="20") == ["1.2.20.1"]
+    assert found(county, "IMAGE", ReferringPhysicianName="欧阳*") == ["1.2.10.1.1", "1.2.40.1.1"]
     assert found(county, "SERIES", StudyInstanceUID="1.2.30") == ["1.2.30.1", "1.2.30.2"]
     assert found(county, "SERIES", StudyInstanceUID="1.2.30", Modality="SR") == ["1.2.30.2"]
     assert found(county, "IMAGE", StudyInstanceUID="1.2.30", SeriesInstanceUID="1.2.30.1") == ["1.2.30.1.1", "1.2.30.1.2", "1.2.30.1.3"]
@@ -134,7 +150,7 @@ def test_an_answer_holds_exactly_the_keys_that_were_asked_for(county):
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_names_come_in_the_character_set_that_the_caller_asks_for(county, asked, codec, given, syntax):
     association = county.associate((STUDY_ROOT, syntax))
-    sent = keys("STUDY", asked, StudyInstanceUID="1.2.10", StudyDescription="")
+    sent = keys("STUDY", asked, StudyInstanceUID="1.2.10", StudyDescription="", ReferringPhysicianName="", StudyID="")
     if asked:
         sent.PatientName = "张*"
     else:
@@ -143,7 +159,8 @@ def test_names_come_in_the_character_set_that_the_caller_asks_for(county, asked,
     association.release()
     assert answer.SpecificCharacterSet == given
     assert answer.get_item("PatientName").value.rstrip(b" ") == "张^三".encode(codec)
-    assert answer.StudyDescription == "胸部平扫"
+    assert answer.get_item("ReferringPhysicianName").value.rstrip(b" ") == "欧阳^明".encode(codec)
+    assert (answer.StudyDescription, answer.StudyID) == ("胸部平扫", "S-10")
 
 
 def test_a_wrongly_declared_name_is_right_in_the_answer_and_in_the_question(own_gateway):
@@ -268,9 +285,10 @@ def test_findscu_is_answered_at_every_level(county, tmp_path, model, level, sent
 @pytest.mark.peers
 @pytest.mark.parametrize("charset, codec", [("GB18030", "gb18030"), ("ISO_IR 192", "utf-8")])
 def test_findscu_asks_and_reads_chinese_names(county, tmp_path, charset, codec):
-    asking = keys("STUDY", charset, PatientName="张*", StudyDate="20260301")
+    asking = keys("STUDY", charset, PatientName="张*", StudyDate="20260301", ReferringPhysicianName="欧阳*", StudyID="S*")
     asking.save_as(tmp_path / "asking.dcm", implicit_vr=False, little_endian=True)
     said = dcmtk("findscu", county, "-S", "-X", "-od", tmp_path, file=tmp_path / "asking.dcm")
     assert "Success" in said, said
     (answer,) = [dcmread(path, force=True) for path in tmp_path.glob("rsp*.dcm")]
     assert answer.get_item("PatientName").value.rstrip(b" ") == "张^三".encode(codec) and answer.StudyInstanceUID == "1.2.10"
+    assert answer.get_item("ReferringPhysicianName").value.rstrip(b" ") == "欧阳^明".encode(codec) and answer.StudyID == "S-10"

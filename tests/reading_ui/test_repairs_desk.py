@@ -48,6 +48,19 @@ def put(browser, house, study_id, **form):
     return browser.post(f"/repairs/{study_id}", **values)
 
 
+def test_a_referring_physicians_name_that_was_guessed_is_marked_until_it_is_corrected(house):
+    uid = "1.2.826.9"
+    ds = slice_of_ct(1, uid, f"{uid}.1", PatientName="WANG^FANG", SpecificCharacterSet="ISO_IR 192", ReferringPhysicianName="王^\ufffd明", StudyID="7")
+    study_id = take_in(house.hub, house.county.devices["QS"], house.hub.blobs.keep(as_file(ds))).study_id
+    page = words(house.admin.get(f"/repairs/{study_id}"))
+    assert "申请医师" in page and "检查编号" in page and page.count("姓名待核") == 1
+    put(house.admin, house, study_id, tag="00080090", value="王^小明")
+    page = words(house.admin.get(f"/repairs/{study_id}"))
+    assert "王^小明" in page and "姓名待核" not in page
+    repairs.undo(house.hub, SYSTEM, repairs.ledger(house.hub, SYSTEM, study_id)[0].id)
+    assert words(house.admin.get(f"/repairs/{study_id}")).count("姓名待核") == 1
+
+
 def test_a_study_is_found_corrected_and_undone_by_one_click(house, study):
     assert f"/repairs/{study}" in house.admin.get(f"/repairs?text=ACC{house.made}").text
     page = words(house.admin.get(f"/repairs/{study}"))

@@ -6,20 +6,22 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from dicom_gateway.web import answers
+from dicom_gateway.web import answers, native_xml
 from hub.flow.studies import Answered, Part
 from hub.storage import driver
 from tests.dicom_gateway.web.conftest import make_house
 from tests.dicom_gateway.web.objects import file_of
+from tests.dicom_gateway.web.test_retrieve import parts_of
 
 
 @pytest.fixture(scope="module")
 def county(tmp_path_factory):
     """Three studies: a Chinese name under a wrong character set, a Latin one, and one with two series."""
     house = make_house(tmp_path_factory.mktemp("county"))
-    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", name="张^三".encode("gb18030"), PatientID="A1", StudyDate="20260301", StudyTime="081500"))
+    house.send(file_of("1.2.10", "1.2.10.1", "1.2.10.1.1", name="张^三".encode("gb18030"), PatientID="A1", StudyDate="20260301", StudyTime="081500",
+                       ReferringPhysicianName="欧阳^明".encode("gb18030").decode("latin-1"), StudyID="S-10"))
     house.send(file_of("1.2.20", "1.2.20.1", "1.2.20.1.1", name=b"ZHANG^WEI", PatientID="A2", StudyDate="20260302", StudyTime="101500",
-                       Modality="DX", AccessionNumber="ACC2"))
+                       Modality="DX", AccessionNumber="ACC2", ReferringPhysicianName="WANG^WU", StudyID="20"))
     for number in range(1, 4):
         house.send(file_of("1.2.30", "1.2.30.1", f"1.2.30.1.{number}", name=b"LI^NA", PatientID="A3", StudyDate="20260303",
                            InstanceNumber=str(number), SeriesNumber="1"))
@@ -52,6 +54,9 @@ def test_an_empty_question_gives_every_study_newest_first(county):
     ("StudyDate=-20260302&StudyTime=-0900", ["1.2.10"]), ("StudyDate=20260301-20260303&StudyTime=10", ["1.2.20"]), ("StudyDate=20260301-20260303&StudyTime=0900-", ["1.2.20"]),
     ("StudyInstanceUID=1.2.10,1.2.20", ["1.2.10", "1.2.20"]), ("StudyInstanceUID=1.2.10%5C1.2.30", ["1.2.10", "1.2.30"]),
     ("ModalitiesInStudy=SR", ["1.2.30"]), ("ModalitiesInStudy=CT", ["1.2.10", "1.2.30"]), ("ModalitiesInStudy=DX,SR", ["1.2.20", "1.2.30"]),
+    ("ReferringPhysicianName=欧阳明", ["1.2.10"]), ("ReferringPhysicianName=欧*", ["1.2.10"]), ("00080090=wang^w?", ["1.2.20"]), ("ReferringPhysicianName=WANG", []),
+    ("ReferringPhysicianName=ouyang*", []), ("ReferringPhysicianName=ouyang*&fuzzymatching=true", ["1.2.10"]), ("ReferringPhysicianName=明&fuzzymatching=true", ["1.2.10"]),
+    ("StudyID=20", ["1.2.20"]), ("00200010=S-*", ["1.2.10"]), ("StudyID=*0", ["1.2.10", "1.2.20"]), ("StudyID=2", []), ("ReferringPhysicianName=W*&StudyID=20&ModalitiesInStudy=DX", ["1.2.20"]),
     ("AccessionNumber=ACC2", ["1.2.20"]), ("AccessionNumber=", ["1.2.10", "1.2.20", "1.2.30"]), ("PatientID=nobody", []),
     ("limit=1", ["1.2.30"]), ("limit=1&offset=1", ["1.2.20"]), ("offset=9", []), ("PatientID=' OR 1=1 --", []),
 ])
@@ -124,7 +129,7 @@ def test_answers_put_together_from_pieces_are_those_of_the_standard_library_byte
         sent = word()
         shown = chance.choice([word(), sent.replace("^", ""), sent.replace("^", " ")])
         rows.append(Answered(number, f"1.2.{number}", "image", 1, 2, chance.choice(["", "2026-05-04", "2026-05-04T08:20:00", "T08"]), word(), word(), shown, sent, word(), word(),
-                             chance.choice(["", "1963-02-11"]), chance.choice([None, "2026-05-04 00:00:00"])))
+                             chance.choice(["", "1963-02-11"]), chance.choice([None, word()]), chance.choice([None, word()]), chance.choice([None, "2026-05-04 00:00:00"])))
         if number % 5:
             parts[number] = {one: Part(number, one, chance.choice(["CT", "SR", "", '"']), one * 3) for one in range(number % 4)}
     plain = [answers.study_answer(row, parts.get(row.id, {}), "http://hub/dicom\"web") for row in rows]
@@ -159,13 +164,16 @@ def test_what_includefield_cannot_tell_of_many_studies_is_said(county):
     reply = county.get("/studies?includefield=PatientAge,PatientName")
     assert len(reply.json) == 3 and "00101010" in reply.headers["Warning"] and "00100010" not in reply.headers["Warning"]
     assert "Warning" not in county.get("/studies?includefield=PatientName,StudyDate").headers
-    said = county.get("/studies?PatientID=A1&includefield=00080090,StudyID", "reader")
-    assert said.status_code == 200 and "Warning" not in said.headers
+    assert "Warning" not in county.get("/studies?includefield=ReferringPhysicianName,StudyID").headers
 
 
-def test_the_referring_physician_and_the_study_id_of_one_study_are_those_that_were_sent(tmp_path):
-    house = make_house(tmp_path)
-    house.send(file_of("1.2.50", "1.2.50.1", "1.2.50.1.1", PatientID="R1", ReferringPhysicianName="WANG^WU", StudyID="7"))
-    (study,) = house.get("/studies?PatientID=R1&includefield=ReferringPhysicianName,StudyID").json
-    assert study["00080090"]["Value"] == [{"Alphabetic": "WANG^WU"}] and study["00200010"]["Value"] == ["7"]
-    house.hub.close()
+@pytest.mark.parametrize("level, others", [("/studies", []), ("/series", [None])])
+def test_every_list_tells_the_referring_physicians_and_study_ids_that_were_sent(county, level, others):
+    """Read right also where the device declared another character set than it wrote."""
+    expected = [None, *others, [{"Alphabetic": "WANG^WU"}], [{"Alphabetic": "欧阳^明"}]], [None, *others, ["20"], ["S-10"]]
+    told = county.get(f"{level}?includefield=ReferringPhysicianName,StudyID")
+    assert "Warning" not in told.headers
+    assert tuple([one[tag].get("Value") for one in told.json] for tag in ("00080090", "00200010")) == expected
+    assert all(one["00080090"]["vr"] == "PN" and one["00200010"]["vr"] == "SH" for one in told.json)
+    in_xml = [native_xml.from_xml(content) for _, content in parts_of(county.get(level, Accept='multipart/related; type="application/dicom+xml"'))]
+    assert tuple([one[tag].get("Value") for one in in_xml] for tag in ("00080090", "00200010")) == expected

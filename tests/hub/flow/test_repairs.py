@@ -44,6 +44,29 @@ def test_a_corrected_name_is_what_people_see_and_find_and_the_bytes_stay(hub, co
     assert [e.action for e in rows(hub, audit)][-1] == "study.repair"
 
 
+def test_a_corrected_physician_and_study_id_are_told_and_found_and_come_back_when_undone(hub, county, clock):
+    study_id = send_ct(hub, county.ct, referring_physician="佘^明", referring_unsure=True, study_number="7")
+
+    def told() -> tuple:
+        (row,) = studies.matching(hub, SYSTEM, "study", [], 10)
+        return row.referring_physician, row.study_number, study_row(hub, study_id).referring_unsure
+
+    def found(**keys) -> bool:
+        return studies.matching(hub, SYSTEM, "study", [Match(field, (value,)) for field, value in keys.items()], 10) != []
+    put(hub, county.reviewer, study_id, "00080090", "Ou^Ming=欧^明")
+    put(hub, county.reviewer, study_id, "00200010", "S-8")
+    assert told() == ("Ou^Ming=欧^明", "S-8", False)
+    assert found(referring_physician="欧明") and found(referring_physician="ou ming") and found(study_number="S-8", referring_physician="欧*")
+    assert not found(referring_physician="佘*") and not found(study_number="7")
+    assert [(row.old, row.new) for row in rows(hub, repair)] == [("佘^明", "Ou^Ming=欧^明"), ("7", "S-8")]
+    send(hub, county.ct, slice_facts(9, referring_physician="佘^明", study_number="7", series_uid="1.2.3.2"))      # the device goes on sending what it sent
+    assert told() == ("Ou^Ming=欧^明", "S-8", False)
+    for row in rows(hub, repair):
+        repairs.undo(hub, county.reviewer, row.id)
+    assert told() == ("佘^明", "7", True) and study_row(hub, study_id).as_sent is None
+    assert found(referring_physician="佘明") and found(study_number="7") and not found(referring_physician="欧明")
+
+
 def test_the_queue_is_filtered_and_searched_by_what_was_corrected(hub, county, clock, monkeypatch):
     reading_id = queued_ct(hub, county, clock)
     study_id = reading_row(hub, reading_id).study_id
