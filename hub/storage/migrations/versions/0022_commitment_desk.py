@@ -4,8 +4,8 @@ from alembic import op
 
 from hub.storage.moment import Moment
 
-revision = '0023'
-down_revision = '0020'
+revision = '0022'
+down_revision = '0021'
 branch_labels = None
 depends_on = None
 
