@@ -8,7 +8,8 @@ need, stop the web for everybody. The worker here, which ``hub web`` starts, cha
 - a long body is read by a thread, for only that can stream it to the disk, but at most half of the threads do so, a
   quarter for one address; the next such requests wait, and beyond ``MOST_QUEUED`` they are told to come again (503);
 - requests that are whole wait for a thread in turns of their addresses, so that a crowd of them delays itself;
-- a line on which nothing moves, or less than ``SLOWEST_BYTES_PER_S``, is given up. So is one whose peer no longer
+- an answer of up to some megabytes leaves as fast as its reader takes it, without a thread (``reading_ui.outgoing``);
+- a line on which nothing moves, or less than ``SLOWEST_BYTES_PER_S`` of a body, is given up. So is one whose peer no longer
   acknowledges what is sent to it.
 
 Connections that wait are limited in all and per address; the one that waits for the longest makes room for the newest.
@@ -31,6 +32,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from hub.flow.doors import Ledger
+from reading_ui.outgoing import DRAIN_S, Outgoing, Purse
 
 MOST_WAITING = 400              # that have not asked, or not again
 MOST_OF_ONE = 128               # of them from one address: all the browsers of a hospital behind one router
@@ -39,7 +41,6 @@ PATIENCE_S = 30.0               # without a byte; and for a request's head and s
 SLOWEST_BYTES_PER_S = 1000      # of a long body, beyond PATIENCE_S: a tenth of the slowest mobile line
 SHORT_BODY = 64 * 1024          # bytes that are waited for here
 LONGEST_HEAD = 64 * 1024
-DRAIN_S = 300.0                 # for some of a large answer to leave: megabytes wait in the system's memory before a slow line
 LINGER_S = 5.0                  # for a peer to close after its answer
 MOST_LEAVING = 100
 LOOK_EVERY_S = 0.25
@@ -151,6 +152,8 @@ class LobbyWorker(ThreadWorker):
         super().__init__(*words, **named)
         self._waiting: dict[Line, None] = {}           # the longest waiting first
         self._leaving: dict[Line, None] = {}           # answered for the last time
+        self._draining: dict[Line, None] = {}          # answered, and still being told
+        self._purse = Purse()
         self._queued: deque[Line] = deque()            # long bodies for which no thread is to be had yet
         self._ready, self._busy = Turns(MOST_WAITING), 0
         self._reading: Counter[str] = Counter()        # long bodies that threads read, by address
@@ -175,6 +178,7 @@ class LobbyWorker(ThreadWorker):
                 raise
             return
         self.nr_conns += 1
+        own = Outgoing(own, self._purse)
         _fit(own)
         line = Line(self.cfg, own, client, listener.getsockname())
         self._wait(line)
@@ -196,15 +200,36 @@ class LobbyWorker(ThreadWorker):
         except Exception:
             log.exception("a request ended in a fault of the server")
             stays = False
-        if stays:
-            conn.said += conn.parser.unreader.take_buffered()      # the next one came along with the last one's body
-            self._wait(conn)
-            self._judge(conn)
+        if conn.sock.owes:
+            conn.sock.setblocking(False)
+            conn.until = monotonic() + DRAIN_S
+            self._draining[conn] = None
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._drain, conn, stays))
         else:
-            self._see_off(conn)
+            self._go_on(conn, stays)
         for _ in range(len(self._queued)):
             self._read_or_queue(self._queued.popleft())
         self._give_threads()
+
+    def _drain(self, line: Line, stays: bool, _) -> None:
+        """The rest of an answer leaves as fast as its reader takes it."""
+        try:
+            if line.sock.drain():
+                line.until = monotonic() + DRAIN_S
+        except OSError:
+            self._close(line)
+            return
+        if not line.sock.owes:
+            self._leave(line)
+            self._go_on(line, stays)
+
+    def _go_on(self, line: Line, stays: bool) -> None:
+        if stays:
+            line.said += line.parser.unreader.take_buffered()      # the next one came along with the last one's body
+            self._wait(line)
+            self._judge(line)
+        else:
+            self._see_off(line)
 
     def murder_pending(self) -> None:
         """Run every second at least: who did not ask in time is closed; when the process ends, everybody within two seconds."""
@@ -212,13 +237,18 @@ class LobbyWorker(ThreadWorker):
         if now < self._looks_at:
             return
         self._looks_at = now + LOOK_EVERY_S
-        for line in [*self._waiting, *self._leaving]:
-            if not self.alive:
+        for line in [*self._waiting, *self._leaving, *self._draining]:
+            if not self.alive and line not in self._draining:
                 line.until = min(line.until, now + STOP_KEEPALIVE_LINGER)
             if now > line.until:
                 if line.said:
                     self._count("web_patience", line)
                 self._close(line)
+        if self._purse.is_short and self._draining:      # the one that takes longest makes room
+            self._purse.is_short = False
+            line = next(iter(self._draining))
+            self._count("web_patience", line)
+            self._close(line)
         while not self.alive and self._queued:
             self._close(self._queued.popleft())
 
@@ -337,7 +367,7 @@ class LobbyWorker(ThreadWorker):
         self._close(line)
 
     def _leave(self, line: Line) -> None:
-        for place in (self._waiting, self._leaving):
+        for place in (self._waiting, self._leaving, self._draining):
             if line in place:
                 del place[line]
                 self.poller.unregister(line.sock)
@@ -354,10 +384,9 @@ class LobbyWorker(ThreadWorker):
 
 def _fit(line: socket.socket) -> None:
     """What the system is to watch over while a thread waits for this line: no byte received in PATIENCE_S, none acknowledged in
-    twice that, none sent in DRAIN_S."""
+    twice that."""
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for direction, seconds in ((socket.SO_RCVTIMEO, PATIENCE_S), (socket.SO_SNDTIMEO, DRAIN_S)):
-        line.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000)))
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(PATIENCE_S), int(PATIENCE_S % 1 * 1_000_000)))
     if hasattr(socket, "TCP_USER_TIMEOUT") and line.family in (socket.AF_INET, socket.AF_INET6):
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(2 * PATIENCE_S * 1000))
 

@@ -62,7 +62,7 @@ def web(context: click.Context) -> None:
     """Run the web server (gunicorn, one process with threads)."""
     settings = settings_of(context)
     arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", LOBBY, "--workers", "1",
-                 "--threads", str(settings.web_threads), "--worker-connections", "800", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
+                 "--threads", str(settings.web_threads), "--worker-connections", "800", "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
                  "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]

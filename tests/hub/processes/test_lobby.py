@@ -5,19 +5,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
 
+import reading_ui
 from hub.flow import devices
 from hub.model.access import SYSTEM
 from hub.storage.tables import door_count
-from reading_ui import lobby
+from reading_ui import lobby, outgoing
 from reading_ui.lobby import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, Turns, judged
+from reading_ui.outgoing import Outgoing, Purse
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
 from tests.reading_ui.house import opened
@@ -81,14 +85,78 @@ def test_a_crowd_of_requests_from_one_address_delays_itself():
     assert turns.put(lines["a4"]) and turns.next() is lines["a4"]
 
 
+@contextmanager
+def tcp_pair(purse):
+    """A line of the server and its peer, who has hardly any room for what is sent to it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with Outgoing(accepted, purse) as line:
+            yield line, peer
+
+
+def test_an_answer_that_its_reader_does_not_take_is_kept_and_leaves_in_order():
+    answer, purse = bytes(range(256)) * 8000, Purse(3_000_000)
+    with tcp_pair(purse) as (line, peer):
+        for start in range(0, len(answer), 100_000):
+            line.sendall(answer[start:start + 100_000])               # returns though nobody reads
+        assert 0 < line.owes <= len(answer)
+        got = b""
+        while len(got) < len(answer):
+            line.drain()
+            got += peer.recv(65536)
+        assert got == answer and line.owes == 0
+        assert purse.take(3_000_000), "all room is given back"
+
+
+def test_what_is_more_than_may_be_kept_waits_for_its_reader():
+    answer, got, purse = bytes(range(256)) * 50_000, [], Purse()
+    with tcp_pair(purse) as (line, peer):
+        def read() -> None:
+            while sum(map(len, got)) < len(answer):
+                got.append(peer.recv(1 << 20))
+        reader = threading.Thread(target=read)
+        most = 0
+        for start in range(0, len(answer), 1 << 20):
+            if line.owes > outgoing.MOST_OF_ONE - (2 << 20) and not reader.ident:
+                reader.start()
+            line.sendall(answer[start:start + (1 << 20)])
+            most = max(most, line.owes)
+        while line.owes:
+            line.drain()
+        reader.join(120)
+        assert b"".join(got) == answer and outgoing.MOST_OF_ONE // 2 < most <= outgoing.MOST_OF_ONE
+
+
+def test_who_reads_nothing_of_an_answer_is_given_up_and_the_room_is_given_back(monkeypatch):
+    monkeypatch.setattr(outgoing, "DRAIN_S", 0.0)
+    monkeypatch.setattr(outgoing, "LOOK_S", 0.01)
+    purse = Purse(100_000)
+    with tcp_pair(purse) as (line, _):
+        with pytest.raises(TimeoutError):
+            for _ in range(1000):
+                line.sendall(bytes(50_000))
+        assert purse.is_short and not purse.take(100_000)
+        line.close()
+        assert purse.take(100_000)
+
+
 class Web:
     """``hub web`` in a process of its own, with few threads."""
 
     def __init__(self, hub, process: subprocess.Popen, port: int):
         self.hub, self.process, self.port = hub, process, port
 
-    def line(self, said: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", self.port), timeout=120, source_address=(source, 0))
+    def line(self, said: bytes = b"", source: str = "127.0.0.1", room: int = 0) -> socket.socket:
+        """A connection; ``room``: bytes that its system keeps for it of what it does not read."""
+        made = socket.socket()
+        made.settimeout(120)
+        if room:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        made.bind((source, 0))
+        made.connect(("127.0.0.1", self.port))
         made.sendall(said)
         return made
 
@@ -290,3 +358,15 @@ def test_open_worklists_leave_threads_for_everybody_else(web, house):
         assert web.serves()
         retries = [next(word for word in one if word.startswith(b"retry: ")) for one in said]
         assert sorted(retries) == [b"retry: 1500\n"] + [b"retry: 5000\n"] * (3 * THREADS - 1)
+
+
+@processes
+def test_slow_readers_of_answers_hold_no_thread(web):
+    """More of them than threads, each before answers that are larger than what the system keeps for it."""
+    asset = max((Path(reading_ui.__file__).parent / "static" / "built").rglob("*.wasm"), key=lambda path: path.stat().st_size)
+    ask = f"GET /static/{asset.relative_to(Path(reading_ui.__file__).parent / 'static')} HTTP/1.1\r\nHost: hub\r\n\r\n".encode()
+    with ExitStack() as lines:
+        slow = [lines.enter_context(web.line(4 * ask + HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), room=4096)) for _ in range(4 * THREADS)]
+        assert all(web.serves() for _ in range(3))
+        for line in slow[:2]:
+            assert line.makefile("rb").read().count(asset.read_bytes()) == 4
