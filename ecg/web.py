@@ -170,11 +170,18 @@ def _keep(hub: Hub, stream: BinaryIO, name: str, announced: int | None = None) -
     """One file on disk; where its size was announced, all of it or nothing: half a table reads as a whole one."""
     last = _text(name.replace("\\", "/").rpartition("/")[2])[-128:] or "ecg"
     with hub.blobs.writer(last) as writer:
-        while piece := stream.read(PIECE):
+        while piece := _next(stream):
             writer.write(piece)
         if announced is not None and writer.size != announced:
             raise BadRequest
         return writer.keep()
+
+
+def _next(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(PIECE)
+    except OSError as error:                # a web server's word for a body in chunks that ends too soon
+        raise BadRequest from error
 
 
 def _text(words: str) -> str:

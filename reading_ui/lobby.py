@@ -9,7 +9,7 @@ need, stop the web for everybody. The worker here, which ``hub web`` starts, cha
   quarter for one address; the next such requests wait, and beyond ``MOST_QUEUED`` they are told to come again (503);
 - requests that are whole wait for a thread in turns of their addresses, so that a crowd of them delays itself;
 - an answer of up to some megabytes leaves as fast as its reader takes it, without a thread (``reading_ui.outgoing``);
-- a line on which nothing moves, or less than ``SLOWEST_BYTES_PER_S`` of a body, is given up. So is one whose peer no longer
+- a line on which nothing moves, or less than a trickle of a body, is given up (``reading_ui.incoming``). So is one whose peer no longer
   acknowledges what is sent to it.
 
 Connections that wait are limited in all and per address; the one that waits for the longest makes room for the newest.
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 import selectors
 import socket
 import struct
@@ -28,51 +27,21 @@ from concurrent.futures import Future
 from functools import partial
 from time import monotonic
 
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from hub.flow.doors import Ledger
+from reading_ui.incoming import LONG, NOT_HTTP, PATIENCE_S, SHORT, SILENT, TOO_LONG, Patient, judged, with_named_ends
 from reading_ui.outgoing import DRAIN_S, Outgoing, Purse
 
 MOST_WAITING = 400              # that have not asked, or not again
 MOST_OF_ONE = 128               # of them from one address: all the browsers of a hospital behind one router
 MOST_QUEUED = 64                # long bodies that wait for a thread
-PATIENCE_S = 30.0               # without a byte; and for a request's head and short body in all
-SLOWEST_BYTES_PER_S = 1000      # of a long body, beyond PATIENCE_S: a tenth of the slowest mobile line
-SHORT_BODY = 64 * 1024          # bytes that are waited for here
-LONGEST_HEAD = 64 * 1024
 LINGER_S = 5.0                  # for a peer to close after its answer
 MOST_LEAVING = 100
 LOOK_EVERY_S = 0.25
 PIECE = 16 * 1024
 
-SILENT, SHORT, WHOLE, LONG, TOO_LONG, NOT_HTTP = "silent", "short", "whole", "long", "too_long", "not_http"
-
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n)")
-_FIRST = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-
 log = logging.getLogger("hub.web")
-
-
-def judged(said: bytearray) -> str:
-    """What the bytes of a connection amount to: SILENT, SHORT (more must come), WHOLE (head and a short body), LONG (a head whose
-    body is long, of unknown length, or sent only when asked for), TOO_LONG (a head without end), NOT_HTTP."""
-    if not said:
-        return SILENT
-    if said[0] not in _FIRST:
-        return NOT_HTTP
-    end = said.find(b"\r\n\r\n")
-    if end < 0:
-        return TOO_LONG if len(said) > LONGEST_HEAD else SHORT
-    head = bytes(said[:end + 2]).lower()
-    if b"\r\ntransfer-encoding:" in head or b"\r\nexpect:" in head:
-        return LONG
-    length = _LENGTH.search(head)
-    if length is None:
-        return WHOLE
-    if int(length[1]) > SHORT_BODY:
-        return LONG
-    return WHOLE if len(said) >= end + 4 + int(length[1]) else SHORT
 
 
 class Line(TConn):
@@ -93,31 +62,6 @@ class Line(TConn):
         super().init()
         if fresh:
             self.parser.unreader = Patient(self.sock)
-
-
-class Patient(SocketUnreader):
-    """Reads a body with patience that ends: then it is as if the peer had hung up."""
-
-    def __init__(self, line: socket.socket):
-        super().__init__(line)
-        self.gave_up = False
-        self.begin()
-
-    def begin(self) -> None:
-        """The next request's time begins."""
-        self._began, self._count = monotonic(), 0
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        if monotonic() - self._began > PATIENCE_S + self._count / SLOWEST_BYTES_PER_S:
-            self.gave_up = True
-            return b""
-        try:
-            data = super().chunk(size_hint)
-        except BlockingIOError:               # SO_RCVTIMEO
-            self.gave_up = True
-            return b""
-        self._count += len(data)
-        return data
 
 
 class Turns:
@@ -164,6 +108,7 @@ class LobbyWorker(ThreadWorker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         hub = self.wsgi.extensions["hub"]
+        self.wsgi = with_named_ends(self.wsgi)
         self._ledger = Ledger(hub)
         behind_a_proxy = hub.settings.trusted_proxies > 0     # which has one address, and limits of its own
         self._most_of_one = MOST_WAITING if behind_a_proxy else MOST_OF_ONE

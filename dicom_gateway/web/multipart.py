@@ -120,7 +120,10 @@ class _Reader:
         return {name.strip().lower(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
 
     def _more(self) -> None:
-        chunk = self._stream.read(CHUNK // 4)
+        try:
+            chunk = self._stream.read(CHUNK // 4)
+        except OSError as error:                # a web server's word for a body in chunks that ends too soon
+            raise _broken() from error
         if not chunk:
             raise _broken()
         self._held += chunk

@@ -19,8 +19,9 @@ import reading_ui
 from hub.flow import devices
 from hub.model.access import SYSTEM
 from hub.storage.tables import door_count
-from reading_ui import lobby, outgoing
-from reading_ui.lobby import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, Turns, judged
+from reading_ui import incoming, lobby, outgoing
+from reading_ui.incoming import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, judged
+from reading_ui.lobby import Turns
 from reading_ui.outgoing import Outgoing, Purse
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
@@ -55,7 +56,7 @@ def test_a_body_that_stops_ends_as_if_its_peer_had_hung_up():
 
 def test_a_body_that_dribbles_is_given_up_and_one_that_is_fast_enough_is_not(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(lobby, "monotonic", lambda: now[0])
+    monkeypatch.setattr(incoming, "monotonic", lambda: now[0])
     ours, theirs = socket.socketpair()
     with ours, theirs:
         body = Patient(ours)
@@ -262,7 +263,7 @@ def test_who_has_not_asked_holds_no_thread(web, said):
 
 @processes
 def test_long_uploads_that_stall_leave_threads_for_pages_short_uploads_and_other_addresses(web, token):
-    assert len(SHORT_ONE) < lobby.SHORT_BODY < len(LONG_ONE)
+    assert len(SHORT_ONE) < incoming.SHORT_BODY < len(LONG_ONE)
     with ExitStack() as lines:
         stalled = [lines.enter_context(web.line(_upload(token, 1_000_000) + b"I,II\n")) for _ in range(8 * THREADS)]
         assert web.serves()
@@ -308,8 +309,16 @@ def test_a_cart_that_waits_to_be_asked_for_its_recording_is_asked(web, token):
 
 
 @processes
-def test_a_recording_that_breaks_off_is_answered_by_name(web, token):
-    with web.line(_upload(token, 1000) + b"I,II\n") as line:
+@pytest.mark.parametrize("missing", [None, 0, 2, 1000, 120_000], ids=["its length announced", "between chunks", "at a chunk's end", "within a chunk", "in a chunk's head"])
+def test_a_recording_that_breaks_off_is_answered_by_name(web, token, missing):
+    """Also where all that came is a valid shorter table."""
+    half = LONG_ONE[:LONG_ONE.index(b"\n", 100_000) + 1]
+    head, body = _upload(token, len(LONG_ONE)), half
+    if missing is not None:
+        head = _upload(token, 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        chunk = b"%x\r\n%s\r\n" % (len(half), half)
+        body = chunk + (chunk[:-missing] if 0 < missing < len(half) else chunk[:4] if missing else b"")
+    with web.line(head + body) as line:
         line.shutdown(socket.SHUT_WR)
         answer = line.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 400 ") and b"broken_off" in answer
@@ -319,7 +328,7 @@ def test_a_recording_that_breaks_off_is_answered_by_name(web, token):
 def test_what_is_not_a_request_is_turned_away_and_counted(web):
     with web.line(b"\x16\x03\x01\x02\x00\x01\x00") as line:
         assert not line.recv(1)
-    with web.line(b"GET /?" + b"a" * lobby.LONGEST_HEAD) as line:
+    with web.line(b"GET /?" + b"a" * incoming.LONGEST_HEAD) as line:
         line.sendall(b"b")
         with suppress(OSError):
             for _ in range(20):
