@@ -147,6 +147,10 @@ class _Desk:
             log.warning("a storage commitment report was answered with %s", answer.Status)
 
     def left(self, event: Event) -> None:
+        """An answer may have come together with the end: pynetdicom looks for a release right after it has served a message."""
+        for _, message in list(event.assoc.dimse.msg_queue.queue):
+            if isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None:
+                self._taken(event.assoc, message)
         with self._lock:
             open_ones = [one.asked.commitment_id for one in self._waiting.pop(event.assoc, []) if not one.is_taken]
         if open_ones:
