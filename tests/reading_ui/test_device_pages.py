@@ -200,7 +200,7 @@ def test_the_page_of_a_sample_shows_what_arrives_by_itself(house, device_id):
         with sync_api.sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             page = chromium.new_page()
-            page.set_default_timeout(90_000)
+            page.set_default_timeout(180_000)
             page.goto(f"{address}/sign-in")
             page.locator("[name=username]").fill("admin")
             page.locator("[name=password]").fill(PASSWORD.format("admin"))
