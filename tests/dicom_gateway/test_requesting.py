@@ -63,7 +63,7 @@ def test_a_refusal_that_has_come_and_gone_before_anybody_looks_is_a_refusal(gate
 
         def wait(self):
             self.opened.wait()
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while self.association.dul.socket._is_connected or self.association.dul.peek_next_pdu() is None:
                 assert time.monotonic() < until
                 time.sleep(0.01)
@@ -76,7 +76,7 @@ def test_a_refusal_that_has_come_and_gone_before_anybody_looks_is_a_refusal(gate
     association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", evt_handlers=[*REQUESTING, (evt.EVT_REQUESTED, asked)])
     assert association.is_rejected and not association.is_aborted and not association.is_established
     assert (association.acceptor.primitive.result, association.acceptor.primitive.diagnostic) == (1, 3)
-    association.dul.join(60)
+    association.dul.join(120)
     assert not association.dul.is_alive()
 
 
@@ -98,6 +98,6 @@ def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
         assert not steps or steps[-1] == "back"
         gate.set()
     over.set()
-    passing.join(5)
+    passing.join(120)
     gate.wait()
     gate.clear()            # by the one behind it: no waiting for itself

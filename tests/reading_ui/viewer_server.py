@@ -170,7 +170,7 @@ class Serving:
         self.faults.go_on.set()
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(5)
+        self.thread.join(120)
 
 
 def read_folder(folder: Path) -> list[Dataset]:
