@@ -6,6 +6,8 @@
   caller waits for it until its time is up. On a busy machine that befell one request in fifty.
 - No second, endless wait for that pause: a flag says whether the thread rests there, and another thread, which serves a report of
   the peer, can say for good that it does not.
+- A refusal that is one however soon it comes. pynetdicom asks whether the connection stands after it was opened; a peer that has
+  refused and closed it by then looks as if it could not be reached.
 """
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import socket
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from dicom_gateway.resting import Pause
 from dicom_gateway.tls import tls_args
@@ -27,6 +30,17 @@ class _Requesting(Association):
     """An association whose pause holds by itself: ``Pause.clear`` has waited."""
 
     _is_paused = property(lambda self: True, lambda self, value: None)
+
+    def _abort_blocking(self, block: bool = True) -> None:
+        """Ends it; one that was refused before pynetdicom looked has ended."""
+        answer = self.dul.peek_next_pdu()
+        if not isinstance(answer, A_ASSOCIATE) or not answer.result:
+            super()._abort_blocking(block)
+            return
+        self.acceptor.primitive = self.dul.receive_pdu()
+        self.is_rejected, self.is_established = True, False
+        evt.trigger(self, evt.EVT_REJECTED, {})
+        self.dul.kill_dul()
 
 
 def _opened(event: evt.Event) -> None:

@@ -81,11 +81,10 @@ class _Desk:
         serve = association._serve_request
 
         def serve_and_report(message, context_id: int) -> None:
-            is_answer = isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None
-            if not is_answer:
+            if not _is_answer(message):
                 serve(message, context_id)
             try:
-                self._taken(association, message) if is_answer else self._report(association, context_id)
+                self._taken(association, message) if _is_answer(message) else self._report(association, context_id)
             except Exception:
                 log.exception("storage commitment failed")      # its row stands: the device is called back
         association._serve_request = serve_and_report
@@ -140,14 +139,31 @@ class _Desk:
         number = answer.MessageIDBeingRespondedTo
         with self._lock:
             one = dict(enumerate(self._waiting.get(association, ()), 1)).get(number)
-        if one is not None and one.is_judged and not one.is_taken:
-            commitments.settle(self._hub, one.asked.commitment_id)
-            one.is_taken = True
+            is_news = one is not None and one.is_judged and not one.is_taken
+            if is_news:
+                one.is_taken = True           # by this thread alone
+        if is_news:
+            try:
+                commitments.settle(self._hub, one.asked.commitment_id)
+            except Exception:
+                one.is_taken = False
+                raise
         if answer.Status != SUCCESS:
             log.warning("a storage commitment report was answered with %s", answer.Status)
 
     def left(self, event: Event) -> None:
+        """An answer may have come together with the end: pynetdicom looks for a release right after it has served a message."""
+        try:
+            for _, message in list(event.assoc.dimse.msg_queue.queue):
+                if _is_answer(message):
+                    self._taken(event.assoc, message)
+        except Exception:
+            log.exception("storage commitment failed")
         with self._lock:
             open_ones = [one.asked.commitment_id for one in self._waiting.pop(event.assoc, []) if not one.is_taken]
         if open_ones:
             commitments.leave(self._hub, open_ones)
+
+
+def _is_answer(message) -> bool:
+    return isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None

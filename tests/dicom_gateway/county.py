@@ -69,5 +69,5 @@ def dcmtk(program: str, gateway: Gateway, *arguments, calling: str = SENDER, fil
           folder: Path | None = None) -> str:
     """What one of DCMTK's programs printed. ``file``: holds the identifier. ``folder``: where it runs."""
     done = subprocess.run([peer(program), "-v", "-aet", calling, "-aec", "HUB", *map(str, arguments), "127.0.0.1", str(gateway.port),
-                           *([str(file)] if file else [])], capture_output=True, timeout=60, cwd=folder)
+                           *([str(file)] if file else [])], capture_output=True, timeout=120, cwd=folder)
     return re.sub(r"\x1b\[\d+m", "", (done.stdout + done.stderr).decode("utf-8", "replace"))

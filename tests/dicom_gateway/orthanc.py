@@ -72,7 +72,7 @@ def running_orthanc(folder: Path, hub_port: int, web: str = "", token: str = "")
 def _wait(process: subprocess.Popen, port: int, log: Path) -> None:
     for _ in range(1200):
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/system", timeout=5).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/system", timeout=30).close()
             return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             assert process.poll() is None, log.read_text("utf-8", "replace")[-3000:]

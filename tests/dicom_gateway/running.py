@@ -41,7 +41,7 @@ class Gateway:
     def associate(self, *contexts, calling: str = SENDER, called: str = "HUB", max_pdu: int = 16382, extended: list | None = None):
         """An association of pynetdicom as a user; contexts are (class, syntax), ``extended`` items of extended negotiation."""
         entity = AE(ae_title=calling)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 120
         for sop_class, syntax in dict.fromkeys(contexts):
             entity.add_requested_context(sop_class, syntax)
         return entity.associate("127.0.0.1", self.port, ae_title=called, max_pdu=max_pdu, ext_neg=extended, evt_handlers=REQUESTING)

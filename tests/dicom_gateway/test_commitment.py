@@ -1,6 +1,7 @@
 """Storage commitment: only what is safe is committed, and the answer reaches the device that asked."""
 import queue
 import ssl
+import threading
 import time
 from io import BytesIO
 
@@ -8,20 +9,23 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.acse import ACSE
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.sop_class import StorageCommitmentPushModel as PUSH
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as INSTANCE
 from sqlalchemy import select
 
 from dicom_gateway.requesting import REQUESTING
+from dicom_gateway.services import commitment
 from hub.flow import administration, certificates, devices, jobs
 from hub.model.access import SYSTEM
 from hub.storage import tables
 from tests.dicom_gateway.running import SENDER, running, slice_of_ct
 from tests.dicom_gateway.test_tls import free_port
 
-WAIT_S, GENEROUS_S = 15, 120
+WAIT_S = GENEROUS_S = 120
 
 
 class Modality:
@@ -29,21 +33,21 @@ class Modality:
 
     def __init__(self, answer: int = 0x0000):
         self.reports, self.answer = queue.Queue(), answer
-        self._unanswered = queue.Queue()
+        self._unanswered = {}
         self.handlers = [(evt.EVT_N_EVENT_REPORT, self.take), (evt.EVT_PDU_SENT, self.sent)]
 
     def take(self, event):
-        self._unanswered.put((event.event_type, event.event_information))
+        self._unanswered[event.assoc] = event.event_type, event.event_information
         return self.answer, None
 
     def sent(self, event):
         """pynetdicom answers reports from a thread of its own: a release must not overtake the answer."""
-        if isinstance(event.pdu, P_DATA_TF) and not self._unanswered.empty():
-            self.reports.put(self._unanswered.get())
+        if isinstance(event.pdu, P_DATA_TF) and event.assoc in self._unanswered:
+            self.reports.put(self._unanswered.pop(event.assoc))
 
     def associate(self, gateway, calling=SENDER):
         entity = AE(ae_title=calling)
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = GENEROUS_S
         entity.add_requested_context(PUSH)
         entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
         association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", evt_handlers=[*self.handlers, *REQUESTING])
@@ -182,6 +186,25 @@ def test_a_device_that_answered_the_report_is_not_called_back(own_gateway, answe
     assert called.reports.empty()
 
 
+def test_an_answer_that_comes_together_with_the_release_counts(own_gateway, monkeypatch):
+    """Between the gateway's look for messages and its look for a release both may come."""
+    judged, tell, look = threading.Event(), commitment.event_type, ACSE.is_release_requested
+
+    def both_are_there(association) -> bool:
+        return not association.dimse.msg_queue.empty() and isinstance(association.dul.peek_next_pdu(), A_RELEASE)
+
+    def late(acse) -> bool:
+        if acse.assoc.is_acceptor and judged.is_set():
+            until(lambda: both_are_there(acse.assoc))
+        return look(acse)
+    monkeypatch.setattr(commitment, "event_type", lambda report: (judged.set(), tell(report))[1])
+    monkeypatch.setattr(ACSE, "is_release_requested", late)
+    (uid,) = stored(own_gateway)
+    assert Modality().ask(own_gateway, (CTImageStorage, uid))[0] == 1
+    until(lambda: not own_gateway.server.active_associations)
+    assert commitments_of(own_gateway.hub)[0].state == "delivered" and calls(own_gateway.hub) == []
+
+
 def test_a_device_that_left_at_once_is_called_back_at_its_registered_node(own_gateway):
     (uid,) = stored(own_gateway)
     called, modality = Modality(), Modality()
@@ -194,18 +217,25 @@ def test_a_device_that_left_at_once_is_called_back_at_its_registered_node(own_ga
 
 
 def test_a_device_that_releases_at_once_gets_its_report_here_or_there(own_gateway):
+    """Perhaps twice: where its answer was overtaken by the release, it is called back."""
     uids = stored(own_gateway, 3)
-    modality = Modality()
+    modality, asked, told = Modality(), [], []
+
+    def is_told() -> bool:
+        work(own_gateway.hub)
+        while not modality.reports.empty():
+            kind, report = modality.reports.get()
+            assert kind == 1 and report.TransactionUID in asked
+            told.append(report.TransactionUID)
+        return asked[-1] in told
     with Node(own_gateway, modality):
         for _ in range(5):
             association = modality.associate(own_gateway)
             transaction = action(*((CTImageStorage, uid) for uid in uids))
+            asked.append(transaction.TransactionUID)
             assert association.send_n_action(transaction, 1, PUSH, INSTANCE)[0].Status == 0
             association.release()
-            until(lambda: calls(own_gateway.hub) or commitments_of(own_gateway.hub)[-1].state == "delivered")
-            work(own_gateway.hub)
-            kind, report = modality.reports.get(timeout=WAIT_S)
-            assert (kind, report.TransactionUID) == (1, transaction.TransactionUID)
+            until(is_told)
 
 
 @pytest.mark.parametrize("change, status", [

@@ -168,12 +168,12 @@ def test_dciodvfy_and_dcmdump_find_no_fault_that_the_original_has_not(tmp_path, 
     out = tmp_path / "corrected.dcm"
     out.write_bytes(corrected(path, change(NAME, SEX, ("00100030", "DA", "19630211"))).content())
     assert faults(out) - faults(path) == set()
-    dumped = subprocess.run([peer("dcmdump"), "+P", "0010,0010", str(out)], capture_output=True, text=True, timeout=60)
+    dumped = subprocess.run([peer("dcmdump"), "+P", "0010,0010", str(out)], capture_output=True, text=True, timeout=300)
     assert dumped.returncode == 0 and "张三" in dumped.stdout
 
 
 def faults(path: Path) -> set[str]:
-    said = subprocess.run([peer("dciodvfy"), str(path)], capture_output=True, timeout=60)
+    said = subprocess.run([peer("dciodvfy"), str(path)], capture_output=True, timeout=300)
     return {line for line in (said.stderr + said.stdout).decode("utf-8", "replace").splitlines() if line.startswith("Error")}
 
 

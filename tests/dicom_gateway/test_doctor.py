@@ -176,7 +176,7 @@ def test_a_device_that_only_echoes_and_one_that_is_refused_are_told_apart(gatewa
     device_id, title = scanner
     association = gateway.associate((Verification, "1.2.840.10008.1.2"), calling=title)
     association.release()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while "arrival.nothing_but_calls" not in examined(gateway, device_id):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -191,7 +191,7 @@ def test_what_was_sent_through_the_door_is_judged_with_the_line_that_it_came_ove
     study = _study(gateway)
     sent = [whole_slice(n, at=datetime.now(ZONE), study=study) for n in (1, 2, 3)]
     assert gateway.send(*sent, sent[0], calling=title, called="ANY", max_pdu=8000) == [0] * 4
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while "line.small_pdu" not in examined(gateway, device_id):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -250,7 +250,7 @@ def test_a_real_storescp_answers_the_call(gateway, scanner, tmp_path):
         port = probe.getsockname()[1]
     with subprocess.Popen([peer("storescp"), "-od", str(tmp_path), str(port)]) as process:
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while doctor.echo(gateway.hub, "127.0.0.1", port, "STORESCP") != "ok":
                 assert time.monotonic() < until
                 time.sleep(0.1)

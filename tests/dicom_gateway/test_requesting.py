@@ -3,9 +3,11 @@ import threading
 import time
 
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
 from dicom_gateway import requesting
+from dicom_gateway.requesting import REQUESTING
 from dicom_gateway.resting import Pause
 from tests.dicom_gateway.running import SENDER
 
@@ -23,7 +25,7 @@ class SlowPause(Pause):
 def answered(gateway, times: int) -> int:
     association = gateway.associate(ECHO, calling=SENDER)
     assert association.is_established
-    association.dimse_timeout = 2
+    association.dimse_timeout = 20         # of an answer that was taken away: only then is it waited for
     count = sum(association.send_c_echo().get("Status") == 0 for _ in range(times) if association.is_established)
     if association.is_established:
         association.release()
@@ -43,9 +45,39 @@ def test_nobody_waits_for_ever_for_a_pause_that_another_thread_has_denied(gatewa
     association._is_paused, statuses = False, []
     asking = threading.Thread(target=lambda: statuses.append(association.send_c_echo().Status), daemon=True)
     asking.start()
-    asking.join(30)
+    asking.join(120)
     assert statuses == [0x0000]
     association.release()
+
+
+def test_a_refusal_that_has_come_and_gone_before_anybody_looks_is_a_refusal(gateway):
+    """pynetdicom asks whether the connection stands once it was opened: by then the peer may have refused and closed it."""
+    class Late:
+        """The event that the connection was opened, seen when the refusal is there and the connection closed."""
+
+        def __init__(self, association):
+            self.association, self.opened = association, association.dul.socket._ready
+
+        def set(self):
+            self.opened.set()
+
+        def wait(self):
+            self.opened.wait()
+            until = time.monotonic() + 120
+            while self.association.dul.socket._is_connected or self.association.dul.peek_next_pdu() is None:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+
+    def asked(event):
+        event.assoc.dul.socket._ready = Late(event.assoc)
+
+    entity = AE(ae_title="STRANGER")
+    entity.add_requested_context(Verification)
+    association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", evt_handlers=[*REQUESTING, (evt.EVT_REQUESTED, asked)])
+    assert association.is_rejected and not association.is_aborted and not association.is_established
+    assert (association.acceptor.primitive.result, association.acceptor.primitive.diagnostic) == (1, 3)
+    association.dul.join(120)
+    assert not association.dul.is_alive()
 
 
 def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
@@ -66,6 +98,6 @@ def test_whoever_closes_the_gate_waits_for_the_one_behind_it():
         assert not steps or steps[-1] == "back"
         gate.set()
     over.set()
-    passing.join(5)
+    passing.join(120)
     gate.wait()
     gate.clear()            # by the one behind it: no waiting for itself

@@ -35,7 +35,7 @@ PARCEL = Parcel(
     {"pdf": PDF + b"x"}, {"study_at": "2026-05-04"}, {"patient_sex": "男"}], ids=str)
 def test_dciodvfy_finds_no_error_in_the_encapsulated_pdf(tmp_path, changed):
     (tmp_path / "report.dcm").write_bytes(returns.part10(returns.encapsulated(replace(PARCEL, **changed), ZONE)))
-    done = subprocess.run([peer("dciodvfy"), tmp_path / "report.dcm"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([peer("dciodvfy"), tmp_path / "report.dcm"], capture_output=True, text=True, timeout=120)
     said = done.stdout + done.stderr
     assert "EncapsulatedPDF" in said
     assert [line for line in said.splitlines() if line.startswith("Error")] == []
@@ -117,13 +117,15 @@ def _storescp(folder):
     process = subprocess.Popen([peer("storescp"), "+xa", "-aet", "CLINIC", "-od", folder / "kept", "--promiscuous", str(port)],
                                env=dict(os.environ, TCP_NODELAY="1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
+        until = time.monotonic() + 120
+        while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
+                assert time.monotonic() < until and process.poll() is None, "storescp did not start"
                 time.sleep(0.05)
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=10)
+        process.wait(timeout=120)

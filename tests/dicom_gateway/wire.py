@@ -11,7 +11,7 @@ A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF, A_RELEASE_RP, A_ABORT = 0x02, 0x03, 0
 class Wire:
     """One TCP connection to a gateway."""
 
-    def __init__(self, port: int, timeout_s: float = 15):
+    def __init__(self, port: int, timeout_s: float = 120):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -27,19 +27,19 @@ def web_server(hub):
                        HUB_WEB_PORT=str(port), HUB_WEB_HOST="127.0.0.1")
     process = subprocess.Popen([sys.executable, "-m", "hub", "web"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not _answers(port):
             assert process.poll() is None and time.monotonic() < until, "the web server did not start"
             time.sleep(0.1)
         yield port, lambda: _greatest_mb(process.pid)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
             wire.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             return wire.recv(12).startswith(b"HTTP/1")
     except OSError:
@@ -54,7 +54,7 @@ def _greatest_mb(parent: int) -> float:
 
 def post(port: int, token: str, headers: str, pieces) -> int | None:
     """One request in pieces of bytes; the status, or None where the server hung up without one."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=180) as wire:
         wire.sendall(f"POST /api/ecg HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n{headers}\r\n\r\n".encode())
         try:
             for piece in pieces:
@@ -80,7 +80,11 @@ def test_what_is_too_large_is_refused_or_kept_within_bounded_memory(hub, county)
         assert status in (413, None) and greatest_mb() - before < 60
         assert post(port, county.ecg_token, "Content-Length: 300000000", []) == 413, "refused by its announcement alone"
         assert post(port, county.ecg_token, "Content-Length: 1000\r\nContent-Type: text/csv", [b"I,II\n" * 20]) in (400, None)
-        assert kept_blobs(hub) == set() and half_written(hub) == [] and not instances(hub) and not holdings(hub)
+        until = time.monotonic() + 120
+        while half_written(hub):              # where it hung up without an answer it tidies up afterwards
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert kept_blobs(hub) == set() and not instances(hub) and not holdings(hub)
         status = post(port, county.ecg_token, "Content-Length: 63000000\r\nContent-Type: text/csv", (MEGABYTE for _ in range(63)))
         assert status == 422 and kept_blobs(hub) == {hashlib.sha256(bytes(63_000_000)).hexdigest()}
         assert greatest_mb() - before < ROOM_MB, f"{greatest_mb() - before:.0f} MB"

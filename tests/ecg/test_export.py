@@ -38,7 +38,7 @@ def complaints(content: bytes, tmp_path: Path) -> list[str]:
         pytest.skip("dciodvfy (dicom3tools) is not installed")
     path = tmp_path / "a.dcm"
     path.write_bytes(content)
-    said = subprocess.run([VALIDATOR, "-new", path], capture_output=True, text=True, timeout=60)
+    said = subprocess.run([VALIDATOR, "-new", path], capture_output=True, text=True, timeout=300)
     return [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
 
 

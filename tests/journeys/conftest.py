@@ -24,6 +24,7 @@ from hub.settings import Settings
 from hub.storage import migration
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 240          # of a slow machine that does other work beside
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 CHROMIUM_ARGS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
                  "--disable-component-update --disable-sync --use-gl=angle --use-angle=swiftshader "
@@ -44,17 +45,17 @@ class RunningHub:
         variables = {f"HUB_{name.upper()}": str(value) for name, value in vars(self.settings).items() if value != ""}
         self.process = subprocess.Popen([sys.executable, "-m", "hub", "up"], cwd=ROOT, stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
                                         env={**os.environ, **variables, "PYTHONPATH": str(ROOT)}, start_new_session=True)
-        wait_for(lambda: _answers(f"{self.settings.address}/healthz"), 90, f"the hub did not start, see {self.log}")
-        wait_for(lambda: _listens(self.settings.dicom_port), 60, "the gateway did not start")
+        wait_for(lambda: _answers(f"{self.settings.address}/healthz"), f"the hub did not start, see {self.log}")
+        wait_for(lambda: _listens(self.settings.dicom_port), "the gateway did not start")
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
+            self.process.wait(PATIENCE_S)
 
     def hub_command(self, *words: str) -> subprocess.CompletedProcess:
         variables = {f"HUB_{name.upper()}": str(value) for name, value in vars(self.settings).items() if value != ""}
-        return subprocess.run([sys.executable, "-m", "hub", *words], cwd=ROOT, capture_output=True, text=True, timeout=120,
+        return subprocess.run([sys.executable, "-m", "hub", *words], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S,
                               env={**os.environ, **variables, "PYTHONPATH": str(ROOT)})
 
 
@@ -132,9 +133,9 @@ def pytest_runtest_makereport(item, call):
             page.screenshot(path=str(Path(place) / f"{item.name}-{who}.png"))
 
 
-def wait_for(true, patience_s: float, otherwise: str):
+def wait_for(true, otherwise: str):
     """Waits until ``true()`` is, and returns what it gave."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if found := true():
             return found
@@ -158,7 +159,7 @@ def program(name: str) -> str:
 
 def _answers(address: str) -> bool:
     try:
-        with urlopen(address, timeout=2) as reply:
+        with urlopen(address, timeout=30) as reply:
             return reply.status == 200
     except (URLError, OSError):
         return False

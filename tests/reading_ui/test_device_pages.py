@@ -115,8 +115,8 @@ def test_the_sheet_is_one_page_as_pdf_with_what_to_enter_and_what_was_found(hous
     answer = house.admin.get(f"/devices/{device_id}/sheet.pdf")
     assert answer.mimetype == "application/pdf"
     (tmp_path / "sheet.pdf").write_bytes(answer.data)
-    said = subprocess.run([peer("pdftotext"), "-layout", tmp_path / "sheet.pdf", "-"], capture_output=True, text=True, timeout=60).stdout
-    about = subprocess.run([peer("pdfinfo"), tmp_path / "sheet.pdf"], capture_output=True, text=True, timeout=60).stdout
+    said = subprocess.run([peer("pdftotext"), "-layout", tmp_path / "sheet.pdf", "-"], capture_output=True, text=True, timeout=300).stdout
+    about = subprocess.run([peer("pdfinfo"), tmp_path / "sheet.pdf"], capture_output=True, text=True, timeout=300).stdout
     assert re.search(r"Pages:\s+1\b", about)
     row = devices.find(house.hub, SYSTEM, device_id)
     for words in ("设备连接与检查单", "16 排 CT", "11112", "2762", row.ae_title, "10.1.1.7", "字符集声明有误", "C-ECHO"):
@@ -136,7 +136,7 @@ def test_the_worst_sheet_still_fits_on_one_page(house, device_id, tmp_path):
         sheet = replace(desk._sheet(device_id), verdict="bad", checked_at="2026-05-04 09:00", findings=tuple(book.say(code, **places) for code in faults))
     assert sheet.left_out > 0
     (tmp_path / "worst.pdf").write_bytes(device_sheet.render(sheet))
-    about = subprocess.run([peer("pdfinfo"), tmp_path / "worst.pdf"], capture_output=True, text=True, timeout=60).stdout
+    about = subprocess.run([peer("pdfinfo"), tmp_path / "worst.pdf"], capture_output=True, text=True, timeout=300).stdout
     assert re.search(r"Pages:\s+1\b", about)
 
 
@@ -200,7 +200,7 @@ def test_the_page_of_a_sample_shows_what_arrives_by_itself(house, device_id):
         with sync_api.sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             page = chromium.new_page()
-            page.set_default_timeout(90_000)
+            page.set_default_timeout(180_000)
             page.goto(f"{address}/sign-in")
             page.locator("[name=username]").fill("admin")
             page.locator("[name=password]").fill(PASSWORD.format("admin"))

@@ -2,6 +2,7 @@
 import json
 import shutil
 import threading
+import time
 
 import pytest
 from werkzeug.serving import make_server
@@ -12,6 +13,8 @@ from tests.reading_ui.ecg_sheet_page import page_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
+PATIENCE_S = 180
+playwright.expect.set_options(timeout=1000 * PATIENCE_S)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
 SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -43,7 +46,7 @@ def browser():
 @pytest.fixture
 def page(browser, address):
     context = browser.new_context(viewport={"width": 1366, "height": 768})
-    context.set_default_timeout(8000)
+    context.set_default_timeout(1000 * PATIENCE_S)
     opened = context.new_page()
     opened.faults = []
     opened.on("pageerror", lambda fault: opened.faults.append(str(fault)))
@@ -98,7 +101,7 @@ def test_calipers_stay_on_their_wave_through_layout_speed_and_gain_and_leave_by_
     page.wait_for_selector(".ecg-drawing[data-layout='12x1'][data-speed-mm-s='50'][data-gain-mm-mv='20']")
     assert readings(page) == before
     page.keyboard.press("m")
-    assert page.locator(".ecg-march").count() == 3   # 0.3, 3.3 and 4.3 s on a strip of 5 s
+    playwright.expect(page.locator(".ecg-march")).to_have_count(3)   # 0.3, 3.3 and 4.3 s on a strip of 5 s
     page.keyboard.press("Escape")
     assert readings(page) == []
 
@@ -122,28 +125,31 @@ def test_the_whole_page_or_its_width_fits_the_window(page):
     box = page.locator(".ecg-frame").bounding_box()
     assert box["y"] + box["height"] <= 768
     page.get_by_role("button", name="适宽").click()
-    assert page.locator(".ecg-frame").bounding_box()["width"] > 1300
+    until = time.monotonic() + PATIENCE_S
+    while page.locator(".ecg-frame").bounding_box()["width"] <= 1300:
+        assert time.monotonic() < until
+        page.wait_for_timeout(30)
 
 
 def test_a_filter_key_asks_the_server_and_the_button_shows_it(page):
     with page.expect_response("**/sheet.svg*") as answered:
         page.keyboard.press("f")
     assert "filters=baseline" in answered.value.url
-    assert page.get_by_role("button", name="基线").get_attribute("aria-pressed") == "true"
+    playwright.expect(page.get_by_role("button", name="基线")).to_have_attribute("aria-pressed", "true")
 
 
 def test_the_page_turns_through_a_long_recording(page):
     with page.expect_response("**/sheet.svg*"):
         page.keyboard.press("ArrowRight")
     page.wait_for_selector(".ecg-drawing[data-start-s='10']")
-    assert page.locator(".ecg-where").inner_text() == "10–20 / 30 s"
+    playwright.expect(page.locator(".ecg-where")).to_have_text("10–20 / 30 s")
 
 
 def test_a_statement_points_at_its_leads_and_seconds(page):
     page.evaluate("document.getElementById('pointing').click()")
-    assert page.locator(".ecg-highlight").count() == 2   # II in its column and as rhythm; aVF shows 2.5 to 5 s
+    playwright.expect(page.locator(".ecg-highlight")).to_have_count(2)   # II in its column and as rhythm; aVF shows 2.5 to 5 s
     page.keyboard.press("Escape")
-    assert page.locator(".ecg-highlight").count() == 0
+    playwright.expect(page.locator(".ecg-highlight")).to_have_count(0)
 
 
 def test_what_is_typed_elsewhere_is_not_a_shortcut(page):
@@ -164,7 +170,7 @@ def test_a_server_that_refuses_leaves_the_sheet_and_offers_to_try_again(page, ap
         app.refuse = False
     page.get_by_role("button", name="重试").click()
     page.wait_for_selector(".ecg-drawing[data-layout='6x2']")
-    assert page.locator(".ecg-notice").is_hidden()
+    playwright.expect(page.locator(".ecg-notice")).to_be_hidden()
 
 
 def test_the_page_may_supply_its_own_words(page):

@@ -1,5 +1,6 @@
 """In a real Chromium: the worklist by keyboard, a draft that saves itself, survives, and is never overwritten."""
 import os
+import re
 import shutil
 import threading
 
@@ -13,6 +14,8 @@ from tests.hub.orders import RESIDENT
 from tests.reading_ui.county import PASSWORD, County
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+PATIENCE_MS = 180_000
+sync_api.expect.set_options(timeout=PATIENCE_MS)
 CHROMIUM = os.environ.get("HUB_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")]
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -47,6 +50,7 @@ def sign_in(chromium, served):
 
     def enter(name, path="/"):
         context = chromium.new_context(viewport={"width": 1366, "height": 768})
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -74,7 +78,7 @@ def test_the_worklist_is_worked_by_keyboard(served, sign_in):
     page.keyboard.press("k")
     sync_api.expect(page.locator('tr[aria-selected="true"]')).to_contain_text("第一位")
     page.keyboard.press("?")
-    assert page.locator("#keys").is_visible()
+    sync_api.expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "search"
@@ -91,7 +95,7 @@ def test_the_list_renews_itself_and_keeps_the_selection(served, sign_in):
     page.keyboard.press("j")
     selected = page.locator('tr[aria-selected="true"]').get_attribute("data-row")
     served.study("QS", patient="刚刚到达")
-    page.get_by_text("刚刚到达").wait_for(timeout=60_000)
+    page.get_by_text("刚刚到达").wait_for()
     assert page.locator('tr[aria-selected="true"]').get_attribute("data-row") == selected
     assert page.evaluate("document.activeElement.dataset.row") == selected
 
@@ -108,7 +112,7 @@ def _saved(served, reading_id, by="chen"):
 
 
 def _wait_saved(page):
-    page.locator("#save-state", has_text="已保存").wait_for(timeout=20_000)
+    page.locator("#save-state", has_text="已保存").wait_for()
 
 
 def test_what_is_typed_is_saved_without_being_asked(served, sign_in):
@@ -118,7 +122,7 @@ def test_what_is_typed_is_saved_without_being_asked(served, sign_in):
     assert _saved(served, reading_id).content.findings == "双肺纹理清晰。"
     page.fill("#impression", "未见异常。")
     page.keyboard.press("Control+s")
-    page.wait_for_selector("#report-form[data-revision='2']", state="attached")
+    sync_api.expect(page.locator("#report-form")).to_have_attribute("data-revision", re.compile("[2-9]"))
     assert _saved(served, reading_id).content.impression == "未见异常。"
 
 
@@ -126,7 +130,7 @@ def test_a_newer_draft_is_put_beside_ones_own_and_the_person_chooses(served, sig
     page, reading_id = _opened(served, sign_in)
     reporting.save_draft(served.hub, served.actor("chen"), reading_id, 0, ReportContent(findings="另一台电脑写的"))
     page.fill("#findings", "这台电脑写的")
-    page.locator("#conflict").wait_for(timeout=60_000)
+    page.locator("#conflict").wait_for()
     sync_api.expect(page.locator("#conflict-mine")).to_contain_text("这台电脑写的")
     sync_api.expect(page.locator("#conflict-theirs")).to_contain_text("另一台电脑写的")
     assert _saved(served, reading_id).content.findings == "另一台电脑写的"
@@ -139,7 +143,7 @@ def test_words_that_could_not_be_saved_survive_and_are_sent_when_the_network_is_
     page, reading_id = _opened(served, sign_in)
     page.context.set_offline(True)
     page.fill("#findings", "断网时写的")
-    page.get_by_text("保存失败").wait_for(timeout=60_000)
+    page.get_by_text("保存失败").wait_for()
     assert _saved(served, reading_id).revision == 0
     page.context.set_offline(False)
     _wait_saved(page)
@@ -151,7 +155,7 @@ def test_unsaved_words_come_back_after_the_page_was_lost(served, sign_in):
     address = page.url
     page.route("**/draft", lambda route: route.abort())
     page.fill("#findings", "浏览器崩溃前写的")
-    page.get_by_text("保存失败").wait_for(timeout=60_000)
+    page.get_by_text("保存失败").wait_for()
     fresh = page.context.new_page()
     page.close(run_before_unload=False)
     fresh.goto(address)
@@ -179,7 +183,7 @@ def test_a_gap_in_a_template_is_named_and_selected(served, sign_in):
     page.select_option("#template", "ct-chest-nodule")
     page.click("text=阳性")
     page.keyboard.press("Control+Enter")
-    page.get_by_text("仍有未填写的【】").wait_for(timeout=60_000)
+    page.get_by_text("仍有未填写的【】").wait_for()
     assert page.evaluate("document.activeElement.id") == "findings"
     assert page.evaluate("document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)") == "【】"
 

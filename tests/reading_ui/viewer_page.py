@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.reading_ui.viewer_server import Serving
 
@@ -14,7 +14,8 @@ BASIC = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-backgrou
          "--disable-component-update", "--disable-sync"]
 SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 NO_GL = ["--disable-gpu", "--disable-software-rasterizer", "--disable-3d-apis"]
-PATIENCE_S = 30
+PATIENCE_S = 180
+expect.set_options(timeout=1000 * PATIENCE_S)
 
 
 def launch(playwright: Playwright, flags: list[str]) -> Browser:
@@ -25,6 +26,7 @@ def launch(playwright: Playwright, flags: list[str]) -> Browser:
 def opened(browser: Browser, url: str, *, size=(1366, 768)) -> tuple[Page, list[str]]:
     """A page with the canvas on it and the list that fills with errors and policy violations."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    page.set_default_timeout(1000 * PATIENCE_S)
     troubles: list[str] = []
     page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -94,9 +96,14 @@ def in_image(points: list, dataset) -> np.ndarray:
     return (np.array(points)[:, :2] - origin) / [float(part) for part in dataset.PixelSpacing][::-1]
 
 
-def drawn_at(page: Page, tmp_path, *points) -> list:
-    """What colour the screen shows at image pixels."""
-    page.screenshot(path=tmp_path / "screen.png")
-    picture = Image.open(tmp_path / "screen.png").convert("RGB")
-    places = [at(page, x, y) for x, y in points]
-    return [picture.getpixel((round(place["x"]), round(place["y"]))) for place in places]
+def drawn_at(page: Page, tmp_path, points: list, holds) -> list:
+    """What colour the screen shows at image pixels, once ``holds`` of them: an image is shown a moment before it is painted."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        page.screenshot(path=tmp_path / "screen.png")
+        picture = Image.open(tmp_path / "screen.png").convert("RGB")
+        colours = [picture.getpixel((round(place["x"]), round(place["y"]))) for place in [at(page, x, y) for x, y in points]]
+        if holds(*colours):
+            return colours
+        assert time.monotonic() < deadline, colours
+        page.wait_for_timeout(50)

@@ -38,10 +38,10 @@ data-key-image-url="/studies/12/key-images" data-csrf="test-token" data-language
 
 @dataclass
 class Faults:
-    """What goes wrong on purpose: seconds per frame, and frames (by SOP instance UID) that are ill."""
+    """What goes wrong on purpose: frames that are held back, and frames (by SOP instance UID) that are ill."""
 
-    frame_delay_s: float = 0.0
-    delayed_after: int = 0  # this many frames are answered at once, later ones with the delay
+    held_after: int = 10**9  # this many frames are answered at once, later ones when ``go_on`` is set
+    go_on: threading.Event = field(default_factory=threading.Event)
     statuses: dict[str, int] = field(default_factory=dict)
     truncated: set[str] = field(default_factory=set)
     key_image_status: int = 201
@@ -121,8 +121,8 @@ def build_app(datasets: Iterable[Dataset], *, htj2k: bool, faults: Faults) -> Fl
     @app.get(f"/dicomweb/studies/{study}/series/<series>/instances/<uid>/frames/<int:number>")
     def frame(series: str, uid: str, number: int) -> Response:
         app.frames_asked.append((uid, number))
-        if faults.frame_delay_s and len(app.frames_asked) > faults.delayed_after:
-            time.sleep(faults.frame_delay_s)
+        if len(app.frames_asked) > faults.held_after:
+            faults.go_on.wait(300)
         if uid in faults.statuses:
             abort(faults.statuses[uid])
         if uid not in by_uid:
@@ -167,9 +167,10 @@ class Serving:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.faults.go_on.set()
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(5)
+        self.thread.join(120)
 
 
 def read_folder(folder: Path) -> list[Dataset]:

@@ -58,7 +58,7 @@ def by_pydicom(name: str) -> tuple[dict, dict[str, bytes]]:
 
 def by_dcmtk(name: str) -> tuple[dict, dict[str, bytes]]:
     """The same by DCMTK's dcm2json, the pixels as bulk data and all else in the metadata."""
-    told = json.loads(subprocess.run([peer("dcm2json"), bundled_path(name)], capture_output=True, timeout=60, check=True).stdout)
+    told = json.loads(subprocess.run([peer("dcm2json"), bundled_path(name)], capture_output=True, timeout=300, check=True).stdout)
     pixels = told.get("7FE00010", {}).pop("InlineBinary", None)
     if pixels is None:
         return told, {}

@@ -94,7 +94,7 @@ def test_weasis_starts_from_a_series_or_an_instance(ct):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_finds_and_fetches_the_bytes_that_were_sent(ct, url, tmp_path):
     def curl(path: str, *more: str) -> bytes:
-        return subprocess.run(["curl", "-sS", "--fail", *more, f"{url}{path}"], check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(["curl", "-sS", "--fail", *more, f"{url}{path}"], check=True, capture_output=True, timeout=300).stdout
     (study,) = json.loads(curl(f"/studies?StudyInstanceUID={ct.uid}"))
     assert Dataset.from_json(study).StudyInstanceUID == ct.uid
     uid, path = next(iter(ct.files.items()))

@@ -85,7 +85,7 @@ def poppler(tmp_path):
         path = tmp_path / "report.pdf"
         path.write_bytes(pdf)
         last = ("-",) if tool == "pdftotext" else (str(tmp_path / "page"),) if tool == "pdftoppm" else ()
-        done = subprocess.run([shutil.which(tool), *options, str(path), *last], capture_output=True, timeout=60)
+        done = subprocess.run([shutil.which(tool), *options, str(path), *last], capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 

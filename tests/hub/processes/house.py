@@ -26,6 +26,7 @@ from tests.conftest import PASSWORD, SERVER
 
 ROOT = Path(__file__).resolve().parents[3]
 AE_TITLE = "TOWN_CT"
+PROCESSES = {"gateway", "worker", "web", "redis", "scheduler"}      # of a hub with one worker
 QUICK = {"job_lease_s": "2", "released_quiet_s": "0.5", "study_quiet_s": "2", "incomplete_quiet_s": "4", "workers": "1",
          "free_space_floor_mb": "0"}
 
@@ -36,7 +37,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(what, patience_s: float = 30, pause_s: float = 0.1):
+def wait_for(what, patience_s: float = 180, pause_s: float = 0.1):
     """Returns the first true answer of ``what``; fails by name when there is none in time."""
     deadline = time.monotonic() + patience_s
     while not (answer := what()):
@@ -73,15 +74,15 @@ class House:
         self.output = (self.folder / "up.log").open("ab")
         self.process = subprocess.Popen([sys.executable, "-m", "hub", "up"], cwd=self.folder, env=environ, stdout=self.output,
                                         stderr=subprocess.STDOUT, start_new_session=True)
-        wait_for(self.is_up, 60)
+        wait_for(self.is_up)
 
     def is_up(self) -> bool:
         assert self.process.poll() is None, (self.folder / "up.log").read_text("utf-8", "replace")[-2000:]
-        return self.health() is not None and self.listens() and len(self.children()) >= 5
+        return self.health() is not None and self.listens() and PROCESSES <= self.children().keys()
 
     def health(self) -> dict | None:
         try:
-            with urlopen(f"{self.settings.address}/healthz", timeout=5) as reply:
+            with urlopen(f"{self.settings.address}/healthz", timeout=60) as reply:
                 return json.loads(reply.read())
         except (URLError, OSError):
             return None
@@ -108,16 +109,20 @@ class House:
                     found[name] = int(entry.name)
         return found
 
+    def number(self, name: str) -> int:
+        """The process number of a child; one that is just being started again is waited for."""
+        return wait_for(lambda: self.children().get(name))
+
     def kill(self, name: str) -> None:
         """kill -9, as a crash or the kernel's out-of-memory killer would."""
-        os.kill(self.process.pid if name == "supervisor" else self.children()[name], signal.SIGKILL)
+        os.kill(self.process.pid if name == "supervisor" else self.number(name), signal.SIGKILL)
         if name == "supervisor":
             self.process.wait()
 
     def stop(self) -> int:
         """Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40)
+        return self.process.wait(180)
 
     def close(self) -> None:
         if self.process and self.process.poll() is None:
@@ -129,7 +134,7 @@ class House:
         request = Request(f"{self.settings.address}/api/ecg?rate_hz=500&unit=mV", data=content, headers={
             "Authorization": f"Bearer {self.ecg_token}", "Content-Type": "text/csv"})
         try:
-            with urlopen(request, timeout=20) as reply:
+            with urlopen(request, timeout=120) as reply:
                 return reply.status
         except HTTPError as error:
             return error.code
@@ -162,9 +167,9 @@ class PatientDevice:
         self._port, self.acknowledged, self.statuses = port, set(), []
         self._entity = AE(AE_TITLE)
         self._entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        self._entity.acse_timeout = self._entity.dimse_timeout = self._entity.network_timeout = 10
+        self._entity.acse_timeout = self._entity.dimse_timeout = self._entity.network_timeout = 60
 
-    def send(self, slices: list[Dataset], pause_s: float = 0.0, patience_s: float = 40) -> None:
+    def send(self, slices: list[Dataset], pause_s: float = 0.0, patience_s: float = 180) -> None:
         """Sends every slice until each has been answered with success."""
         deadline = time.monotonic() + patience_s
         while waiting := [ds for ds in slices if ds.SOPInstanceUID not in self.acknowledged]:

@@ -39,7 +39,7 @@ def the_study(house, slices):
 
 def ready(house, slices):
     """The study's row once it is ready with all its slices."""
-    row = wait_for(lambda: (row := the_study(house, slices)) and row.state == "ready" and row.instances == SLICES and row, 40)
+    row = wait_for(lambda: (row := the_study(house, slices)) and row.state == "ready" and row.instances == SLICES and row)
     assert row.problems == [] and row.proof["received"] == SLICES
     return row
 
@@ -58,7 +58,7 @@ def test_nothing_acknowledged_is_missing_after_kill_9(house, victim):
     house.kill(victim)
     if victim == "supervisor":
         house.start()
-    sender.join(60)
+    sender.join(180)
     assert len(device.acknowledged) == SLICES
     row = ready(house, slices)
     assert everything_acknowledged_is_there(house, device)
@@ -79,7 +79,7 @@ def test_a_report_signed_while_a_process_dies_goes_out_once(house, victim):
     report_id = reporting.sign(house.hub, house.reviewer, waiting.id)
     time.sleep(0.4)      # somewhere in the making of the letter
     house.kill(victim)
-    (sent,) = wait_for(lambda: rows(house.hub, delivery, delivery.c.report_id == report_id, delivery.c.state == "delivered"), 40)
+    (sent,) = wait_for(lambda: rows(house.hub, delivery, delivery.c.report_id == report_id, delivery.c.state == "delivered"))
     assert sent.pdf_sha256 == rows(house.hub, report, report.c.id == report_id)[0].pdf_sha256
     assert [one.outcome for one in rows(house.hub, receipt, receipt.c.delivery_id == sent.id)][-1] == "delivered"
     assert house.hub.blobs.read(sent.pdf_sha256).startswith(b"%PDF")
@@ -87,12 +87,12 @@ def test_a_report_signed_while_a_process_dies_goes_out_once(house, victim):
 
 def test_while_redis_hangs_intake_goes_on_and_the_study_is_prepared_afterwards(house):
     wait_for(house.is_up)
-    redis = house.children()["redis"]
+    redis = house.number("redis")
     os.kill(redis, signal.SIGSTOP)
     try:
         slices, device = new_study(), PatientDevice(house.settings.dicom_port)
-        device.send(slices, patience_s=15)
-        wait_for(lambda: the_study(house, slices).state == "complete", 15)
+        device.send(slices)
+        wait_for(lambda: the_study(house, slices).state == "complete")
         assert house.health()["redis"] == "away"
     finally:
         os.kill(redis, signal.SIGCONT)
@@ -101,7 +101,7 @@ def test_while_redis_hangs_intake_goes_on_and_the_study_is_prepared_afterwards(h
 
 def test_a_second_hub_on_the_same_folder_is_refused_in_one_sentence(house):
     words = subprocess.run(house.process.args, cwd=house.folder, env=os.environ | house.variables | {"PYTHONPATH": os.getcwd()},
-                           capture_output=True, text=True, timeout=60)
+                           capture_output=True, text=True, timeout=120)
     assert words.returncode == 2 and "another hub is running" in words.stderr
 
 

@@ -149,7 +149,7 @@ def test_processes_append_at_once_without_breaking_the_chain(empty_hub):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
         assert process.exitcode == 0
     assert verify_audit(empty_hub) == audit.AuditVerdict(60, None)
     with empty_hub.reading() as connection:

@@ -25,7 +25,7 @@ def test_a_writer_waits_for_the_one_before_and_sees_what_it_wrote(empty_hub):
     def first():
         with empty_hub.writing() as connection:
             inside.set()
-            go_on.wait(10)
+            go_on.wait(120)
             add_site(connection, empty_hub, "A")
 
     def second():
@@ -34,12 +34,12 @@ def test_a_writer_waits_for_the_one_before_and_sees_what_it_wrote(empty_hub):
 
     one, two = Thread(target=first), Thread(target=second)
     one.start()
-    inside.wait(10)
+    inside.wait(120)
     two.start()
     two.join(0.3)
     assert two.is_alive() and seen == [], "the second writer waits"
     go_on.set()
-    one.join(10), two.join(10)
+    one.join(120), two.join(120)
     assert seen == [1]
 
 
