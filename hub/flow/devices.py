@@ -284,8 +284,9 @@ def _insert(hub: Hub, connection: Connection, actor: Actor, *, site_id: int, kin
 
 def _behind(hub: Hub, callers: Collection[Caller]) -> dict[Caller, Row | None]:
     """The row of the registered device behind each caller: the one with its very address, else its network's, else any."""
+    titles = list({caller.ae_title for caller in callers if "\0" not in caller.ae_title})      # no column holds that
     with hub.reading() as connection:
-        rows = connection.execute(_REGISTERED, {"titles": list({caller.ae_title for caller in callers})}).all()
+        rows = connection.execute(_REGISTERED, {"titles": titles}).all()
     found: dict[Caller, Row | None] = {}
     for caller in callers:
         fitting = [row for row in rows if row.ae_title == caller.ae_title and address_fits(row.address, caller.address)]
