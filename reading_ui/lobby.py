@@ -23,6 +23,7 @@ import selectors
 import socket
 import struct
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from time import monotonic
@@ -52,6 +53,7 @@ class Line(TConn):
         self.said = bytearray()
         self.until = 0.0
         self.is_long = False
+        self.is_over = False
 
     @property
     def address(self) -> str:
@@ -97,6 +99,7 @@ class LobbyWorker(ThreadWorker):
         self._waiting: dict[Line, None] = {}           # the longest waiting first
         self._leaving: dict[Line, None] = {}           # answered for the last time
         self._draining: dict[Line, None] = {}          # answered, and still being told
+        self._places = (self._waiting, self._leaving, self._draining)
         self._purse = Purse()
         self._queued: deque[Line] = deque()            # long bodies for which no thread is to be had yet
         self._ready, self._busy = Turns(MOST_WAITING), 0
@@ -122,9 +125,13 @@ class LobbyWorker(ThreadWorker):
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
-        self.nr_conns += 1
         own = Outgoing(own, self._purse)
-        _fit(own)
+        try:
+            _fit(own)
+        except OSError:
+            own.close()                                  # gone already
+            return
+        self.nr_conns += 1
         line = Line(self.cfg, own, client, listener.getsockname())
         self._wait(line)
         self._make_room(line.address)
@@ -149,14 +156,14 @@ class LobbyWorker(ThreadWorker):
             conn.sock.setblocking(False)
             conn.until = monotonic() + DRAIN_S
             self._draining[conn] = None
-            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._drain, conn, stays))
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._turn, conn, partial(self._drain, stays)))
         else:
             self._go_on(conn, stays)
         for _ in range(len(self._queued)):
             self._read_or_queue(self._queued.popleft())
         self._give_threads()
 
-    def _drain(self, line: Line, stays: bool, _) -> None:
+    def _drain(self, stays: bool, line: Line) -> None:
         """The rest of an answer leaves as fast as its reader takes it."""
         try:
             if line.sock.drain():
@@ -182,7 +189,7 @@ class LobbyWorker(ThreadWorker):
         if now < self._looks_at:
             return
         self._looks_at = now + LOOK_EVERY_S
-        for line in [*self._waiting, *self._leaving, *self._draining]:
+        for line in [line for place in self._places for line in place]:
             if not self.alive and line not in self._draining:
                 line.until = min(line.until, now + STOP_KEEPALIVE_LINGER)
             if now > line.until:
@@ -197,12 +204,24 @@ class LobbyWorker(ThreadWorker):
         while not self.alive and self._queued:
             self._close(self._queued.popleft())
 
+    def _turn(self, line: Line, step: Callable[[Line], None], _) -> None:
+        """There is news of a line that waits, leaves or is told its answer; not of one that has made room since the loop looked. A
+        fault ends that line alone."""
+        if not any(line in place for place in self._places):
+            return
+        try:
+            step(line)
+        except Exception:
+            log.exception("a connection of %s ended in a fault of the server", line.address)
+            if not line.is_over:
+                self._close(line)
+
     def _wait(self, line: Line) -> None:
         line.until = monotonic() + PATIENCE_S
         self._waiting[line] = None
-        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._hear, line))
+        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._turn, line, self._hear))
 
-    def _hear(self, line: Line, _) -> None:
+    def _hear(self, line: Line) -> None:
         try:
             more = line.sock.recv(PIECE)
         except BlockingIOError:
@@ -297,11 +316,11 @@ class LobbyWorker(ThreadWorker):
             return
         line.until = monotonic() + LINGER_S
         self._leaving[line] = None
-        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._see_going, line))
+        self.poller.register(line.sock, selectors.EVENT_READ, partial(self._turn, line, self._see_going))
         if len(self._leaving) > MOST_LEAVING:
             self._close(next(iter(self._leaving)))
 
-    def _see_going(self, line: Line, _) -> None:
+    def _see_going(self, line: Line) -> None:
         try:
             if line.sock.recv(PIECE):
                 return
@@ -312,13 +331,14 @@ class LobbyWorker(ThreadWorker):
         self._close(line)
 
     def _leave(self, line: Line) -> None:
-        for place in (self._waiting, self._leaving, self._draining):
+        for place in self._places:
             if line in place:
                 del place[line]
                 self.poller.unregister(line.sock)
 
     def _close(self, line: Line) -> None:
         self._leave(line)
+        line.is_over = True
         self.nr_conns -= 1
         line.close()
 

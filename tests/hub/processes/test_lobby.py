@@ -1,6 +1,7 @@
 """The web server among slow and hostile callers: who has not asked yet costs no thread, and everybody else is served."""
 import hashlib
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
 from sqlalchemy import select
 
 import reading_ui
@@ -21,7 +23,7 @@ from hub.model.access import SYSTEM
 from hub.storage.tables import door_count
 from reading_ui import incoming, lobby, outgoing
 from reading_ui.incoming import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, judged
-from reading_ui.lobby import Turns
+from reading_ui.lobby import Line, LobbyWorker, Turns
 from reading_ui.outgoing import Outgoing, Purse
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
@@ -146,6 +148,46 @@ def test_who_reads_nothing_of_an_answer_is_given_up_and_the_room_is_given_back(m
         assert purse.take(100_000)
 
 
+@pytest.fixture
+def worker():
+    """The worker without a process of its own; its loop is not run."""
+    made = LobbyWorker(1, os.getpid(), [], None, 30, Config(), None)
+    made.poller = selectors.DefaultSelector()
+    yield made
+    made.poller.close()
+    made.tmp.close()
+
+
+@pytest.mark.parametrize("said", [b"", HEALTH[:5], b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"], ids=["silent", "begun", "no end of a short body"])
+def test_news_of_a_line_that_has_made_room_is_no_news(worker, said):
+    """One look of the loop may tell of both: of the newest, who is let in, and of the one that makes room for it."""
+    with tcp_pair(worker._purse) as (ours, peer):
+        line = Line(worker.cfg, ours, ("127.0.0.1", 1), None)
+        worker.nr_conns = 1
+        worker._wait(line)
+        peer.sendall(said)
+        if said:
+            [(key, _)] = worker.poller.select(60)
+            key.data(key.fileobj)
+            assert line.said == said
+        peer.sendall(b"c")
+        [(key, _)] = worker.poller.select(60)
+        worker._close(line)
+        key.data(key.fileobj)
+        assert worker.nr_conns == 0 and line.said == said
+
+
+def test_a_fault_over_one_line_ends_that_line_alone(worker, monkeypatch, caplog):
+    monkeypatch.setattr(lobby, "judged", lambda said: 1 / 0)
+    with tcp_pair(worker._purse) as (ours, peer):
+        worker.nr_conns = 1
+        worker._wait(Line(worker.cfg, ours, ("127.0.0.1", 1), None))
+        peer.sendall(b"G")
+        [(key, _)] = worker.poller.select(60)
+        key.data(key.fileobj)
+        assert worker.nr_conns == 0 and not peer.recv(1) and "ZeroDivisionError" in caplog.text
+
+
 class Web:
     """``hub web`` in a process of its own, with few threads."""
 
@@ -162,6 +204,10 @@ class Web:
         made.connect(("127.0.0.1", self.port))
         made.sendall(said)
         return made
+
+    @property
+    def workers(self) -> str:
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
 
     def serves(self) -> bool:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=120) as answer:
