@@ -113,8 +113,8 @@ def _one(name: str, port: int, token: str, watch: Watch, kind: str, connections:
             time.sleep(0.05)
 
     bodies = (csv_of(built(seed=seed % 50)).content for seed in range(1_000_000))
-    threads = [threading.Thread(target=asks, args=(page, lambda: httpx.get(f"http://127.0.0.1:{port}/sign-in", timeout=GIVES_UP_S))),
-               threading.Thread(target=asks, args=(cart, lambda: httpx.post(f"http://127.0.0.1:{port}/api/ecg?rate_hz=500&unit=uV", content=next(bodies), timeout=GIVES_UP_S,
+    threads = [threading.Thread(daemon=True, target=asks, args=(page, lambda: httpx.get(f"http://127.0.0.1:{port}/sign-in", timeout=GIVES_UP_S))),
+               threading.Thread(daemon=True, target=asks, args=(cart, lambda: httpx.post(f"http://127.0.0.1:{port}/api/ecg?rate_hz=500&unit=uV", content=next(bodies), timeout=GIVES_UP_S,
                                                                             headers={"Authorization": f"Bearer {token}", "Content-Type": "text/csv"})))]
     held: list[socket.socket] = []
     for number in range(connections):

@@ -23,6 +23,7 @@ from hub.settings import Settings
 from hub.storage import migration, tables
 from tests.dicom_gateway.running import SENDER, as_file, body, slice_of_ct
 from tests.dicom_gateway.wire import A_ASSOCIATE_AC, Wire
+from tests.ports import free_port
 
 GENEROUS_S = 120
 EXT4_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2      # EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH of the Linux kernel
@@ -105,9 +106,7 @@ def prepared(settings: Settings, prelude: str = "") -> Gateway:
     site = administration.create_site(hub, SYSTEM, code="QS", name="青山镇卫生院")
     devices.register(hub, SYSTEM, site_id=site, kind="dicom", name="CT", ae_title=SENDER)
     hub.close()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     return Gateway(settings, port, prelude=prelude)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 PROGRAM = "/usr/sbin/Orthanc"
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -46,7 +47,7 @@ def running_orthanc(folder: Path, hub_port: int, web: str = "", token: str = "")
     if web and not DICOMWEB.exists():
         pytest.skip(f"{DICOMWEB} is not installed")
     folder.mkdir(parents=True)
-    dicom_port, http_port = _free_port(), _free_port()
+    dicom_port, http_port = free_port(), free_port()
     server = {"Url": web, "HttpHeaders": {"Authorization": f"Bearer {token}"} if token else {}}
     (folder / "orthanc.json").write_text(json.dumps({
         "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": http_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
@@ -78,9 +79,3 @@ def _wait(process: subprocess.Popen, port: int, log: Path) -> None:
             assert process.poll() is None, log.read_text("utf-8", "replace")[-3000:]
             time.sleep(0.1)
     raise AssertionError("Orthanc does not answer")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -18,7 +18,7 @@ from hub.settings import Settings
 from hub.storage import audit, tables
 from tests.conftest import TestClock
 from tests.dicom_gateway import faults
-from tests.dicom_gateway.running import SENDER, Gateway, running, slice_of_ct
+from tests.dicom_gateway.running import SENDER, Gateway, running
 from tests.dicom_gateway.test_commitment import WAIT_S, Modality, Node, action, calls, commitments_of, named, stored, until, work
 from tests.dicom_gateway.test_tls import free_port
 
@@ -318,7 +318,7 @@ def test_what_was_given_to_a_worker_meanwhile_is_not_reported_on_the_association
 
 
 def test_a_gateway_that_still_reads_holds_what_it_took_on(own_gateway, monkeypatch):
-    hub, judge, held = own_gateway.hub, commitment.verdict, []
+    judge, held = commitment.verdict, []
     monkeypatch.setattr(commitment, "HOLD_EVERY_S", 0)
 
     def noted(hub, asked, beat):

@@ -17,6 +17,7 @@ from hub.flow import checkups, device_changes, devices
 from hub.model.access import SYSTEM
 from hub.model.checkup import LEVELS, of_json
 from tests.dicom_gateway.running import as_file, peer, slice_of_ct
+from tests.ports import free_port
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 5, 4, 9, 0, tzinfo=ZONE)
@@ -244,10 +245,7 @@ def test_the_device_is_called_where_it_listens(gateway, scanner, listening):
 
 @pytest.mark.peers
 def test_a_real_storescp_answers_the_call(gateway, scanner, tmp_path):
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with subprocess.Popen([peer("storescp"), "-od", str(tmp_path), str(port)]) as process:
         try:
             until = time.monotonic() + 120

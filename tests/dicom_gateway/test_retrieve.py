@@ -22,7 +22,7 @@ from hub.model.access import SYSTEM
 from hub.storage import tables
 from tests.dicom_gateway.county import NEIGHBOUR, dcmtk, fill
 from tests.dicom_gateway.running import SENDER, as_file, body, peer, running, slice_of_ct
-from tests.dicom_gateway.test_hostile import wait_until
+from tests.ports import free_port
 
 PRIVATE_CLASS = "1.2.826.0.1.3680043.8.498.77.1"
 
@@ -59,7 +59,7 @@ class Receiver:
         return self.status
 
 
-def get(gateway, identifier, receiver, *, model=GET, kinds=((CTImageStorage, ExplicitVRLittleEndian),), roles=True, calling=SENDER, stop_after=0, stopped=lambda: None):
+def get(gateway, identifier, receiver, *, model=GET, kinds=((CTImageStorage, ExplicitVRLittleEndian),), roles=True, calling=SENDER, stop_after=0, stopping=None):
     """The pending and final responses of a C-GET, as (status, identifier)."""
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 120
@@ -70,24 +70,23 @@ def get(gateway, identifier, receiver, *, model=GET, kinds=((CTImageStorage, Exp
     association = entity.associate("127.0.0.1", gateway.port, ae_title="HUB", ext_neg=chosen, evt_handlers=[
         *REQUESTING, (evt.EVT_C_STORE, receiver.take), (evt.EVT_DIMSE_RECV, lambda event: receiver.heard.append(type(event.message).__name__))])
     assert association.is_established
-    return _responses(association, association.send_c_get(identifier, model, msg_id=7), stop_after, stopped)
+    return _responses(association, association.send_c_get(identifier, model, msg_id=7), stop_after, stopping)
 
 
-def move(gateway, identifier, destination, *, model=MOVE, calling=SENDER, stop_after=0, stopped=lambda: None):
+def move(gateway, identifier, destination, *, model=MOVE, calling=SENDER, stop_after=0, stopping=None):
     association = gateway.associate((model, ExplicitVRLittleEndian), calling=calling)
     assert association.is_established
-    return _responses(association, association.send_c_move(identifier, destination, model, msg_id=7), stop_after, stopped)
+    return _responses(association, association.send_c_move(identifier, destination, model, msg_id=7), stop_after, stopping)
 
 
-def _responses(association, answers, stop_after, stopped):
+def _responses(association, answers, stop_after, stopping):
     got = []
     for status, identifier in answers:
         got.append((status, identifier))
         if stop_after and len(got) == stop_after:
             stop = C_CANCEL()
             stop.MessageIDBeingRespondedTo = 7
-            association.dimse.send_msg(stop, association.accepted_contexts[0].context_id)
-            stopped()
+            stopping(lambda: association.dimse.send_msg(stop, association.accepted_contexts[0].context_id))
     association.release()
     return got
 
@@ -235,20 +234,36 @@ def test_a_blob_that_is_missing_fails_by_name(own_gateway):
     assert counts(status) == (0xB000, 1, 1) and identifier.FailedSOPInstanceUIDList == one.SOPInstanceUID
 
 
+class Heard(dict):
+    """Requests to stop, by message, as pynetdicom keeps them until somebody asks; and whether there was one."""
+
+    def __init__(self):
+        super().__init__()
+        self.once = threading.Event()
+
+    def __setitem__(self, number, request):
+        super().__setitem__(number, request)
+        self.once.set()
+
+
 @pytest.mark.parametrize("how", ["get", "move"])
 def test_a_caller_can_stop_a_retrieval(own_gateway, how):
     own_gateway.send(*(slice_of_ct(n, "1.2.70", "1.2.70.1", side=2) for n in range(20)))
     receiver = Receiver(most=2)
 
-    def heard() -> None:
-        """The gateway has heard it while its third object was on the way."""
-        wait_until(lambda: any(one.dimse.cancel_req for one in own_gateway.server.active_associations))
+    def until_heard(send) -> None:
+        """The gateway has heard it before its third object is answered."""
+        heard = Heard()
+        for one in own_gateway.server.active_associations:
+            one.dimse.cancel_req = heard
+        send()
+        assert heard.once.wait(120)
         receiver.go_on.set()
     if how == "get":
-        got = get(own_gateway, wish("STUDY", StudyInstanceUID="1.2.70"), receiver, stop_after=2, stopped=heard)
+        got = get(own_gateway, wish("STUDY", StudyInstanceUID="1.2.70"), receiver, stop_after=2, stopping=until_heard)
     else:
         with destination(own_gateway, receiver, "SLOW"):
-            got = move(own_gateway, wish("STUDY", StudyInstanceUID="1.2.70"), "SLOW", stop_after=2, stopped=heard)
+            got = move(own_gateway, wish("STUDY", StudyInstanceUID="1.2.70"), "SLOW", stop_after=2, stopping=until_heard)
     status = got[-1][0]
     assert status.Status == 0xFE00 and 2 <= status.NumberOfCompletedSuboperations <= 3
     assert status.NumberOfCompletedSuboperations + status.NumberOfRemainingSuboperations == 20
@@ -294,9 +309,7 @@ def test_movescu_moves_a_compressed_study_to_itself_byte_for_byte(county, tmp_pa
     ds["PixelData"].is_undefined_length = True
     ds.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\x04\0\0\0\xff\xd8\xff\xd9\xfe\xff\xdd\xe0\0\0\0\0"
     assert county.send(ds) == [0]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     administration.add_destination(county.hub, SYSTEM, 1, "dicom", {"ae_title": SENDER, "host": "127.0.0.1", "port": port})
     said = dcmtk("movescu", county, "-S", "+B", "+xs", "--port", port, "-aem", SENDER, "-k", "QueryRetrieveLevel=STUDY",
                  "-k", "StudyInstanceUID=1.2.55", folder=tmp_path)

@@ -18,6 +18,7 @@ from hub.delivery.parcel import Parcel
 from hub.errors import Retryable
 from hub.settings import Settings
 from tests.dicom_gateway.running import SENDER, as_file, body, peer, slice_of_ct
+from tests.ports import free_port
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PDF = b"%PDF-1.7\n" + bytes(range(256)) * 5 + b"\n%%EOF"
@@ -111,9 +112,7 @@ def test_a_sender_that_is_refused_says_so_for_every_file(gateway, tmp_path):
 @contextmanager
 def _storescp(folder):
     (folder / "kept").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([peer("storescp"), "+xa", "-aet", "CLINIC", "-od", folder / "kept", "--promiscuous", str(port)],
                                env=dict(os.environ, TCP_NODELAY="1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -20,12 +20,7 @@ from hub.flow.certificates import network_keys
 from hub.model.access import SYSTEM
 from tests.dicom_gateway.running import SENDER, Gateway, as_file, body, peer, running, slice_of_ct
 from tests.dicom_gateway.wire import A_ABORT, Wire
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

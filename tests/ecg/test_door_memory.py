@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ecg.cart import half_written, holdings, instances, kept_blobs
+from tests.ports import free_port
 
 pytestmark = pytest.mark.processes
 ROOM_MB = 200          # one upload of 64 MB, read once, and what Python needs around it
@@ -20,9 +21,7 @@ MEGABYTE = bytes(1_000_000)
 @contextmanager
 def web_server(hub):
     """gunicorn as ``hub web`` starts it; yields its port and a function that tells its greatest memory in MB."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = dict(os.environ, HUB_DATA_DIR=hub.settings.data_dir, HUB_DATABASE_URL=hub.settings.database_url, HUB_FREE_SPACE_FLOOR_MB="0",
                        HUB_WEB_PORT=str(port), HUB_WEB_HOST="127.0.0.1")
     process = subprocess.Popen([sys.executable, "-m", "hub", "web"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

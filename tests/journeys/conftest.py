@@ -23,6 +23,8 @@ from hub.context import Hub, open_hub
 from hub.settings import Settings
 from hub.storage import migration
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 240          # of a slow machine that does other work beside
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -141,12 +143,6 @@ def wait_for(true, otherwise: str):
             return found
         time.sleep(0.1)
     raise AssertionError(otherwise)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def program(name: str) -> str:

@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path

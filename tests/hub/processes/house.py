@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -23,18 +22,13 @@ from hub.model.access import SYSTEM, Actor
 from hub.settings import load
 from hub.storage import migration
 from tests.conftest import PASSWORD, SERVER
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 AE_TITLE = "TOWN_CT"
 PROCESSES = {"gateway", "worker", "web", "redis", "scheduler"}      # of a hub with one worker
 QUICK = {"job_lease_s": "2", "released_quiet_s": "0.5", "study_quiet_s": "2", "incomplete_quiet_s": "4", "workers": "1",
          "free_space_floor_mb": "0"}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(what, patience_s: float = 180, pause_s: float = 0.1):

@@ -27,6 +27,7 @@ from reading_ui.lobby import Line, LobbyWorker, Turns
 from reading_ui.outgoing import Outgoing, Purse
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
+from tests.ports import free_port
 from tests.reading_ui.house import opened
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -261,9 +262,7 @@ def _until(condition) -> None:
 @contextmanager
 def started(hub, folder):
     (folder / "sitecustomize.py").write_text(PATIENT)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = dict(os.environ, HUB_DATA_DIR=hub.settings.data_dir, HUB_DATABASE_URL=hub.settings.database_url, HUB_FREE_SPACE_FLOOR_MB="0",
                        HUB_WEB_PORT=str(port), HUB_WEB_HOST="127.0.0.1", HUB_WEB_THREADS=str(THREADS), PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))))
     process = subprocess.Popen([sys.executable, "-m", "hub", "web"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
