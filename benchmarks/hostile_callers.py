@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -125,17 +125,8 @@ def _one(gateway: Gateway, pid: int, kind: str, connections: int, source: str = 
     sender.start()
     held: list[socket.socket] = []
     if connections:
-        for number in range(connections):
-            try:
-                line = socket.create_connection(("127.0.0.1", gateway.port), timeout=30, source_address=(source, 0))
-                held.append(line)
-                line.sendall(KINDS[kind](number))
-            except OSError:
-                pass
-            if len(held) > KEPT_OPEN:
-                held.pop(0).close()
-            if number % 200 == 0:
-                watch.look()
+        for _ in crowd(held, gateway.port, connections, source, KINDS[kind], watch):
+            pass
     else:
         time.sleep(5)
     seconds = time.monotonic() - began
@@ -149,6 +140,23 @@ def _one(gateway: Gateway, pid: int, kind: str, connections: int, source: str = 
     kind += ", from the device's own address" if source != ELSEWHERE else ""
     return (f"| {kind} | {seconds:.1f} | {middle} | {longest} | {len(failed)} of {len(took) + len(failed)} | {watch.rss_mb:.0f} | {watch.threads} | "
             f"{watch.files} | {each} |")
+
+
+def crowd(held: list[socket.socket], port: int, connections: int, source: str, said: Callable[[int], bytes], watch: Watch) -> Iterator[int]:
+    """Opens connections as fast as they go and says on each what ``said`` makes of its number, which is yielded before it is
+    opened. The newest stay open in ``held``."""
+    for number in range(connections):
+        yield number
+        try:
+            line = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
+            held.append(line)
+            line.sendall(said(number))
+        except OSError:
+            pass
+        if len(held) > KEPT_OPEN:
+            held.pop(0).close()
+        if number % 200 == 0:
+            watch.look()
 
 
 def _counted(hub: Hub) -> dict[str, int]:

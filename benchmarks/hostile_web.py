@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import httpx  # noqa: E402
 
-from benchmarks.hostile_callers import Watch, _counted  # noqa: E402
+from benchmarks.hostile_callers import ELSEWHERE, Watch, _counted, crowd  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from benchmarks.store_servers import free_port  # noqa: E402
 from hub.cli import processes  # noqa: E402
@@ -38,8 +38,6 @@ from hub.storage import migration  # noqa: E402
 from tests.ecg.built_signals import built  # noqa: E402
 from tests.ecg.cart import csv_of  # noqa: E402
 
-ELSEWHERE = "127.0.0.2"
-KEPT_OPEN = 2000
 GIVES_UP_S = 60
 KINDS = {
     "silent": b"",
@@ -117,20 +115,10 @@ def _one(name: str, port: int, token: str, watch: Watch, kind: str, connections:
                threading.Thread(daemon=True, target=asks, args=(cart, lambda: httpx.post(f"http://127.0.0.1:{port}/api/ecg?rate_hz=500&unit=uV", content=next(bodies), timeout=GIVES_UP_S,
                                                                             headers={"Authorization": f"Bearer {token}", "Content-Type": "text/csv"})))]
     held: list[socket.socket] = []
-    for number in range(connections):
+    for number in crowd(held, port, connections, ELSEWHERE, lambda _: KINDS[kind], watch):
         if number == connections // 10:
             for one in threads:
                 one.start()
-        try:
-            line = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(ELSEWHERE, 0))
-            held.append(line)
-            line.sendall(KINDS[kind])
-        except OSError:
-            pass
-        if len(held) > KEPT_OPEN:
-            held.pop(0).close()
-        if number % 200 == 0:
-            watch.look()
     for one in threads:
         if not one.ident:
             one.start()

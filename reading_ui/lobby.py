@@ -136,9 +136,6 @@ class LobbyWorker(ThreadWorker):
         self._wait(line)
         self._make_room(line.address)
 
-    def enqueue_req(self, conn: Line) -> None:
-        raise NotImplementedError("a line is served by way of _serve")
-
     def finish_request(self, conn: Line, fs: Future) -> None:
         """Called in the loop once a thread has answered: the line waits for its next request, or goes."""
         self._busy -= 1
@@ -276,7 +273,7 @@ class LobbyWorker(ThreadWorker):
         line.parser.unreader.begin()
         line.said.clear()
         line.data_ready = True
-        super().enqueue_req(line)
+        self.enqueue_req(line)
 
     def _read_or_queue(self, line: Line) -> None:
         if self._reading.total() < self._most_long and self._reading[line.address] < self._most_long_of_one:
