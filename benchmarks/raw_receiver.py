@@ -1,12 +1,13 @@
 """The durable limit: copies what arrives by C-STORE into files, synchronises file and folder, and answers.
 
-    python benchmarks/raw_receiver.py PORT FOLDER
+    python benchmarks/raw_receiver.py PORT FOLDER [--hash]
 
-No index, no checks, a process per connection; accepts whatever is proposed in the first transfer syntax. Not a
+With ``--hash`` each file is named by the SHA-256 of its bytes, as the hub's are. No index, no checks, a process per connection; accepts whatever is proposed in the first transfer syntax. Not a
 server for anybody's images: it is there to be compared with.
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -21,19 +22,19 @@ A_ASSOCIATE_RQ, A_ASSOCIATE_AC, P_DATA_TF, A_RELEASE_RQ = 0x01, 0x02, 0x04, 0x05
 LONGEST_PDU = 131072
 
 
-def main(port: int, folder: str) -> None:
+def main(port: int, folder: str, hashes: bool) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server = socket.create_server(("127.0.0.1", port), backlog=64)
     while True:
         line, _ = server.accept()
         if os.fork() == 0:
             server.close()
-            serve(line, folder)
+            serve(line, folder, hashes)
             os._exit(0)
         line.close()
 
 
-def serve(line: socket.socket, folder: str) -> None:
+def serve(line: socket.socket, folder: str, hashes: bool) -> None:
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     memory, head = memoryview(bytearray(LONGEST_PDU)), memoryview(bytearray(6))
     handle, number, command, request = -1, 0, b"", None
@@ -56,10 +57,14 @@ def serve(line: socket.socket, folder: str) -> None:
                     if flags & 2:
                         request, command, number = store_request(command), b"", number + 1
                         path = f"{folder}/{os.getpid()}-{number}"
-                        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+                        handle, counted = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), hashlib.sha256()
                 else:
                     os.write(handle, part)
+                    if hashes:
+                        counted.update(part)
                     if flags & 2:
+                        if hashes:
+                            os.rename(path, f"{folder}/{counted.hexdigest()}")
                         os.fsync(handle)
                         os.close(handle)
                         entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -92,4 +97,4 @@ def accepted(request: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], "--hash" in sys.argv[3:])

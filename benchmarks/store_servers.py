@@ -116,9 +116,15 @@ class Raw(Server):
         return float("nan")      # its children are not waited for
 
 
+class HashingRaw(Raw):
+    def command(self):
+        return [*super().command(), "--hash"]
+
+
 SERVERS: dict[str, type[Server]] = {
     "hub (blob synchronised, row committed)": Hub,
     "raw receiver (files synchronised, no index)": Raw,
+    "raw receiver that hashes (SHA-256, files synchronised, no index)": HashingRaw,
     "DCMTK storescp (neither)": Storescp,
     "Orthanc 1.10.1, default settings (index, not synchronised)": Orthanc,
     "plain pynetdicom (neither)": Plain,

@@ -1,6 +1,7 @@
 """Where objects that have arrived are made to last: a few threads for all associations, blob, then row, then "yes".
 
-The thread of an association receives, hashes and writes; then it leaves the object here and listens again. Whoever is
+The thread of an association receives, hashes and writes. Where nothing else is being landed it lands its object itself: a lone
+sender waits for no other thread. Else it leaves the object here and listens again. Whoever is
 free here takes all that wait: every name, then every synchronisation, then one transaction, then every answer. So
 sixteen associations do not wake each other for every step of every object (docs/decisions/0007).
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Condition, Thread
 from typing import Protocol
 
 from dicom_gateway.status import PROCESSING_FAILURE
@@ -34,14 +35,21 @@ class Landing:
 
     def __init__(self, enter: Callable[[Sequence[Waiting]], None]):
         self._enter = enter
+        self._counting, self._at_hand = Condition(), 0      # objects that were brought and are not answered yet
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._threads = [Thread(target=self._work, name=f"landing-{n}", daemon=True) for n in range(THREADS)]
         for one in self._threads:
             one.start()
 
     def bring(self, one: Waiting) -> None:
-        """Leaves an object here: it is answered, whatever happens."""
-        self._queue.put(one)
+        """Takes an object over: it is answered, whatever happens, perhaps before this returns."""
+        with self._counting:
+            is_alone = self._at_hand == 0
+            self._at_hand += 1
+        if is_alone:
+            self._land([one])
+        else:
+            self._queue.put(one)
 
     def close(self) -> None:
         """Ends when all that was brought is answered."""
@@ -49,6 +57,8 @@ class Landing:
             self._queue.put(None)
         for one in self._threads:
             one.join()
+        with self._counting:
+            self._counting.wait_for(lambda: self._at_hand == 0)
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -82,3 +92,7 @@ class Landing:
                 one.answer()
             except Exception:
                 log.exception("an answer to C-STORE could not be given")
+        with self._counting:
+            self._at_hand -= len(batch)
+            if not self._at_hand:
+                self._counting.notify_all()

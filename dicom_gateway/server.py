@@ -103,6 +103,7 @@ class GatewayServer(ThreadedAssociationServer):
         self.lobby.close()
         self.threshold.close()
         self.store.landing.close()
+        self.store.hub.blobs.close_redo_log()
         self.ledger.close()
 
 
@@ -144,7 +145,8 @@ def start(hub: Hub) -> GatewayServer:
 
     encrypted = listen(hub.settings.dicom_tls_port, tls.server_context(hub), None) if hub.settings.dicom_tls_port else None
     plain = listen(hub.settings.dicom_port, None, encrypted)
-    commitments.leave_of_predecessor(hub)      # between the two: the ports are this gateway's, and it holds nothing yet
+    hub.blobs.open_redo_log()                  # between the two: the ports are this gateway's, and it holds nothing yet
+    commitments.leave_of_predecessor(hub)
     for server in (plain, encrypted) if encrypted else (plain,):
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="gateway", daemon=True).start()
         log.info("listening as %s on port %s%s", hub.settings.dicom_ae_title, server.server_address[1], " over TLS" if server.context else "")

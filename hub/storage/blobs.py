@@ -25,14 +25,15 @@ from typing import BinaryIO
 from hub.errors import NotFound, out_of_space, translated
 from hub.model.arrival import StoredFile
 from hub.storage import packing
-from hub.storage.disk import sync_folder
+from hub.storage.disk import begin_to_write, sync_folder
+from hub.storage.redo import SMALL_BYTES, RedoLog
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20
 _NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
 
 MOST_AT_ONCE = 64      # files that are open while they wait for one commit of the journal
-HEAD_BYTES = 65536             # of a blob are kept at hand while it is written
+HEAD_BYTES = SMALL_BYTES       # of a blob are kept at hand while it is written: all of a small one
 BUFFER_BYTES = 640 * 1024      # a CT slice and its header in one piece; what is bigger goes to disk piece by piece
 ROOM_S = 0.1                   # of what comes in that time there is room above the floor's own margin
 _spare: deque[bytearray] = deque(maxlen=32)
@@ -51,12 +52,23 @@ class Blobs:
         self.unpacked.mkdir(exist_ok=True)
         self._has_room_until = 0.0
         self._shelving, self._is_shelved = Lock(), False      # the 256 folders are there and on disk
+        self._redo: RedoLog | None = None
         self._own, self._numbers = f"{self.incoming}/{uuid.uuid4().hex}-", itertools.count()
+
+    def open_redo_log(self) -> None:
+        """From here on small blobs of this process are made to last by one log for all of them (``hub.storage.redo``)."""
+        self._redo = RedoLog(Blobs(self.folder))           # what it writes again was acknowledged: no floor holds it back
+
+    def close_redo_log(self) -> None:
+        """To be called when no writer is at work any more. Safe to repeat."""
+        log, self._redo = self._redo, None
+        if log is not None:
+            log.close()
 
     def writer(self, name: str = "") -> BlobWriter:
         """A new blob to stream into. Raises OutOfSpace below the floor."""
         self.check_room()
-        return BlobWriter(self, name)
+        return BlobWriter(self, name, self._redo)
 
     def check_room(self) -> None:
         """Raises OutOfSpace when the disk has less free than the floor; what was seen to be free counts for ROOM_S."""
@@ -198,8 +210,8 @@ class BlobWriter:
     Up to BUFFER_BYTES are gathered in memory, hashed and written in one piece; of a bigger blob piece after piece.
     """
 
-    def __init__(self, blobs: Blobs, name: str):
-        self._blobs, self._name = blobs, name
+    def __init__(self, blobs: Blobs, name: str, redo: RedoLog | None):
+        self._blobs, self._name, self._redo, self._added = blobs, name, redo, None
         self._path = blobs.new_name()
         self._hash, self._written, self._head = hashlib.sha256(), 0, b""
         self._handle, self._shelf, self._is_placed = -1, "", False
@@ -271,12 +283,17 @@ class BlobWriter:
             self._shelf = self._blobs.shelf(self.sha256)
             place = f"{self._shelf}/{self.sha256}"
             self._is_placed = not os.path.exists(place + packing.SUFFIX) and renamed(self._path, place)
+            if self._is_placed and self._redo is not None and self._written == len(self._head):
+                self._added = self._redo.add(self.sha256, self._head)
         except OSError as error:
             raise translated(error) from error
 
     def settle(self) -> StoredFile:
         """The third: file and folder to disk. Of several blobs, place all before the first is settled: one commit of
         the journal then serves them all."""
+        if self._added is not None and self._redo.sync(self._added):
+            self._close()
+            return StoredFile(self._name, self.sha256, self._written)
         place = f"{self._shelf}/{self.sha256}"
         try:
             try:
@@ -316,7 +333,8 @@ class BlobWriter:
                 self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             while view:
                 view = view[os.write(self._handle, view):]
-            begin_to_write(self._handle)
+            if self._redo is None or self._written or len(whole) > HEAD_BYTES:
+                begin_to_write(self._handle)
         except OSError as error:
             raise translated(error) from error
         self._hash.update(whole)
@@ -352,18 +370,6 @@ def _make_folder(folder: Path, top: Path) -> list[Path]:
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
-
-
-_SYNC_FILE_RANGE_WRITE = 2
-
-
-def begin_to_write(handle: int) -> None:
-    """Has the system send a file's bytes to the disk without waiting for it, so that the disk works while they are hashed, and on
-    several files while the first is waited for. A hint (Linux): only ``fsync`` tells that they are there."""
-    try:
-        _libc.sync_file_range(handle, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE)
-    except AttributeError:
-        pass
 
 
 def renamed(source: str, target: str) -> bool:

@@ -28,7 +28,7 @@ from tests.ports import free_port
 GENEROUS_S = 120
 EXT4_SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, 2      # EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH of the Linux kernel
 # A program that does not synchronise, nor ask the disk to begin, to see the check fail.
-FORGETFUL = "import os; from hub.storage import blobs; os.fsync = blobs.begin_to_write = lambda _: None; "
+FORGETFUL = "import os; from hub.storage import blobs; os.fsync = os.fdatasync = blobs.begin_to_write = lambda _: None; "
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Objects that wait to be made to last: each is answered once, and a fault is its own."""
-from threading import Lock
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock, Thread, get_ident
 
 import pytest
 
@@ -27,9 +28,11 @@ class Object:
 
 
 def land(objects, enter):
+    """As associations bring them, eight at once."""
     landing = Landing(enter)
-    for one in objects:
-        landing.bring(one)
+    with ThreadPoolExecutor(8) as associations:
+        for _ in associations.map(landing.bring, objects):
+            pass
     landing.close()
 
 
@@ -67,3 +70,31 @@ def test_an_unexpected_fault_leaves_nobody_without_an_answer_and_no_thread_dead(
     for number, one in enumerate(objects):
         if step != "answer" or number != 3:
             assert one.answers in ([(0, "")], [(PROCESSING_FAILURE, "unexpected fault, see the gateway's log")])
+
+
+def test_a_lone_object_is_landed_by_who_brings_it_and_those_that_come_meanwhile_are_left_to_the_threads():
+    landing_of, entered, may_go = {}, Event(), Event()
+
+    def enter(batch):
+        for one in batch:
+            landing_of[one] = get_ident()
+        if one is lone:
+            entered.set()
+            may_go.wait(60)
+
+    lone, other = Object(), Object()
+    landing = Landing(enter)
+    bringing = Thread(target=landing.bring, args=(lone,))
+    bringing.start()
+    assert entered.wait(60)
+    landing.bring(other)                                 # returns, while the lone one is not answered yet
+    assert lone.answers == []
+    closing = Thread(target=landing.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive(), "closed before all were answered"
+    may_go.set()
+    closing.join(60)
+    bringing.join(60)
+    assert landing_of[lone] == bringing.ident and landing_of[other] not in (bringing.ident, get_ident())
+    assert len(lone.answers) == len(other.answers) == 1
