@@ -8,6 +8,7 @@ from sqlalchemy import text
 from hub.context import Hub
 from hub.errors import HubError
 from hub.queue import redis
+from hub.storage import redo
 
 
 def check(hub: Hub) -> dict[str, str]:
@@ -33,6 +34,8 @@ def _files(hub: Hub) -> str:
     free = space(hub)[0]
     if free <= hub.settings.free_space_floor_mb * 1_000_000:
         return "out_of_space"
+    if redo.is_overdue(hub.blobs):
+        return "disk_failing"
     return "ok" if free > hub.settings.free_space_warning_mb * 1_000_000 else "low_space"
 
 

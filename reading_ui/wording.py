@@ -92,6 +92,7 @@ VIEW: Words = {     # a picture across a series
 HEALTH_STATES: Words = {
     "ok": ("正常", "ok"), "away": ("暂时连接不上，收图不受影响，处理会延后", "away: intake goes on, preparation waits"),
     "low_space": ("磁盘剩余空间偏低，请尽快扩容或清理", "little space left: extend or clear the disk soon"),
+    "disk_failing": ("磁盘写入异常：部分小文件只保存在日志中，请立即检查磁盘", "the disk fails to write: some small files are safe in the log only; check the disk now"),
     "out_of_space": ("磁盘空间不足，已暂停接收", "out of space: the doors refuse"),
 }
 BROKEN: Words = {

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Lock, Thread
+from time import time
 
 from hub.errors import HubError
 from hub.storage import packing
@@ -32,6 +33,7 @@ SEGMENT_BYTES = 32 << 20
 STEP_BYTES = 1 << 20                 # by which a segment is made longer, once
 SEGMENTS = ("0", "1")
 EVERY_S = 15.0                       # after which a quiet segment is settled, too
+OVERDUE_S = 120.0                    # after which something is wrong with the disk, or with who should settle
 TOGETHER = 64                        # files that are synchronised with one commit
 PAGE = 4096
 MAGIC = b"HUBREDO1"
@@ -211,6 +213,25 @@ def recover(blobs) -> None:
                 one.close()
     except (OSError, HubError):
         log.exception("the redo log in %s could not be read through; the gateway tries again", _folder(blobs))
+
+
+def is_overdue(blobs) -> bool:
+    """Whether files wait to be synchronised under their own names for much longer than they should; their bytes are safe in the log."""
+    for name in SEGMENTS:
+        try:
+            if time() - os.stat(path := _folder(blobs) / name).st_mtime > OVERDUE_S and next(_read(path), None) is not None:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _read(path: Path) -> Iterator[tuple[str, bytes]]:
+    segment = Segment(path)
+    try:
+        yield from segment.records()
+    finally:
+        segment.close()
 
 
 def _folder(blobs) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hub import health
 from hub.context import open_hub
 from hub.settings import Settings
 from hub.storage import blobs as blobs_room
@@ -290,3 +291,17 @@ def test_the_disk_is_not_hurried_for_a_small_blob_that_the_log_holds(blobs, monk
     assert not hurried
     blobs.keep(bytes(redo.SMALL_BYTES + 1))
     assert len(hurried) == 1
+
+
+def test_files_that_are_not_synchronised_for_minutes_are_reported_as_a_failing_disk(tmp_path, quiet, monkeypatch):
+    hub = open_hub(Settings(data_dir=str(tmp_path), free_space_floor_mb=0, free_space_warning_mb=0))
+    hub.blobs.open_redo_log()
+    hub.blobs.keep(SMALL[0])
+    log = hub.blobs.folder / "redo" / "0"
+    assert health.check(hub)["files"] == "ok"
+    os.utime(log, (0, 0))
+    assert health.check(hub)["files"] == "disk_failing"
+    hub.blobs.close_redo_log()
+    os.utime(log, (0, 0))
+    assert health.check(hub)["files"] == "ok", "all is settled: an old log with nothing in it is quiet"
+    hub.close()
