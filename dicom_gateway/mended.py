@@ -1,10 +1,12 @@
-"""What the gateway replaces in pynetdicom, for every association of the process: three places, the same answers, less time.
+"""What the gateway replaces in pynetdicom, for every association of the process: four places, the same answers, less time.
 
 - ``AssociationSocket.ready`` asks by ``select``, which knows the first 1,024 open files only: in a process with more, every new
   association looks as if its peer had gone. ``poll`` knows them all.
 - Each UID of a negotiation is checked a dozen times, 22 of 28 ms of an association that proposes 128 contexts. Devices
   propose the same UIDs day after day: those that were accepted are remembered (a warning about one is logged once). What
   is not valid is refused each time, as it was before.
+- A proposed context is taken apart field by field, and one that is answered put together so, a third of what is left. What the same bytes
+  said the last time is remembered, and the answer (PS3.8 9.3.3.2) is packed at once.
 - Every PDU of a negotiation is described line by line for a log that nobody keeps.
 """
 from __future__ import annotations
@@ -12,17 +14,23 @@ from __future__ import annotations
 import logging
 import select
 import ssl
+import struct
 from functools import lru_cache
 
 from pydicom.uid import UID
 from pynetdicom import _handlers, evt, pdu_items, pdu_primitives, presentation, utils
 from pynetdicom.association import Association
+from pynetdicom.pdu_items import PresentationContextItemAC, PresentationContextItemRQ
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket
 
 REMEMBERED = 4096      # UIDs of at most 64 characters: less than a megabyte
 
+SHORT_CONTEXT = 512    # bytes of one whose parts are remembered: an abstract syntax and a handful of transfer syntaxes
+
+_ANSWER, _SYNTAX = struct.Struct(">BxHBxBx"), struct.Struct(">BxH")      # PS3.8 9.3.3.2 and 9.3.3.2.1
 _checked = lru_cache(REMEMBERED)(utils.set_uid)
+_parts_of = PresentationContextItemRQ._wrap_generate_items
 _add_checking = PresentationContext.add_transfer_syntax
 
 
@@ -31,6 +39,8 @@ def mend() -> None:
     for module in (pdu_items, pdu_primitives, presentation):
         module.set_uid = _uid
     PresentationContext.add_transfer_syntax = _add_transfer_syntax
+    PresentationContextItemRQ._wrap_generate_items = _parts
+    PresentationContextItemAC.encode = _answer
     AssociationSocket.ready = property(_is_ready)
 
 
@@ -65,6 +75,27 @@ def _judged(syntax: str | bytes) -> tuple[UID, ...]:
     except ValueError:
         return ()
     return tuple(one for one in trial.transfer_syntax if one.is_transfer_syntax or one.is_private)
+
+
+def _parts(item: PresentationContextItemRQ, said: bytes) -> list:
+    """In place of ``_wrap_generate_items``: nobody changes the parts of a proposed context."""
+    return list(_known_parts(bytes(said))) if len(said) <= SHORT_CONTEXT else _parts_of(item, said)
+
+
+@lru_cache(REMEMBERED // 4)
+def _known_parts(said: bytes) -> tuple:
+    return tuple(_parts_of(PresentationContextItemRQ(), said))
+
+
+def _answer(item: PresentationContextItemAC) -> bytes:
+    """In place of ``encode``."""
+    syntaxes = b"".join(_syntax(str(one.transfer_syntax_name or "")) for one in item.transfer_syntax_sub_item or ())
+    return _ANSWER.pack(0x21, 4 + len(syntaxes), item.presentation_context_id, item.result_reason) + syntaxes
+
+
+@lru_cache(REMEMBERED)
+def _syntax(uid: str) -> bytes:
+    return _SYNTAX.pack(0x40, len(uid)) + uid.encode("ascii")
 
 
 def _is_ready(line: AssociationSocket) -> bool:

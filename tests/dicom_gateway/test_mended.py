@@ -9,7 +9,7 @@ from pynetdicom.presentation import PresentationContext
 
 from dicom_gateway import mended
 from tests.dicom_gateway.running import slice_of_ct
-from tests.dicom_gateway.wire import CT, EXPLICIT, associate_rq
+from tests.dicom_gateway.wire import CT, EXPLICIT, _item, associate_rq
 
 SELECT_KNOWS = 1024      # FD_SETSIZE of glibc
 
@@ -71,3 +71,28 @@ def _read(raw: bytes):
     request = A_ASSOCIATE_RQ()
     request.decode(raw)
     return request.to_primitive()
+
+
+@pytest.mark.parametrize(("result", "syntaxes"), [(0, [EXPLICIT]), (3, [EXPLICIT]), (4, ["1.2.840.10008.1.2.4.50"]), (1, []), (0, ["1.2.3"])])
+def test_an_answered_context_is_packed_as_pynetdicom_packs_it(result, syntaxes):
+    item = pdu_items.PresentationContextItemAC()
+    item.presentation_context_id, item.result_reason = 255, result
+    for one in syntaxes:
+        syntax = pdu_items.TransferSyntaxSubItem()
+        syntax.transfer_syntax_name = one
+        item.transfer_syntax_sub_item.append(syntax)
+    mended.mend()
+    assert item.encode() == pdu_items.PDUItem.encode(item)
+
+
+def test_a_proposed_context_too_long_to_be_remembered_and_one_that_is_broken_are_read_as_pynetdicom_reads_them():
+    mended.mend()
+    many = [f"1.2.840.10008.1.2.4.{number}" for number in range(50, 95)]
+    said = _item(0x30, CT.encode()) + b"".join(_item(0x40, uid.encode()) for uid in many)
+    assert len(said) > mended.SHORT_CONTEXT
+    parts = pdu_items.PresentationContextItemRQ()._wrap_generate_items(said)
+    assert [parts[0].abstract_syntax_name, *(part.transfer_syntax_name for part in parts[1:])] == [CT, *many]
+    for said in (b"\x30\0\0\x05abc", b"\x99\0\0\x01a"):
+        for _ in range(2):
+            with pytest.raises((AssertionError, KeyError)):
+                pdu_items.PresentationContextItemRQ()._wrap_generate_items(said)
