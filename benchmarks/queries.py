@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.chart import lines as chart  # noqa: E402
-from benchmarks.county_index import SITES, fill  # noqa: E402
+from benchmarks.county_index import SITES, SURNAMES, fill  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from benchmarks.store_servers import free_port  # noqa: E402
 from dicom_gateway.identifier import Inquiry  # noqa: E402
@@ -248,7 +248,8 @@ def one_study(hub: Hub, run: str, number: int) -> None:
             kind="image", format="dicom", study_uid=uid, series_uid=f"{uid}.1", sop_uid=f"{uid}.1.{one}", sop_class="1.2.840.10008.5.1.4.1.1.2",
             transfer_syntax="1.2.840.10008.1.2.1", patient=person, modality="CT", body_part="CHEST", study_description="胸部平扫", series_description="肺窗",
             study_at="2026-11-20T08:20:00", accession_number=f"N{number}", series_number=1, instance_number=one + 1, frames=1, rows=512, columns=512,
-            position_mm=5.0 * one, orientation="1,0,0,0,1,0", expected_in_series=None)
+            position_mm=5.0 * one, orientation="1,0,0,0,1,0", expected_in_series=None,
+            referring_physician=f"王^{SURNAMES[number % 3]}" if number % 4 else "", study_number=str(number) if number % 3 else "")      # as the studies that are there
         intake.take(hub, device, (StoredFile("in.dcm", f"{abs(hash((uid, one))):064x}"[-64:], 524288),), facts)
 
 

@@ -14,7 +14,7 @@ from hub.flow.preparation import READING_ORDER, NewArtifact, instances
 from hub.model.access import Actor
 from hub.model.identity import usable_name
 from hub.model.names import forms
-from hub.storage import audit, driver
+from hub.storage import audit, driver, referrers
 from hub.storage.driver import some_ids
 from hub.storage.names import some
 from hub.storage.search import SHAPES, Match, Question, conditions, floor, in_latin, question
@@ -137,7 +137,7 @@ def matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: in
     """The DICOM patients, studies, series or instances ("patient", "study", ..) that fit all ``matches``.
 
     Rows are ``Answered``, of the lower levels also their own columns, with the series' as
-    ``series_..``; newest study first (by its own date where a date is asked for), then in order. A patient is the row of the newest study that fits.
+    ``series_..``; newest study first (by its own date where a date or the referring physician is asked for), then in order. A patient is the row of the newest study that fits.
     Only what this person may see.
     """
     return _matching(hub, actor, level, matches, limit, offset, False)[0]
@@ -163,11 +163,7 @@ def _matching(hub: Hub, actor: Actor, level: str, matches: list[Match], limit: i
         sizes = driver.fetched_of(connection, _sizes, list({row[0]: None for row in rows})) if with_parts else []
     parts: dict[int, dict] = {}
     for part in map(_part, sizes):
-        own = parts.get(part[0])
-        if own is None:
-            parts[part[0]] = {part[1]: part}
-        else:
-            own[part[1]] = part
+        parts.setdefault(part[0], {})[part[1]] = part
     return rows, parts
 
 
@@ -175,13 +171,13 @@ def _rows(connection: Connection, actor: Actor, level: str, matches: list[Match]
     asked, values, few = question(connection, matches, site_id, level == "study")
     if level == "study" and few is not None and len(matches) == 1 and not asked.by_date:
         return _with_images(connection, actor, few[::-1])[offset:offset + limit]
-    values |= {"most": limit, "start": offset}
-    met = set(asked.names) - set(asked.gathered)
-    if level == "study" and few is None and met and not asked.by_date and not (asked.is_whole and len(matches) == 1):      # many bear the name: the newest do, or few with all the rest
-        near = [one for one, in driver.fetched(connection, _chosen(level, replace(asked, is_near=True)), values | {"floor": floor(connection, limit + offset, asked)})]
-        if len(near) == limit:
-            return _shown(connection, near)
-        asked = replace(asked, gathered=asked.names, headed=None, is_whole=False)
+    values |= {"most": limit, "start": offset, "reach": offset + limit}
+    near = asked.of_newest if level == "study" else None
+    if near is not None:
+        ids = [one for one, in driver.fetched(connection, _chosen(level, near), values | {"floor": floor(connection, limit + offset, near)})]
+        if len(ids) == limit:
+            return _shown(connection, ids)
+        asked = asked.looked_up
     if level in ("series", "instance"):
         return list(connection.execute(_chosen(level, asked), values))
     return _shown(connection, [one for one, in driver.fetched(connection, _chosen(level, asked), values)])
@@ -204,7 +200,9 @@ def _with_images(connection: Connection, actor: Actor, ids: list[int]) -> list:
 @lru_cache(SHAPES)
 def _chosen(level: str, asked: Question) -> Select:
     """What fits a question, newest study first: of patients and studies the study's id, of what is below all columns. Its own
-    parameters: ``most`` and ``start``."""
+    parameters: ``most``, ``start`` and their sum ``reach``."""
+    if level == "study" and asked.referred:
+        return referrers.merged([_sought(level, [one, *conditions(level, asked)], True) for one in referrers.each(asked.referred)])
     found = _sought(level, conditions(level, asked), asked.by_date)
     if level == "study" and asked.leader is not None:
         found = found.with_only_columns(series.c.study_id).join(series, series.c.study_id == study.c.id).group_by(series.c.study_id).order_by(None).order_by(series.c.study_id.desc())

@@ -90,16 +90,21 @@ class Looks:
         """The ids of their studies, found one after the other, some perhaps more than once."""
         return _all([select(study.c.id).join_from(patient_name, study, study.c.patient_id == patient_name.c.patient_id).where(*asked) for asked in self._asked()])
 
-    def physicians(self, column: str) -> GenerativeSelect:
-        """Of the referring physicians that fit their "name", as studies repeat it, or the "site_id" of those studies."""
-        return _all([self._physicians(groups, physician_name.c[column]) for groups in self.values])
+    def physicians(self) -> GenerativeSelect:
+        """The referring physicians that fit: site and name, as its studies repeat it, some perhaps more than once."""
+        own = [physician_name.c.site_id == bindparam("site")] if self.at_site else []
+        return _all([select(physician_name.c.site_id, physician_name.c.name).where(*own, self._names_physician(groups, physician_name)) for groups in self.values])
+
+    def fits_physician(self, site_id: ColumnElement, called: ColumnElement) -> ColumnElement:
+        """That the physician of that name at the site fits: where that is asked of one study after the other."""
+        other = physician_name.alias()
+        return or_(*(some(called, other.c.name == called, other.c.site_id == site_id, self._names_physician(groups, other)) for groups in self.values))
 
     @staticmethod
-    def _physicians(groups: tuple[tuple[Way, ...], ...], column: ColumnElement) -> Select:
+    def _names_physician(groups: tuple[tuple[Way, ...], ...], rows: FromClause) -> ColumnElement:
         others = [(physician_name.alias(), ways) for ways in groups[1:]]
-        return select(column).where(
-            or_(*(_condition(way, physician_name) for way in groups[0])),
-            *(physician_name.c.name.in_(select(other.c.name).where(or_(*(_condition(way, other) for way in ways)))) for other, ways in others))
+        return and_(or_(*(_condition(way, rows.c.form, rows.c.kind) for way in groups[0])),
+                    *(rows.c.name.in_(select(other.c.name).where(or_(*(_condition(way, other.c.form, other.c.kind) for way in ways)))) for other, ways in others))
 
     def fits(self, owner: ColumnElement) -> ColumnElement:
         """That the patient in the column ``owner`` fits: where that is asked of one patient after the other."""
@@ -112,12 +117,13 @@ class Looks:
             for way in groups[0]:
                 # Some have an index without the site; of the others each site's are a range of their own.
                 sites = [own == bindparam("site")] if self.at_site else [] if way.kinds == (WRITTEN,) or set(way.kinds) <= {*LATINS, BESIDE} else [own.in_(select(site.c.id))]
-                yield [*sites, _condition(way, patient_name), *others]
+                yield [*sites, _condition(way, patient_name.c.form, patient_name.c.kind), *others]
 
     @staticmethod
     def _has(ways: tuple[Way, ...], owner: ColumnElement) -> ColumnElement:
         other = patient_name.alias()      # another name for the table, for a look into the same index beside it
-        return some(owner, other.c.patient_id == owner, or_(*(_condition(way, other) for way in ways)))
+        kind = other.c.kind + literal_column("0")      # not as the indexes of one kind have it: planners that expect few of a name would read all of them for each row
+        return some(owner, other.c.patient_id == owner, or_(*(_condition(way, other.c.form, kind) for way in ways)))
 
 
 def like_one_of(values: tuple[str, ...], at_site: bool, likeness: str, prefix: str) -> tuple[Looks, dict[str, str]]:
@@ -182,15 +188,14 @@ def _all(looks: list[Select]) -> GenerativeSelect:
     return looks[0].union_all(*looks[1:]) if len(looks) > 1 else looks[0]
 
 
-def _condition(way: Way, rows: FromClause) -> ColumnElement:
-    fits = test(rows.c.form, way.how, way.name)
+def _condition(way: Way, form: ColumnElement, kind: ColumnElement) -> ColumnElement:
+    fits = test(form, way.how, way.name)
     if not way.kinds:
         return fits
-    own = rows.c.kind
     if set(way.kinds) <= {*LATINS, BESIDE}:
-        fits = and_(fits, own >= literal_column(str(LATIN)))      # as the index of Latin forms has it
-    written = [literal_column(str(kind)) for kind in way.kinds]
-    return and_(fits, own.in_(written) if len(written) > 1 else own == written[0])
+        fits = and_(fits, kind >= literal_column(str(LATIN)))      # as the index of Latin forms has it
+    written = [literal_column(str(one)) for one in way.kinds]
+    return and_(fits, kind.in_(written) if len(written) > 1 else kind == written[0])
 
 
 def _apart(values: list[list[list[Ask]]], at_site: bool, prefix: str) -> tuple[Looks, dict[str, str]]:

@@ -12,99 +12,24 @@ from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, literal_column, or_, select, true, tuple_, union, union_all
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
-from hub.model.name_search import BESIDE, FUZZY, IN_LATIN, LITERAL
-from hub.storage import driver, names
+from hub.model.name_search import BESIDE, FUZZY, IN_LATIN
+from hub.storage import driver, names, referrers
 from hub.storage.names import Looks
-from hub.storage.tables import instance, patient, series, study
+from hub.storage.question import DATES, FIELDS, INDEXED, NUMBERS, OF_INSTANCE, OF_PATIENT, OF_SERIES, Key, Match, Question
+from hub.storage.tables import IS_REFERRED, instance, patient, series, study
 
 FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (driver.IDS_AT_ONCE)
-GATHERED = 6      # times the root of all studies: the studies of more patients are met one after the other
-GATHERED_HEADED = 0.5      # the same, where they are met among those alone whose name begins with the same character
+GATHERED = 6      # times the root of all studies: of more patients the entries of a list are met one after the other
+LOOKED_UP, LOOKED_UP_HEADED = 1.7, 0.5      # the same of studies; and where they are met among those alone whose name begins with the same character
+NOTED = 15        # the same: so many patients are noted before, and only looked for among them with each study that is met
 NEAR, NEAR_A_HIT = 20_000, 20      # studies that are met one after the other before their patients are gathered
 HEADED = 10       # times as many, where those of other first characters are passed over
 SHAPES = 500      # statements kept
 _DAY = len("2026-03-01")
-
-
-@dataclass(frozen=True)
-class Match:
-    """One key of a DICOM query (PS3.4 C.2.2.2): any of ``values``, in which ``*`` and ``?`` are wildcards, or a
-    range from ``low`` to ``high`` ("" is open). ``field``: a name of FIELDS. Dates 2026-03-01, times 08:15:00, moments
-    2026-03-01T08:15:00: a study of which the day alone is known fits where a moment of its day would.
-    ``likeness``: of names, how they may fit (hub.model.name_search)."""
-
-    field: str
-    values: tuple[str, ...] = ()
-    low: str = ""
-    high: str = ""
-    likeness: str = LITERAL
-
-
-FIELDS = {
-    "study_uid": study.c.study_uid, "accession_number": study.c.accession_number, "description": study.c.description,
-    "institution": study.c.institution, "study_number": study.c.study_number, "referring_physician": study.c.referring_physician, "study_date": study.c.study_at, "study_moment": study.c.study_at, "study_time": func.substr(study.c.study_at, 12, 8),
-    "patient_id": patient.c.patient_id, "patient_name": patient.c.name, "birth_date": patient.c.birth_date, "sex": patient.c.sex,
-    "modalities_in_study": series.c.modality, "series_uid": series.c.series_uid, "modality": series.c.modality,
-    "series_number": series.c.number, "series_description": series.c.description, "body_part": series.c.body_part,
-    "sop_uid": instance.c.sop_uid, "sop_class": instance.c.sop_class, "instance_number": instance.c.number,
-}
-_OF_PATIENT = ("patient_id", "patient_name", "birth_date", "sex")
-_OF_SERIES = ("series_uid", "modality", "series_number", "series_description", "body_part")
-_OF_INSTANCE = ("sop_uid", "sop_class", "instance_number")
-_NUMBERS = ("series_number", "instance_number")
-# Keys with an index of their own, those that are rarest first.
-_INDEXED = ("study_uid", "sop_uid", "series_uid", "accession_number", "patient_id", "study_number", "patient_name", "referring_physician", "study_moment", "study_date", "modalities_in_study", "modality")
-
-
-@dataclass(frozen=True)
-class Key:
-    """The shape of one match: how its field is asked (hub.storage.names.how_asked; "in": one of several; "from" and "to": the ends
-    of a range; "timed_from": where on the first day it begins), of patients' names their looks, of physicians' theirs. ``name``: with
-    which its parameters begin."""
-
-    field: str
-    asked: tuple[str, ...]
-    looks: Looks | None
-    name: str
-    physicians: Looks | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """All keys of a query in one shape. ``settled``: the place of the key whose few studies are given by their ids, or None, ``given``:
-    with how many parameters (hub.storage.driver.given_ids);
-    ``gathered``: the places of names whose patients are gathered before all else. ``at_site``: of the site in ``site`` only.
-    ``is_near``: of the newest studies only, those with ids above ``floor``. ``headed``: the place of a name of which all that fit begin
-    with the character in ``head``; ``is_whole``: and all that begin so fit."""
-
-    keys: tuple[Key, ...]
-    at_site: bool
-    settled: int | None = None
-    given: int = 0
-    gathered: tuple[int, ...] = ()
-    is_near: bool = False
-    headed: int | None = None
-    is_whole: bool = False
-
-    @property
-    def names(self) -> tuple[int, ...]:
-        """The places of patients' names."""
-        return tuple(place for place, key in enumerate(self.keys) if key.looks is not None)
-
-    @property
-    def leader(self) -> Key | None:
-        """A modality that leads through its own index, newest study first; None where another key or a site leads sooner."""
-        found = [key for key in self.keys if key.field in ("modalities_in_study", "modality") and key.asked == ("is",)]
-        return found[0] if found and not (self.at_site or self.names or self.by_date or self.settled is not None or any(key.physicians for key in self.keys)) else None
-
-    @property
-    def by_date(self) -> bool:
-        """Whether its studies are shown by their own date: those of a range lie together in that order, not in that of arrival."""
-        return any(key.field in ("study_date", "study_moment") for key in self.keys)
 
 
 @dataclass(frozen=True)
@@ -153,16 +78,44 @@ def question(connection: Connection, matches: list[Match], site_id: int | None, 
         asked, values = _headed(connection, asked, values)
         if len(keys) == 1 and (asked.is_whole or asked.leader is not None):      # however many they are, the newest of them are there
             return asked, values, None
-    for key in sorted((key for key in keys if key.field in _INDEXED), key=lambda key: _INDEXED.index(key.field)):
-        few = few_of(connection, _few(key, asked.at_site), values)
+    few = None
+    for key in sorted((key for key in keys if key.field in INDEXED), key=lambda key: INDEXED.index(key.field)):
+        if key.physicians is None:
+            few = few_of(connection, _few(key, asked.at_site), values)
+        elif key == asked.physician:
+            asked, values, few = _referred(connection, asked, values)
         if few is not None:
             given, ids = driver.given_ids(few)
-            return replace(asked, settled=keys.index(key), given=given, headed=None, is_whole=False), values | ids, few
-    gathered = tuple(place for place in asked.names if not (place == asked.headed and asked.is_whole)
-                     and _are_gathered(connection, keys[place].looks, values, GATHERED if asked.headed is None else GATHERED_HEADED))
+            return replace(asked, settled=keys.index(key), given=given, referred=0, headed=None, is_whole=False), values | ids, few
+    if asked.referred:
+        return asked, values, None
+    root = sqrt(connection.scalar(_NEWEST) or 0)
+    gathered, noted = [], []
+    for place in asked.names:
+        if place == asked.headed and asked.is_whole:
+            continue
+        few, most = (int(times * root) for times in (NOTED if not of_studies else LOOKED_UP if asked.headed is None else LOOKED_UP_HEADED, NOTED))
+        borne_by = _counted(connection, keys[place].looks, values, most) if most > FEW else most + 1      # more studies than FEW were met already
+        (gathered if borne_by <= few else noted if borne_by <= most else []).append(place)
     if asked.headed in gathered:
         asked = replace(asked, headed=None)
-    return replace(asked, gathered=gathered), values, None
+    return replace(asked, gathered=tuple(gathered), noted=tuple(noted)), values, None
+
+
+def _referred(connection: Connection, asked: Question, values: dict) -> tuple[Question, dict, list[int] | None]:
+    """The question with its physicians one by one, where they are not too many; and the ids of their studies where those are few."""
+    found = driver.fetched(connection, _physicians(asked.physician), values | {"most": referrers.GIVEN[-1] + 1})
+    if len(found) > referrers.GIVEN[-1]:
+        return asked, values, None
+    most, told = referrers.given(found)
+    values |= told
+    some = driver.fetched(connection, _few_referred(most, asked.dates), values | {"most": AT_SIGHT + 1, "start": 0}) if found else []
+    return replace(asked, referred=most), values, sorted({one for one, in some}) if len(some) <= min(AT_SIGHT, FEW) else None      # more are merged as soon as looked up
+
+
+@lru_cache(SHAPES)
+def _physicians(key: Key) -> Select:
+    return select(*key.physicians.physicians().subquery().c).distinct().limit(bindparam("most"))
 
 
 def _headed(connection: Connection, asked: Question, values: dict) -> tuple[Question, dict]:
@@ -199,15 +152,18 @@ def conditions(level: str, asked: Question) -> list[ColumnElement]:
             told += [study.c.head == bindparam("head"), study.c.holds_dicom.is_(True)]
             if asked.is_whole:
                 continue
-        if place == asked.settled and (level in ("patient", "study") or key.field not in _OF_SERIES + _OF_INSTANCE):
+        if place == asked.settled and (level in ("patient", "study") or key.field not in OF_SERIES + OF_INSTANCE):
             continue
-        told.append(study.c.patient_id.in_(key.looks.patients()) if place in asked.gathered else _condition(level, key))
+        if level == "study" and asked.referred and key == asked.physician:      # see hub.storage.referrers.each
+            continue
+        theirs = study.c.patient_id.in_(key.looks.patients()) if place in (*asked.gathered, *asked.noted) else None
+        told.append(_condition(level, key) if theirs is None else theirs if place in asked.gathered else theirs.is_(true()))      # so worded, it does not lead
     if asked.settled is not None:
         told.append(driver.some_ids(study.c.id, asked.given))
     if asked.at_site:
         told.append(study.c.site_id == bindparam("site"))
     if asked.is_near:
-        told.append(study.c.id > bindparam("floor"))
+        told.append((study.c.study_at if asked.by_date else study.c.id) > bindparam("floor"))
     return told
 
 
@@ -223,8 +179,10 @@ def in_latin(connection: Connection, matches: list[Match], site_id: int | None) 
     return None
 
 
-def floor(connection: Connection, most: int, asked: Question) -> int:
+def floor(connection: Connection, most: int, asked: Question) -> int | str:
     """Where the newest studies begin, among which as many hits of a frequent name should lie: below it they are looked up."""
+    if asked.by_date:
+        return next((at for at, in driver.fetched(connection, _DATES_IN_ORDER, {"most": 1, "start": max(referrers.NEAR, NEAR_A_HIT * most)})), "")
     return (connection.scalar(_NEWEST) or 0) - max(NEAR, NEAR_A_HIT * most) * (1 if asked.headed is None else HEADED)
 
 
@@ -267,13 +225,16 @@ def beginning(connection: Connection, text: str, site_id: int | None) -> tuple[S
 _WRITTEN = ("typed", "upper", "lower")      # parameters: a number as typed, and otherwise cased
 
 
-def _are_gathered(connection: Connection, whose: Looks, values: dict, most_of_root: float | None = None) -> bool:
+def _are_gathered(connection: Connection, whose: Looks, values: dict) -> bool:
     """Whether these patients' studies are sooner looked up than met one after the other among the newest: of h hits among n
     studies, the first costs h looks, the second about n/h for each row shown."""
-    most = int((GATHERED if most_of_root is None else most_of_root) * sqrt(connection.scalar(_NEWEST) or 0))
-    if most <= FEW and most_of_root is not None:       # more studies than that were met already
-        return False
-    return connection.scalar(_some_patients(whose), values | {"most": most + 1}) <= most
+    most = int(GATHERED * sqrt(connection.scalar(_NEWEST) or 0))
+    return _counted(connection, whose, values, most) <= most
+
+
+def _counted(connection: Connection, whose: Looks, values: dict, most: int) -> int:
+    """How many these patients are, up to one more than ``most``."""
+    return connection.scalar(_some_patients(whose), values | {"most": most + 1})
 
 
 @lru_cache(SHAPES)
@@ -302,7 +263,7 @@ def _few(key: Key, at_site: bool) -> Select:
     own, column = [study.c.site_id == bindparam("site")] if at_site else [], FIELDS[key.field]
     if key.looks is not None:
         return _some_of(key.looks.studies())
-    if key.field in _OF_PATIENT:      # the patient's site is its studies': asked here, it cannot mislead planners to all studies of a site
+    if key.field in OF_PATIENT:      # the patient's site is its studies': asked here, it cannot mislead planners to all studies of a site
         ours = [patient.c.site_id == bindparam("site")] if at_site else []
         ids = select(study.c.id).where(study.c.patient_id.in_(select(patient.c.id).where(_fits(key), *ours)))
     elif column.table is study:
@@ -310,6 +271,12 @@ def _few(key: Key, at_site: bool) -> Select:
     else:
         ids = select(column.table.c.study_id).where(_fits(key))
     return _some_of(ids)
+
+
+@lru_cache(SHAPES)
+def _few_referred(most: int, dates: tuple[Key, ...]) -> Select:
+    """The ids of some studies that the physicians sent whom ``hub.storage.referrers.given`` names, within these dates."""
+    return _some_of(union_all(*(select(study.c.id).where(one, *map(_fits, dates)) for one in referrers.each(most))))
 
 
 def _some_of(ids: GenerativeSelect) -> GenerativeSelect:
@@ -322,13 +289,13 @@ def _key(match: Match, at_site: bool, name: str) -> tuple[Key, dict]:
         looks, values = names.like_one_of(match.values, at_site, match.likeness, name)
         return Key(match.field, (), looks, name), values
     if match.field == "referring_physician":
-        looks, values = names.like_one_of(match.values, False, match.likeness, name)
+        looks, values = names.like_one_of(match.values, at_site, match.likeness, name)
         return Key(match.field, (), None, name, looks), values
     if not match.values:
         low, high = match.low, match.high + names.LAST if match.field in ("study_date", "study_moment") and match.high else match.high
         ends = {"from": low[:_DAY], "timed_from": low, "to": high} if match.field == "study_moment" else {"from": low, "to": high}
         return Key(match.field, tuple(which for which, value in ends.items() if value), None, name), {f"{name}{which}": value for which, value in ends.items() if value}
-    if match.field in _NUMBERS:
+    if match.field in NUMBERS:
         return Key(match.field, ("in",), None, name), {f"{name}0": [int(value) for value in match.values]}
     wanted = [part for value in match.values for part in value.split("\\")]
     plain = [part for part in wanted if names.how_asked(part) == "is"]
@@ -344,7 +311,7 @@ def _fits(key: Key) -> ColumnElement:
     """What one key asks of its own column."""
     column = FIELDS[key.field]
     if key.physicians is not None:
-        return and_(study.c.site_id.in_(key.physicians.physicians("site_id")), column.in_(key.physicians.physicians("name")))      # the first has an index
+        return and_(tuple_(study.c.site_id, column).in_(key.physicians.physicians()), IS_REFERRED)
     if not set(key.asked) - {"from", "timed_from", "to"}:
         ends = {"from": column >= bindparam(f"{key.name}from", type_=String), "to": column <= bindparam(f"{key.name}to", type_=String),
                 "timed_from": or_(column >= bindparam(f"{key.name}timed_from", type_=String), func.length(column) == _DAY)}
@@ -358,14 +325,16 @@ def _condition(level: str, key: Key) -> ColumnElement:
     name = key.field
     if key.looks is not None:
         return key.looks.fits(study.c.patient_id)
+    if key.physicians is not None and level == "study":
+        return key.physicians.fits_physician(study.c.site_id, study.c.referring_physician)
     fits = _fits(key)
-    if name in _OF_PATIENT:
+    if name in OF_PATIENT:
         return _some(patient, patient.alias(), fits, "id", study.c.patient_id)
-    if name == "modalities_in_study" or (level in ("patient", "study") and name in _OF_SERIES):
+    if name == "modalities_in_study" or (level in ("patient", "study") and name in OF_SERIES):
         return _some(series, series.alias(), fits, "study_id", study.c.id)
-    if level in ("patient", "study") and name in _OF_INSTANCE:
+    if level in ("patient", "study") and name in OF_INSTANCE:
         return _some(instance, instance.alias(), fits, "study_id", study.c.id)
-    if level == "series" and name in _OF_INSTANCE:
+    if level == "series" and name in OF_INSTANCE:
         return _some(instance, instance.alias(), fits, "series_id", series.c.id)
     return fits
 
@@ -376,3 +345,4 @@ def _some(table, inner, fits: ColumnElement, reference: str, owner) -> ColumnEle
 
 
 _NEWEST = select(func.max(study.c.id))
+_DATES_IN_ORDER = _some_of(select(study.c.study_at).order_by(study.c.study_at.desc()))

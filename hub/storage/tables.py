@@ -136,20 +136,21 @@ study = Table(
     Column("holds_dicom", Boolean),       # whether it does, or once did: where not, no query of DICOM looks further
     # Study ID (0020,0010) is the last of these; None: of a study that came before and was not asked since (hub.flow.untold).
     _sorted("referring_physician", 256, nullable=True, default=None), Column("referring_unsure", Boolean), _sorted("study_number", 64, nullable=True, default=None),
-    Index("ix_study_study_number_id", "study_number", "id"),
-    Index("ix_study_head_holds_dicom_id", "head", "holds_dicom", "id"),
+    Index("ix_study_study_number_id", "study_number", "id"), Index("ix_study_head_holds_dicom_id", "head", "holds_dicom", "id"),
     Index("ix_study_site_id_id", "site_id", "id"), Index("ix_study_accession_number", "accession_number"),
     Index("ix_study_study_at_id", "study_at", "id"), Index("ix_study_site_id_study_at_id", "site_id", "study_at", "id"),
     Index("ix_study_patient_id_kind_id", "patient_id", "kind", "id"), Index("ix_study_state_site_id", "state", "site_id"))
 
+IS_REFERRED = study.c.referring_physician != literal_column("''")      # only so is the index of just these rows found
+Index("ix_study_referring_physician", study.c.site_id, study.c.referring_physician, study.c.study_at, study.c.id, sqlite_where=IS_REFERRED, postgresql_where=IS_REFERRED)
 _IS_UNTOLD = study.c.referring_unsure.is_(None)
 Index("ix_study_untold", study.c.id, sqlite_where=_IS_UNTOLD, postgresql_where=_IS_UNTOLD)
 
 series = Table(
-    "series", metadata, _id(), _ref("study_id", "study", nullable=False, index=True), _text("series_uid", 128),
+    "series", metadata, _id(), _ref("study_id", "study", nullable=False), _text("series_uid", 128),
     _text("modality", 16), Column("number", Integer), _text("description", 256), _text("body_part", 64),
-    Column("expected", Integer), Column("as_sent", JSON(none_as_null=True)), UniqueConstraint("study_id", "series_uid"),
-    Index("ix_series_series_uid", "series_uid"), Index("ix_series_modality_study_id", "modality", "study_id"))
+    Column("expected", Integer), Column("as_sent", JSON(none_as_null=True)), UniqueConstraint("study_id", "series_uid"), Index("ix_series_series_uid", "series_uid"),
+    Index("ix_series_modality_study_id", "modality", "study_id"))
 
 instance = Table(
     "instance", metadata, _id(), _ref("series_id", "series", nullable=False),

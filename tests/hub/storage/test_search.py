@@ -141,9 +141,10 @@ def test_a_long_list_is_counted_and_turned_over_so_far_and_says_so(hub, county, 
     assert [row.id for rows, _ in pages for row in rows] == [row.id for row in worklist.waiting_for(hub, county.reader, "todo")]
 
 
+@pytest.mark.parametrize("noted", [0, 10**6])
 @pytest.mark.parametrize("page", [1, 2, 100])
-def test_a_name_that_many_bear_and_none_of_the_newest_is_found_among_the_old(hub, county, people, page, monkeypatch):
-    for name, value in (("FEW", 0), ("GATHERED", 0), ("NEAR", 2), ("NEAR_A_HIT", 0)):
+def test_a_name_that_many_bear_and_none_of_the_newest_is_found_among_the_old(hub, county, people, page, noted, monkeypatch):
+    for name, value in (("FEW", 0), ("LOOKED_UP", 0), ("LOOKED_UP_HEADED", 0), ("NOTED", noted), ("NEAR", 2), ("NEAR_A_HIT", 0)):
         monkeypatch.setattr(search, name, value)
     found, start = [], 0
     while rows := studies.matching(hub, county.reader, "study", [Match("patient_name", ("张*",))], page, start):

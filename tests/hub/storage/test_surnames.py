@@ -51,8 +51,8 @@ def test_one_character_or_one_word_may_be_a_surname(typed, asked):
     assert surname_asked(typed, load().identity.names) == asked
 
 
-@pytest.mark.parametrize("few, gathered, near", [(300, 6, 20_000), (0, 6, 20_000), (0, 0, 20_000), (0, 0, 1), (1, 10**6, 1)], ids=str)
-def test_a_beginning_finds_the_same_studies_in_the_same_order_by_whatever_way(hub, county, few, gathered, near, monkeypatch):
+@pytest.mark.parametrize("few, looked_up, noted, near", [(300, 6, 15, 20_000), (0, 6, 15, 20_000), (0, 0, 15, 20_000), (0, 0, 0, 20_000), (0, 0, 15, 1), (0, 0, 0, 1), (1, 10**6, 10**6, 1)], ids=str)
+def test_a_beginning_finds_the_same_studies_in_the_same_order_by_whatever_way(hub, county, few, looked_up, noted, near, monkeypatch):
     chance = random.Random(3)
     sent = []
     for number in range(40):
@@ -62,7 +62,7 @@ def test_a_beginning_finds_the_same_studies_in_the_same_order_by_whatever_way(hu
         send(hub, chance.choice((county.ct, county.other_ct)), facts)
         if kind != "ecg":
             sent.append((uid, name))
-    for name, value in (("FEW", few), ("GATHERED", gathered), ("GATHERED_HEADED", gathered), ("NEAR", near), ("NEAR_A_HIT", 0)):
+    for name, value in (("FEW", few), ("LOOKED_UP", looked_up), ("LOOKED_UP_HEADED", looked_up), ("NOTED", noted), ("NEAR", near), ("NEAR_A_HIT", 0)):
         monkeypatch.setattr(search, name, value)
     for begin in ("王", "张", "欧", "汪", "小", "李", "王小", "欧阳"):
         wanted = [uid for uid, name in reversed(sent) if any(group.replace("^", "").startswith(begin) for group in name.split("="))]
