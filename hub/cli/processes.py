@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from importlib import import_module
@@ -23,6 +24,8 @@ from hub.supervisor import Supervisor
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 WEB = "reading_ui.wsgi:from_environment"
 LOBBY = "reading_ui.lobby.LobbyWorker"
+WEB_CONNECTIONS = 1200        # more than reading_ui.lobby lets wait, each in its place
+WEB_FILES = 4096
 
 
 @click.command()
@@ -61,8 +64,10 @@ def up(context: click.Context, samples: Path | None) -> None:
 def web(context: click.Context) -> None:
     """Run the web server (gunicorn, one process with threads)."""
     settings = settings_of(context)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, WEB_FILES)), hard))      # a connection may hold two: itself, and what it sends or is sent
     arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", LOBBY, "--workers", "1",
-                 "--threads", str(settings.web_threads), "--worker-connections", "800", "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
+                 "--threads", str(settings.web_threads), "--worker-connections", str(WEB_CONNECTIONS), "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
                  "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]

@@ -1,5 +1,7 @@
 """The web server among slow and hostile callers: who has not asked yet costs no thread, and everybody else is served."""
+import errno
 import hashlib
+import json
 import os
 import selectors
 import signal
@@ -10,6 +12,7 @@ import threading
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +24,12 @@ import reading_ui
 from hub.flow import devices
 from hub.model.access import SYSTEM
 from hub.storage.tables import door_count
-from reading_ui import incoming, lobby, outgoing
-from reading_ui.incoming import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Patient, judged
-from reading_ui.lobby import Line, LobbyWorker, Turns
-from reading_ui.outgoing import Outgoing, Purse
+from reading_ui import incoming, lobby, outgoing, spool
+from reading_ui.incoming import LONG, NOT_HTTP, SHORT, SILENT, TOO_LONG, WHOLE, Ending, Patient, forwarded, judged
+from reading_ui.lobby import LobbyWorker
+from reading_ui.outgoing import Answer, Outgoing
+from reading_ui.spool import Spool
+from reading_ui.turns import Line, Turns
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
 from tests.ports import free_port
@@ -33,7 +38,7 @@ from tests.reading_ui.house import opened
 ROOT = Path(__file__).resolve().parents[3]
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n"
 THREADS = 4
-PATIENT = "from reading_ui import lobby; lobby.PATIENCE_S = 600.0"      # no line of these tests is to be given up because the machine is slow
+PATIENT = "from reading_ui import incoming, lobby, spool; incoming.PATIENCE_S = lobby.PATIENCE_S = spool.PATIENCE_S = 600.0"      # no line of these tests is to be given up because the machine is slow
 SHORT_ONE, LONG_ONE = (csv_of(built(seconds=seconds)).content for seconds in (1, 20))
 
 
@@ -84,28 +89,50 @@ def test_a_body_that_dribbles_is_given_up_and_one_that_is_fast_enough_is_not(mon
 
 
 def test_a_crowd_of_requests_from_one_address_delays_itself():
-    turns, lines = Turns(3), {name: SimpleNamespace(address=name[0]) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")}
+    turns, lines = Turns(3), {name: SimpleNamespace(address=name[0], answer=None) for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1")}
     assert [turns.put(one) for one in lines.values()] == [True, True, True, False, True, True, True]
     served = [turns.next() for _ in range(7)]
     assert served == [lines[name] for name in ("a1", "b1", "c1", "a2", "b2", "a3")] + [None]
     assert turns.put(lines["a4"]) and turns.next() is lines["a4"]
+    begun = SimpleNamespace(address="a", answer="half of it is there")
+    assert [turns.put(one) for one in (lines["a1"], lines["a2"], lines["a3"], begun, lines["a4"])] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("head, body", [
+    ("Content-Length: 5", b"abcde"), ("Content-Length: 0", b""), ("Expect: 100-continue", b""),
+    ("Transfer-Encoding: chunked", b"3\r\nabc\r\nA;x=\"y\"\r\n0123\r\n0\r\n\r\n0\r\nTrailer: 1\r\n\r\n"),
+    ("Transfer-Encoding: chunked\r\nContent-Length: 2", b"3\nabc\n0\n\n"), ("Transfer-Encoding: chunked", b"no size\r\n")], ids=lambda value: repr(value)[:40])
+def test_where_a_body_ends_is_seen_however_it_comes(head, body):
+    at_once, by_byte = (Ending(f"POST / HTTP/1.1\r\n{head}\r\n\r\n".encode()) for _ in range(2))
+    at_once.hear(body + b"POST")
+    for place in range(len(body)):
+        assert not by_byte.is_there, place
+        by_byte.hear(body[place:place + 1])
+    assert at_once.is_there and by_byte.is_there
+
+
+@pytest.mark.parametrize("fields, hops, address", [
+    ("X-Forwarded-For: 10.1.2.3", 0, ""), ("X-Forwarded-For: 10.1.2.3", 1, "10.1.2.3"), ("x-forwarded-for: 9.9.9.9, 10.1.2.3", 1, "10.1.2.3"),
+    ("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: 10.1.2.3 , 10.0.0.1", 2, "10.1.2.3"), ("X-Forwarded-For: 10.1.2.3", 2, ""), ("X: 10.1.2.3", 1, "")])
+def test_a_proxy_says_for_whom_it_asks_and_nobody_says_more_than_it_does(fields, hops, address):
+    assert forwarded(bytearray(f"GET / HTTP/1.1\r\n{fields}\r\n\r\nX-Forwarded-For: 7.7.7.7\r\n\r\n".encode()), hops) == address
 
 
 @contextmanager
-def tcp_pair(purse):
+def tcp_pair():
     """A line of the server and its peer, who has hardly any room for what is sent to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.connect(listener.getsockname())
         accepted, _ = listener.accept()
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        with Outgoing(accepted, purse) as line:
+        with Outgoing(accepted) as line:
             yield line, peer
 
 
-def test_an_answer_that_its_reader_does_not_take_is_kept_and_leaves_in_order():
-    answer, purse = bytes(range(256)) * 8000, Purse(3_000_000)
-    with tcp_pair(purse) as (line, peer):
+def test_what_a_reader_does_not_take_is_kept_and_leaves_in_order():
+    answer = bytes(range(256)) * 8000
+    with tcp_pair() as (line, peer):
         for start in range(0, len(answer), 100_000):
             line.sendall(answer[start:start + 100_000])               # returns though nobody reads
         assert 0 < line.owes <= len(answer)
@@ -114,39 +141,45 @@ def test_an_answer_that_its_reader_does_not_take_is_kept_and_leaves_in_order():
             line.drain()
             got += peer.recv(65536)
         assert got == answer and line.owes == 0
-        assert purse.take(3_000_000), "all room is given back"
 
 
-def test_what_is_more_than_may_be_kept_waits_for_its_reader():
-    answer, got, purse = bytes(range(256)) * 50_000, [], Purse()
-    with tcp_pair(purse) as (line, peer):
-        def read() -> None:
-            while sum(map(len, got)) < len(answer):
-                got.append(peer.recv(1 << 20))
-        reader = threading.Thread(target=read)
-        most = 0
-        for start in range(0, len(answer), 1 << 20):
-            if line.owes > outgoing.MOST_OF_ONE - (2 << 20) and not reader.ident:
-                reader.start()
-            line.sendall(answer[start:start + (1 << 20)])
-            most = max(most, line.owes)
-        while line.owes:
-            line.drain()
-        reader.join(120)
-        assert b"".join(got) == answer and outgoing.MOST_OF_ONE // 2 < most <= outgoing.MOST_OF_ONE
+class Pieces:
+    """What an application hands over to be sent, and how much of it was asked for."""
+
+    def __init__(self, *pieces):
+        self.left, self.asked, self.closed = list(pieces), 0, False
+
+    def __iter__(self):
+        while self.left:
+            self.asked += len(self.left[0])
+            yield self.left.pop(0)
+
+    def close(self):
+        self.closed = True
 
 
-def test_who_reads_nothing_of_an_answer_is_given_up_and_the_room_is_given_back(monkeypatch):
-    monkeypatch.setattr(outgoing, "DRAIN_S", 0.0)
-    monkeypatch.setattr(outgoing, "LOOK_S", 0.01)
-    purse = Purse(100_000)
-    with tcp_pair(purse) as (line, _):
-        with pytest.raises(TimeoutError):
-            for _ in range(1000):
-                line.sendall(bytes(50_000))
-        assert purse.is_short and not purse.take(100_000)
-        line.close()
-        assert purse.take(100_000)
+@pytest.mark.parametrize("sizes", [[20_000_000], [1 << 20] * 20, [8192] * 2500, [100, 3_000_000, 0, 3_000_000, 100]], ids=["one piece", "of a file", "of a page", "both"])
+def test_of_an_answer_of_any_size_little_is_held_while_nobody_reads(tmp_path, sizes):
+    pieces = [bytes([65 + place % 26]) * size for place, size in enumerate(sizes)]
+    whole, handed, got = b"".join(pieces), Pieces(*pieces), bytearray()
+    del pieces
+    with tcp_pair() as (line, peer):
+        answer = Answer(SimpleNamespace(write=line.sendall, close=lambda: None), handed, line, tmp_path)
+        while not answer.is_given:
+            answer.give()                                           # returns though nobody reads
+            assert line.owes <= outgoing.ENOUGH + outgoing.SLICE
+            assert handed.asked <= len(got) + 2 * max(sizes) + (8 << 20), "no more was made than the reader is near to"
+            if len(sizes) == 1:
+                assert handed.closed and not handed.left, "a file has the rest, and the application none of it"
+            while line.owes:
+                got += peer.recv(1 << 20)
+                line.drain()
+        answer.close()
+        assert handed.closed and not list(tmp_path.iterdir())
+        line.shutdown(socket.SHUT_WR)
+        while more := peer.recv(1 << 20):
+            got += more
+        assert got == whole
 
 
 @pytest.fixture
@@ -162,7 +195,7 @@ def worker():
 @pytest.mark.parametrize("said", [b"", HEALTH[:5], b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"], ids=["silent", "begun", "no end of a short body"])
 def test_news_of_a_line_that_has_made_room_is_no_news(worker, said):
     """One look of the loop may tell of both: of the newest, who is let in, and of the one that makes room for it."""
-    with tcp_pair(worker._purse) as (ours, peer):
+    with tcp_pair() as (ours, peer):
         line = Line(worker.cfg, ours, ("127.0.0.1", 1), None)
         worker.nr_conns = 1
         worker._wait(line)
@@ -180,7 +213,7 @@ def test_news_of_a_line_that_has_made_room_is_no_news(worker, said):
 
 def test_a_fault_over_one_line_ends_that_line_alone(worker, monkeypatch, caplog):
     monkeypatch.setattr(lobby, "judged", lambda said: 1 / 0)
-    with tcp_pair(worker._purse) as (ours, peer):
+    with tcp_pair() as (ours, peer):
         worker.nr_conns = 1
         worker._wait(Line(worker.cfg, ours, ("127.0.0.1", 1), None))
         peer.sendall(b"G")
@@ -217,6 +250,11 @@ class Web:
     def counted(self) -> dict[str, int]:
         with self.hub.reading() as connection:
             return {row.reason: row.times for row in connection.execute(select(door_count))}
+
+    @property
+    def memory_mb(self) -> float:
+        """Resident, of the process that serves."""
+        return int(Path(f"/proc/{self.workers.split()[0]}/statm").read_text().split()[1]) * 4096 / 1e6
 
     def upload(self, token: str, body: bytes, source: str = "127.0.0.1", and_then=None) -> int:
         """The status of an ECG that is sent whole, or in two pieces with ``and_then`` called between them."""
@@ -260,8 +298,9 @@ def _until(condition) -> None:
 
 
 @contextmanager
-def started(hub, folder):
-    (folder / "sitecustomize.py").write_text(PATIENT)
+def started(hub, folder, words=""):
+    """``words``: what is changed in the server before it starts."""
+    (folder / "sitecustomize.py").write_text(PATIENT + "\n" + words)
     port = free_port()
     environment = dict(os.environ, HUB_DATA_DIR=hub.settings.data_dir, HUB_DATABASE_URL=hub.settings.database_url, HUB_FREE_SPACE_FLOOR_MB="0",
                        HUB_WEB_PORT=str(port), HUB_WEB_HOST="127.0.0.1", HUB_WEB_THREADS=str(THREADS), PYTHONPATH=os.pathsep.join((str(folder), str(ROOT))))
@@ -325,7 +364,7 @@ def test_long_uploads_that_stall_leave_threads_for_pages_short_uploads_and_other
 @processes
 def test_of_more_long_uploads_than_may_wait_the_next_is_told_to_come_again(web, token):
     with ExitStack() as lines:
-        stalled = [lines.enter_context(web.line(_upload(token, 1_000_000))) for _ in range(lobby.MOST_QUEUED + THREADS)]
+        stalled = [lines.enter_context(web.line(_upload(token, 1_000_000))) for _ in range(spool.MOST_OF_ADDRESS)]
         assert web.serves()
         with web.line(_upload(token, 1_000_000)) as late:
             answer = late.makefile("rb").read()
@@ -427,3 +466,172 @@ def test_slow_readers_of_answers_hold_no_thread(web):
         assert all(web.serves() for _ in range(3))
         for line in slow[:2]:
             assert line.makefile("rb").read().count(asset.read_bytes()) == 4
+
+
+@processes
+def test_slow_readers_of_answers_of_any_size_hold_neither_threads_nor_memory(web, house, token):
+    content = os.urandom(20_000_000)
+    with web.line(_upload(token, len(content)) + content) as line:
+        answer = HTTPResponse(line)
+        answer.begin()
+        held = json.loads(answer.read())["held"]
+    cookies = "; ".join(f"{one.key}={one.value}" for one in house.admin.client._cookies.values())
+    ask = f"GET /held/{held}/files/0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: {cookies}\r\n\r\n".encode()
+    before = web.memory_mb
+    with ExitStack() as lines:
+        slow = [lines.enter_context(web.line(ask, room=4096)) for _ in range(6 * THREADS)]
+        for line in slow:
+            assert line.recv(1), "it is answered, though those before it have not read theirs"
+        assert all(web.serves() for _ in range(3))
+        assert web.upload(token, csv_of(built(seconds=20, seed=21)).content) == 201
+        assert web.memory_mb - before < len(slow) * 2, "a fraction of what they were promised"
+        for line in slow[:2]:
+            assert line.makefile("rb").read().endswith(b"\r\n\r\n" + content)
+
+
+@processes
+def test_slow_uploads_from_many_addresses_keep_no_recording_waiting(web, token):
+    bodies = [csv_of(built(seconds=20, seed=seed)).content for seed in (31, 32, 33)]
+    folder, lies = Path(web.hub.settings.folder), lambda: sorted(path.name for path in folder.iterdir() if "sqlite" not in path.name)
+    before = lies()
+    with ExitStack() as lines:
+        slow = [lines.enter_context(web.line(_upload(token, len(bodies[0])), source=f"127.0.1.{number}")) for number in range(1, 8 * THREADS + 1)]
+        for line in slow:
+            line.sendall(bodies[0][:100_000])
+        assert web.serves()
+        assert web.upload(token, bodies[1], source="127.0.2.1", and_then=web.serves) == 201
+        assert all(_waits(line) for line in slow)
+        assert lies() == before, "what has come of them has no name, and nothing outlives the process"
+        slow[0].sendall(bodies[0][100_000:])
+        assert _status(slow[0]) == 201
+    assert hashlib.sha256(bodies[0]).hexdigest() in kept_blobs(web.hub)
+
+
+@processes
+@pytest.mark.parametrize("expects", [False, True], ids=["", "that waits to be asked"])
+@pytest.mark.parametrize("path, bearer, kind, length, answer", [
+    ("/api/ecg", "nobody", "text/csv", 10_000_000, b"401 "), ("/api/ecg", None, "text/csv", 10**9, b"413 "),
+    ("/dicomweb/studies", "nobody", "multipart/related; type=application/dicom; boundary=x", 10_000_000, b"401 "), ("/dicomweb/studies", None, "text/plain", 10_000_000, b"415 ")])
+def test_a_door_refuses_before_the_body_is_sent(web, token, path, bearer, kind, length, answer, expects):
+    head = [f"POST {path} HTTP/1.1", "Host: hub", f"Authorization: Bearer {bearer or token}", f"Content-Type: {kind}", f"Content-Length: {length}",
+            *(["Expect: 100-continue"] if expects else []), "", ""]
+    with web.line("\r\n".join(head).encode()) as line:
+        said = line.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 " + answer) and said.count(b"HTTP/1.1") == 1, said[:300]
+
+
+@processes
+@pytest.mark.parametrize("words", ["spool.MOST_OF_ONE = 100_000", "def full(**named): raise OSError(28, 'No space left on device')\nspool.TemporaryFile = full"],
+                         ids=["more than may lie there", "no file"])
+def test_a_recording_that_finds_no_room_before_its_thread_is_read_by_it(house, token, tmp_path, words):
+    with started(house.hub, tmp_path, words) as web:
+        for is_chunked in (False, True):
+            body = csv_of(built(seconds=20, seed=50 + len(words) + is_chunked)).content
+            head, sent = _upload(token, len(body)), body
+            if is_chunked:
+                head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+                sent = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:99_999], body[99_999:])) + b"0\r\n\r\n"
+            with web.line(head + sent[:90_000]) as line:
+                line.sendall(sent[90_000:])
+                assert _status(line) == 201
+            assert hashlib.sha256(body).hexdigest() in kept_blobs(web.hub)
+
+
+def _arriving(lines: ExitStack, spooled: Spool, address: str, told: list):
+    ours, theirs = socket.socketpair()
+    lines.enter_context(ours)
+    lines.enter_context(theirs)
+    return theirs if spooled.enter(ours, address, Ending(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"), told.append) else None
+
+
+def test_of_too_many_bodies_the_slowest_that_has_had_its_time_makes_room(monkeypatch, tmp_path):
+    monkeypatch.setattr(spool, "MOST_BODIES", 3)
+    monkeypatch.setattr(spool, "MOST_OF_ADDRESS", 2)
+    told, spooled = [], Spool(tmp_path)
+    with ExitStack() as lines:
+        quick, slow, other = (_arriving(lines, spooled, address, told) for address in ("a", "a", "b"))
+        assert _arriving(lines, spooled, "a", told) is None and _arriving(lines, spooled, "c", told) is None, "nobody has had time yet"
+        quick.sendall(bytes(50_000))
+        slow.sendall(bytes(40_000))
+        other.sendall(bytes(35_000))
+        _until(lambda: sorted(one.count for one in spooled._arriving) == [35_000, 40_000, 50_000])
+        for one in spooled._arriving:
+            one.since -= incoming.PATIENCE_S + 1
+        assert _arriving(lines, spooled, "a", told)
+        _until(lambda: told)
+        assert told[0].is_crowded_out and told[0].count == 40_000, "of its own address"
+        assert _arriving(lines, spooled, "c", told)
+        _until(lambda: len(told) == 2)
+        assert told[1].is_crowded_out and told[1].count == 35_000, "of all"
+        quick.sendall(bytes(50_000))
+        _until(lambda: len(told) == 3)
+        assert told[2].ending.is_there and told[2].read() == bytes(100_000)
+        for one in told:
+            spooled.close(one)
+        assert spooled._total == 0
+
+
+@pytest.mark.parametrize("ending", ["it stops", "it dribbles", "it goes"])
+def test_a_body_that_ends_too_soon_ends_for_its_thread_too(monkeypatch, tmp_path, ending):
+    told, spooled = [], Spool(tmp_path)
+    with ExitStack() as lines:
+        theirs = _arriving(lines, spooled, "a", told)
+        theirs.sendall(bytes(20_000))
+        _until(lambda: sum(one.count for one in spooled._arriving) == 20_000)
+        [one] = spooled._arriving
+        if ending == "it stops":
+            one.heard_at -= incoming.PATIENCE_S + 1
+        elif ending == "it dribbles":
+            one.since -= incoming.PATIENCE_S + 21
+        else:
+            theirs.close()
+        _until(lambda: told)
+        assert told == [one] and one.is_late == (ending != "it goes")
+        reader = Patient(one.line, one)
+        reader.gave_up = one.is_late
+        assert b"".join(iter(reader.chunk, b"")) == bytes(20_000)
+
+
+class Full:
+    """A file on a disk that takes no more than so many bytes."""
+
+    def __init__(self, folder, room: int):
+        self.file, self.room = open(folder / "file", "w+b", buffering=0), room
+        self.read, self.seek, self.close = self.file.read, self.file.seek, self.file.close
+
+    def write(self, data) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self.file.write(data[:self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("name, value", [("MOST_OF_ONE", 30_000), ("MOST_IN_ALL", 30_000), ("TemporaryFile", None)], ids=["of one", "in all", "on the disk"])
+def test_a_body_that_finds_no_more_room_is_read_from_its_line_and_no_byte_is_lost(monkeypatch, tmp_path, name, value):
+    monkeypatch.setattr(spool, name, value or (lambda **named: Full(tmp_path, 30_000)))
+    told, spooled, body = [], Spool(tmp_path), os.urandom(100_000)
+    with ExitStack() as lines:
+        theirs = _arriving(lines, spooled, "a", told)
+        theirs.sendall(body)
+        theirs.close()
+        _until(lambda: told)
+        [one] = told
+        assert one.is_cut and one.count == 30_000
+        one.line.setblocking(True)
+        assert b"".join(iter(Patient(one.line, one).chunk, b"")) == body
+        spooled.close(one)
+        assert spooled._total == 0
+
+
+def test_a_fault_over_one_body_ends_that_body_alone(monkeypatch, tmp_path, caplog):
+    told, spooled = [], Spool(tmp_path)
+    with ExitStack() as lines:
+        monkeypatch.setattr(spool, "TemporaryFile", lambda **named: 1 / 0)
+        _arriving(lines, spooled, "a", told).sendall(b"a")
+        _until(lambda: told)
+        assert told[0].is_late and "ZeroDivisionError" in caplog.text
+        monkeypatch.undo()
+        _arriving(lines, spooled, "a", told).sendall(bytes(100_000))
+        _until(lambda: len(told) == 2)
+        assert told[1].ending.is_there
