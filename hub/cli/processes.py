@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 from importlib import import_module
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from hub import demo
 from hub.cli import opened, settings_of
-from hub.cli.gateway import until_asked_to_stop
+from hub.cli.gateway import open_many_files, until_asked_to_stop
 from hub.context import open_hub
 from hub.flow import administration, jobs, schedule
 from hub.queue import runner
@@ -25,7 +24,6 @@ from hub.supervisor import Supervisor
 WEB = "reading_ui.wsgi:from_environment"
 LOBBY = "reading_ui.lobby.LobbyWorker"
 WEB_CONNECTIONS = 1200        # more than reading_ui.lobby lets wait, each in its place
-WEB_FILES = 4096
 
 
 @click.command()
@@ -64,8 +62,7 @@ def up(context: click.Context, samples: Path | None) -> None:
 def web(context: click.Context) -> None:
     """Run the web server (gunicorn, one process with threads)."""
     settings = settings_of(context)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, WEB_FILES)), hard))      # a connection may hold two: itself, and what it sends or is sent
+    open_many_files()
     arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", LOBBY, "--workers", "1",
                  "--threads", str(settings.web_threads), "--worker-connections", str(WEB_CONNECTIONS), "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
