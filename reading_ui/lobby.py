@@ -152,7 +152,7 @@ class LobbyWorker(ThreadWorker):
             self._reading[conn.address] -= 1
         if conn.awaits_body:
             conn.awaits_body = conn.is_shown = False
-            self._await_body(conn)
+            self._spool.enter(conn.sock, conn.address, conn.ending, partial(self.method_queue.defer, self._arrived, conn))
         else:
             fault = None if fs.cancelled() else fs.exception()
             if fault is not None:
@@ -161,10 +161,6 @@ class LobbyWorker(ThreadWorker):
         for _ in range(len(self._queued)):
             self._read_or_queue(self._queued.popleft())
         self._give_threads()
-
-    def _await_body(self, line: Line) -> None:
-        if not self._spool.enter(line.sock, line.address, line.ending, partial(self.method_queue.defer, self._arrived, line)):
-            self._send_away(line)
 
     def _arrived(self, line: Line, body: Arriving) -> None:
         """Called in the loop: the spool is done with a body."""

@@ -3,8 +3,8 @@
 A door has been shown the head of such a request and would read its body (``reading_ui.lobby``); once that is here, a thread takes
 both up. Nothing is acknowledged for what lies here: it is as far from the blob store as what waits in the network. One body may have
 ``MOST_OF_ONE`` bytes here and all together ``MOST_IN_ALL``, no more than the disk keeps free beyond its floor; what is longer, or finds no
-room, is read by a thread from there on. Bodies are limited in number, too, in all and per address: the slowest that has had its time
-makes room. The thread is one of its own, so that a disk that takes its time delays uploads and nothing else.
+room, is read by a thread from there on. Bodies are limited in number, too, in all and per address: the slowest makes room, where each
+is lent ``LENT`` bytes at its beginning. The thread is one of its own, so that a disk that takes its time delays uploads and nothing else.
 """
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ MOST_OF_ONE = 68_000_000        # bytes: the largest ECG upload of the default s
 MOST_IN_ALL = 512_000_000
 MOST_BODIES = 256
 MOST_OF_ADDRESS = 64
+LENT = 64 * 1024
 PIECE = 256 * 1024
 LOOK_EVERY_S = 0.5
 
@@ -70,17 +71,14 @@ class Spool:
         self._selector = selectors.DefaultSelector()
         self._thread: Thread | None = None
 
-    def enter(self, line: socket.socket, address: str, ending: Ending, ready: Callable[[Arriving], None]) -> bool:
-        """A body that now arrives; False where there are too many, and nobody can make room. ``ready`` is called in the spool's thread when it
-        leaves: it is all there, it ``is_late``, ``is_cut`` or ``is_crowded_out``, or its sender has gone."""
+    def enter(self, line: socket.socket, address: str, ending: Ending, ready: Callable[[Arriving], None]) -> None:
+        """A body that now arrives. ``ready`` is called in the spool's thread when it leaves: it is all there, it ``is_late``, ``is_cut`` or
+        ``is_crowded_out``, or its sender has gone."""
         with self._lock:
             staying = [one for one in self._arriving if not one.is_crowded_out]
             of_one = [one for one in staying if one.address == address]
             if len(of_one) >= MOST_OF_ADDRESS or len(staying) >= MOST_BODIES:
-                slowest = _slowest(of_one if len(of_one) >= MOST_OF_ADDRESS else staying)
-                if slowest is None:
-                    return False
-                slowest.is_crowded_out = True
+                _slowest(of_one if len(of_one) >= MOST_OF_ADDRESS else staying).is_crowded_out = True
             line.setblocking(False)
             one = Arriving(line, address, ending, ready)
             self._arriving[one] = None
@@ -88,7 +86,6 @@ class Spool:
             if self._thread is None:
                 self._thread = Thread(target=self._attend, name="spool", daemon=True)
                 self._thread.start()
-        return True
 
     def close(self, one: Arriving) -> None:
         """Its request is over."""
@@ -156,7 +153,7 @@ class Spool:
         return one.ending.is_there or one.is_cut
 
 
-def _slowest(arriving: list[Arriving]) -> Arriving | None:
-    """Of those that have had time to be fast the one with the fewest bytes a second."""
+def _slowest(arriving: list[Arriving]) -> Arriving:
+    """The one with the fewest bytes a second, what each is lent included: one that has just begun is not slow, and one that stalls soon is."""
     now = monotonic()
-    return min((one for one in arriving if now - one.since > PATIENCE_S), key=lambda one: one.count / (now - one.since), default=None)
+    return min(arriving, key=lambda one: (one.count + LENT) / (now - one.since + 1))
