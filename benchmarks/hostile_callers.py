@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import signal
 import socket
 import struct
@@ -125,7 +126,7 @@ def _one(gateway: Gateway, pid: int, kind: str, connections: int, source: str = 
     sender.start()
     held: list[socket.socket] = []
     if connections:
-        for _ in crowd(held, gateway.port, connections, source, KINDS[kind], watch):
+        for _ in crowd(held, gateway.port, connections, lambda _: source, KINDS[kind], watch):
             pass
     else:
         time.sleep(5)
@@ -142,17 +143,23 @@ def _one(gateway: Gateway, pid: int, kind: str, connections: int, source: str = 
             f"{watch.files} | {each} |")
 
 
-def crowd(held: list[socket.socket], port: int, connections: int, source: str, said: Callable[[int], bytes], watch: Watch) -> Iterator[int]:
-    """Opens connections as fast as they go and says on each what ``said`` makes of its number, which is yielded before it is
-    opened. The newest stay open in ``held``."""
+def crowd(held: list[socket.socket], port: int, connections: int, source: Callable[[int], str], said: Callable[[int], bytes], watch: Watch, room: int = 0) -> Iterator[int]:
+    """Opens connections as fast as they go, each from the address that ``source`` makes of its number, and says on it what ``said`` makes
+    of that; the number is yielded before. The newest stay open in ``held``. ``room``: bytes that this side takes of an answer."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     for number in range(connections):
         yield number
+        line = socket.socket()
+        held.append(line)
+        line.settimeout(30)
+        if room:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        line.bind((source(number), 0))            # that there is no port left is a fault of the benchmark, and ends it
         try:
-            line = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
-            held.append(line)
+            line.connect(("127.0.0.1", port))
             line.sendall(said(number))
-        except OSError:
-            pass
+        except (ConnectionError, TimeoutError):
+            pass                                  # it was turned away
         if len(held) > KEPT_OPEN:
             held.pop(0).close()
         if number % 200 == 0:

@@ -1,9 +1,10 @@
 """Hostile callers of the web: what an ECG cart and a page wait for while thousands of connections of each bad kind come in.
 
-    python benchmarks/hostile_web.py [--connections 10000] [--peer 200] [--write docs/benchmarks.md]
+    python benchmarks/hostile_web.py [--connections 10000] [--peer 200] [--only silent ...] [--write docs/benchmarks.md]
 
 Starts ``hub web`` with its default settings in a temporary folder. A cart goes on sending recordings of 288 KB and a browser goes on
-asking for a small page; beside them, connections of one kind are opened as fast as they go. ``--peer``: as many of each kind
+asking for a small page; beside them, connections of one kind are opened as fast as they go, each kind from addresses of its own, so that
+none runs out of ports. ``--peer``: as many of each kind
 are then opened to the same web application under gunicorn's own threaded worker, which gives each a thread.
 """
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 import httpx  # noqa: E402
 
-from benchmarks.hostile_callers import ELSEWHERE, Watch, _counted, crowd  # noqa: E402
+from benchmarks.hostile_callers import Watch, _counted, crowd  # noqa: E402
 from benchmarks.page import put  # noqa: E402
 from benchmarks.store_servers import free_port  # noqa: E402
 from hub.cli import processes  # noqa: E402
@@ -39,13 +40,31 @@ from tests.ecg.built_signals import built  # noqa: E402
 from tests.ecg.cart import csv_of  # noqa: E402
 
 GIVES_UP_S = 60
+ADDRESSES = 200          # of a crowd that comes from many
+ASSET = max((ROOT / "reading_ui" / "static").rglob("*.wasm"), key=lambda path: path.stat().st_size)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a connection says and then leaves it at; from how many addresses, and with how much room for what it is told."""
+
+    said: bytes
+    addresses: int = 1
+    room: int = 0
+
+
+_LONG = b"POST /api/ecg?rate_hz=500&unit=uV HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\nContent-Type: text/csv\r\nContent-Length: 1000000\r\n\r\nabc"
+_LARGE = f"GET /static/{ASSET.relative_to(ROOT / 'reading_ui' / 'static')} HTTP/1.1\r\nHost: hub\r\n\r\n".encode()
 KINDS = {
-    "silent": b"",
-    "a head without end": b"GET / HTTP/1.1\r\nHost: hub\r\nX: ",
-    "a short body without end": b"POST /sign-in HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\nabc",
-    "a long upload that stalls": b"POST /api/ecg HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\nabc",
-    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-    "asks, and never closes": b"GET /healthz HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
+    "silent": Kind(b""),
+    "a head without end": Kind(b"GET / HTTP/1.1\r\nHost: hub\r\nX: "),
+    "a short body without end": Kind(b"POST /sign-in HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\nabc"),
+    "a long upload of a stranger": Kind(_LONG % b"nobody"),
+    "a long upload that stalls": Kind(_LONG),
+    f"a long upload that stalls, from {ADDRESSES} addresses": Kind(_LONG, ADDRESSES),
+    f"reads nothing of {ASSET.stat().st_size / 1e6:.0f} MB, from {ADDRESSES} addresses": Kind(_LARGE, ADDRESSES, 4096),
+    "not HTTP": Kind(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"),
+    "asks, and never closes": Kind(b"GET /healthz HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n"),
 }
 
 
@@ -53,6 +72,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--connections", type=int, default=10_000)
     options.add_argument("--peer", type=int, default=200)
+    options.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS))
     options.add_argument("--write", type=Path)
     chosen = options.parse_args()
     lines = [f"A cart sends 10 s recordings of 288 KB, a browser asks for a page; beside them {chosen.connections:,} connections of each kind to the hub, as fast as they "
@@ -60,13 +80,13 @@ def main() -> None:
              "| server | connections | a page takes, median | longest | not served | a recording takes, median | longest | not served | memory, MB | threads |",
              "|" + "---|" * 10]
     for name, worker, connections in (("hub", processes.LOBBY, chosen.connections), ("gunicorn's worker", "gthread", chosen.peer)):
-        lines += under(name, worker, connections)
+        lines += under(name, worker, connections, chosen.only)
     print("\n".join(lines))
-    if chosen.write:
+    if chosen.write and len(chosen.only) == len(KINDS):
         put(chosen.write, "Hostile callers of the web", lines)
 
 
-def under(name: str, worker: str, connections: int) -> list[str]:
+def under(name: str, worker: str, connections: int, kinds: list[str]) -> list[str]:
     """The rows of one server."""
     with tempfile.TemporaryDirectory(prefix="hostile-web-") as place:
         settings = replace(load(environ={}), data_dir=place, web_port=free_port(), web_host="127.0.0.1")
@@ -82,7 +102,7 @@ def under(name: str, worker: str, connections: int) -> list[str]:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             watch = Watch(int(children[0]))
             rows = [_one(name, settings.web_port, token, watch, "none", 0)]
-            for kind in KINDS:
+            for kind in kinds:
                 rows.append(_one(name, settings.web_port, token, watch, kind, connections))
             time.sleep(3)
             counted = ", ".join(f"{reason} {times:,}" for reason, times in _counted(hub).items())
@@ -115,7 +135,9 @@ def _one(name: str, port: int, token: str, watch: Watch, kind: str, connections:
                threading.Thread(daemon=True, target=asks, args=(cart, lambda: httpx.post(f"http://127.0.0.1:{port}/api/ecg?rate_hz=500&unit=uV", content=next(bodies), timeout=GIVES_UP_S,
                                                                             headers={"Authorization": f"Bearer {token}", "Content-Type": "text/csv"})))]
     held: list[socket.socket] = []
-    for number in crowd(held, port, connections, ELSEWHERE, lambda _: KINDS[kind], watch):
+    what, place = KINDS.get(kind, Kind(b"")), list(KINDS).index(kind) + 1 if kind in KINDS else 0
+    said = what.said.replace(b"%s", token.encode())
+    for number in crowd(held, port, connections, lambda number: f"127.1.{place}.{1 + number % what.addresses}", lambda _: said, watch, what.room):
         if number == connections // 10:
             for one in threads:
                 one.start()

@@ -40,7 +40,7 @@ NO_REASON = (0x01, 0x01, 0x01)            # rejected permanent, service user, no
 ANSWERS = {
     "unknown_caller": NOT_RECOGNISED, "called_title": NOT_CALLED_SO, "not_encrypted": NO_REASON, "no_certificate": NO_REASON,
     "other_certificate": NO_REASON, "device_associations": LIMIT_EXCEEDED, "hub_associations": LIMIT_EXCEEDED,
-    "device_pace": TEMPORARY_FAILURE, "busy": TEMPORARY_FAILURE,
+    "too_many_connections": LIMIT_EXCEEDED, "device_pace": TEMPORARY_FAILURE, "busy": TEMPORARY_FAILURE,
 }
 
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 0x03

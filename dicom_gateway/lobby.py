@@ -3,7 +3,8 @@
 The promise: however many connect and keep silent, or begin a request and never end it, the next device that asks is served.
 A connection leaves the lobby when its whole A-ASSOCIATE-RQ (PS3.8 9.3.2) is there, over TLS its first record, the ClientHello. Connections are limited in all and per
 address; where a limit is reached, the one of the same address, else of all, that has been waiting here for the longest makes
-room for the newest, and where nobody waits here, the one that has been introducing itself for the longest. One that has not
+room for the newest, and where nobody waits here, the one that has been introducing itself for the longest. Whoever has asked and is
+being looked up makes room for nobody and takes none of anybody's: that takes a moment, and there is a limit of its own. One that has not
 asked within ``PATIENCE_S`` is closed, and so is one whose first byte begins nothing that the port speaks. Every one that is
 turned away is counted and named; one that comes and goes without a word is nobody. Here, too, a connection that was refused
 waits for its peer to read that and to go.
@@ -29,6 +30,7 @@ A_ASSOCIATE_RQ = 0x01
 LOOK_EVERY_S = 0.25
 LINGER_S = 5.0           # for a peer to close after its refusal (the ARTIM timer of PS3.8 9.1.5)
 MOST_LEAVING = 64        # of those at a time; beyond them the oldest is closed at once
+MOST_ASKING = 800        # connections that have asked and are not answered yet, beyond the limits of all others
 
 Receive = Callable[[socket.socket, tuple], None]
 Note = Callable[[str, str], None]       # reason (hub.model.device_rules.REFUSALS), address
@@ -47,6 +49,7 @@ class _Silent:
 @dataclass
 class _Speaker:
     address: str
+    is_asking: bool = False          # it is being looked up, or written down
     is_introduced: bool = False      # its association was admitted: it makes room for nobody
 
 
@@ -66,17 +69,20 @@ class Lobby:
 
     def enter(self, line: socket.socket, address: tuple, first: int, receive: Receive) -> None:
         """A connection that was just accepted; ``receive`` is called in the lobby's thread once what begins with ``first``, an A-ASSOCIATE-RQ or a TLS record, is whole."""
-        host, leaves, stops, is_full = address[0], None, None, False
+        host, leaves, stops = address[0], None, None
         with self._lock:
-            speaking = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
-            of_this = [one for one in self._silent.values() if one.address[0] == host]
-            begun_by_this = [(other, one) for other, one in speaking if one.address == host]
-            for count, most, silent, begun in ((len(begun_by_this) + len(of_this), self._most_of_one, of_this, begun_by_this),
-                                               (len(speaking) + len(self._silent), self._most, list(self._silent.values()), speaking)):
-                if count >= most:
-                    leaves = next((one for one in silent if not _is_whole(one)), None)      # whoever has asked is just being taken up
-                    stops = None if leaves is not None else next((other for other, one in begun if not one.is_introduced), None)
-                    is_full = leaves is None and stops is None
+            there = [(other, one) for other, one in self._speaking.items() if other.fileno() >= 0]
+            begun, silent = [(other, one) for other, one in there if not one.is_asking], list(self._silent.values())
+            is_full = len(there) + len(silent) >= self._most + MOST_ASKING
+            for most, of_one in ((self._most_of_one, True), (self._most, False)):
+                speaking = [(other, one) for other, one in begun if not of_one or one.address == host]
+                waiting = [one for one in silent if not of_one or one.address[0] == host]
+                if len(speaking) + len(waiting) >= most:
+                    waiting = [one for one in waiting if not _is_whole(one)]      # whoever has asked is just being taken up
+                if len(speaking) + len(waiting) >= most:
+                    leaves = next(iter(waiting), None)
+                    stops = None if leaves is not None else next((other for other, one in speaking if not one.is_introduced), None)
+                    is_full = is_full or leaves is None and stops is None
                     break
             if leaves is not None:
                 self._forget(leaves)
@@ -122,6 +128,18 @@ class Lobby:
             if line in self._speaking:
                 self._speaking[line].is_introduced = True
 
+    def let_in(self, line: socket.socket) -> bool:
+        """A connection has been looked up, and would get its thread; False where as many as may have one."""
+        with self._lock:
+            own = self._speaking.get(line)
+            if own is None:
+                return False                  # it has gone meanwhile
+            begun = [one.address for other, one in self._speaking.items() if other.fileno() >= 0 and not one.is_asking]
+            if len(begun) >= self._most or begun.count(own.address) >= self._most_of_one:
+                return False
+            own.is_asking = False
+            return True
+
     def speaks(self, line: socket.socket, address: tuple) -> None:
         """Counts a connection that has left the lobby, until it is closed."""
         with self._lock:
@@ -145,7 +163,7 @@ class Lobby:
                     one = self._silent.get(key.fd)
                     if one is not None and one.line is key.fileobj and _has_asked(one):
                         self._forget(one)
-                        self._speaking[one.line] = _Speaker(one.address[0])
+                        self._speaking[one.line] = _Speaker(one.address[0], one.first == A_ASSOCIATE_RQ)
                         spoke.append(one)
             with self._lock:
                 for one in list(self._silent.values()):

@@ -21,7 +21,7 @@ from hub.flow.devices import Caller
 
 A_ASSOCIATE_RJ = 0x03
 FIXED = 74               # bytes of a request before its items (PS3.8 9.3.2)
-MOST_WAITING = 1000      # callers for one of the two threads: beyond them the database must be standing still
+MOST_WAITING = 400       # callers for one of the two threads: beyond them the database must be standing still
 AT_ONCE = 200
 
 log = logging.getLogger("hub.gateway")
@@ -47,7 +47,7 @@ class Threshold:
         """A connection that leaves the lobby with its request; ``let_in`` gives it a thread, or it gets its refusal."""
         caller = caller_in(_waiting(line), address[0])
         if caller is None:
-            let_in(line, address)
+            self._let_in(_Asking(line, address, Caller("", address[0], ""), let_in))
             return
         asking = _Asking(line, address, caller, let_in)
         if not self._porter.put(asking):
@@ -74,6 +74,9 @@ class Threshold:
             self._refuse(one, reason)
 
     def _let_in(self, one: _Asking) -> None:
+        if not self._lobby.let_in(one.line):
+            self._refuse(one, "too_many_connections")
+            return
         try:
             one.let_in(one.line, one.address)
         except Exception:

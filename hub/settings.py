@@ -37,7 +37,7 @@ class Settings:
     redis_url: str = _setting("", "Redis URL; empty: an own redis-server on a private socket in data_dir")
     web_host: str = _setting("127.0.0.1", "address that the web server listens on; 0.0.0.0 for the network")
     web_port: int = _setting(8080, "port of the web server", 1, 65535)
-    web_threads: int = _setting(24, "threads of a web process; at most a third hold open worklists, half take long uploads in", 2, 512)
+    web_threads: int = _setting(24, "threads of a web process; at most a third hold open worklists, half take very long uploads in", 2, 512)
     public_url: str = _setting("", "address that clinics use, printed in QR codes; empty: from host and port")
     trusted_proxies: int = _setting(0, "reverse proxies in front whose forwarded address is believed", 0, 5)
     dicom_host: str = _setting("0.0.0.0", "address that the DICOM gateway listens on")

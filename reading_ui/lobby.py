@@ -5,15 +5,18 @@ comes next as long as it takes: two dozen carts whose modem died in mid-upload, 
 need, stop the web for everybody. The worker here, which ``hub web`` starts, changes only when a thread is given:
 
 - a request gets one when its head and a short body are whole;
-- a long body is read by a thread, for only that can stream it to the disk, but at most half of the threads do so, a
-  quarter for one address; the next such requests wait, and beyond ``MOST_QUEUED`` they are told to come again (503);
+- one with a long body is shown to its door as soon as its head is there: a door that refuses does so at once, and where it would
+  read, the body arrives in a file (``reading_ui.spool``) and the request gets its thread when all of it is there. Only what finds no room
+  there is read by a thread as it comes: at most half of the threads do so, a quarter for one address; the next wait, and beyond
+  ``MOST_QUEUED`` they are told to come again (503);
 - requests that are whole wait for a thread in turns of their addresses, so that a crowd of them delays itself;
-- an answer of up to some megabytes leaves as fast as its reader takes it, without a thread (``reading_ui.outgoing``);
+- an answer leaves as fast as its reader takes it; no thread waits for that (``reading_ui.outgoing``);
 - a line on which nothing moves, or less than a trickle of a body, is given up (``reading_ui.incoming``). So is one whose peer no longer
   acknowledges what is sent to it.
 
-Connections that wait are limited in all and per address; the one that waits for the longest makes room for the newest.
-What was turned away is counted by name with the other doors' refusals. Sources: RFC 9112 (HTTP/1.1), RFC 9110 15.6.4 (503), RFC 6585 5 (431).
+Connections that wait, and those of slow readers, are limited in all and per address, behind ``trusted_proxies`` by the address for which the
+proxy asks; the one that waits for the longest makes room for the newest. What was turned away is counted by name with the other doors'
+refusals. Sources: RFC 9112 (HTTP/1.1), RFC 9110 10.1.1 (100-continue), 15.6.4 (503), RFC 6585 5 (431).
 """
 from __future__ import annotations
 
@@ -26,69 +29,31 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from time import monotonic
 
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.http import wsgi
+from gunicorn.http.message import Request
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from hub.flow.doors import Ledger
-from reading_ui.incoming import LONG, NOT_HTTP, PATIENCE_S, SHORT, SILENT, TOO_LONG, Patient, judged, with_named_ends
-from reading_ui.outgoing import DRAIN_S, Outgoing, Purse
+from reading_ui.incoming import LONG, NOT_HTTP, PATIENCE_S, SHORT, SILENT, TOO_LONG, BodyAwaited, Ending, Unsent, forwarded, judged, with_named_ends
+from reading_ui.outgoing import DRAIN_S, Answer, Outgoing
+from reading_ui.spool import Arriving, Spool
+from reading_ui.turns import Line, Turns
 
 MOST_WAITING = 400              # that have not asked, or not again
 MOST_OF_ONE = 128               # of them from one address: all the browsers of a hospital behind one router
+MOST_SLOW = 128                 # readers that have not taken their answer yet
+MOST_SLOW_OF_ONE = 64
 MOST_QUEUED = 64                # long bodies that wait for a thread
 LINGER_S = 5.0                  # for a peer to close after its answer
 MOST_LEAVING = 100
 LOOK_EVERY_S = 0.25
 PIECE = 16 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 log = logging.getLogger("hub.web")
-
-
-class Line(TConn):
-    """One connection: what it has said of its next request, and until when that must be whole."""
-
-    def __init__(self, *words):
-        super().__init__(*words)
-        self.said = bytearray()
-        self.until = 0.0
-        self.is_long = False
-        self.is_over = False
-
-    @property
-    def address(self) -> str:
-        return self.client[0] if isinstance(self.client, tuple) else ""
-
-    def init(self) -> None:
-        fresh = not self.initialized
-        super().init()
-        if fresh:
-            self.parser.unreader = Patient(self.sock)
-
-
-class Turns:
-    """Lines that wait for a thread: addresses take turns, so that a crowd from one of them delays itself."""
-
-    def __init__(self, most_of_one: int):
-        self._most_of_one = most_of_one
-        self._lines: dict[str, deque[Line]] = {}        # whose turn is next first
-
-    def put(self, line: Line) -> bool:
-        """False where as many of its address wait as may."""
-        own = self._lines.setdefault(line.address, deque())
-        if len(own) >= self._most_of_one:
-            return False
-        own.append(line)
-        return True
-
-    def next(self) -> Line | None:
-        for address in self._lines:
-            own = self._lines.pop(address)
-            line = own.popleft()
-            if own:
-                self._lines[address] = own
-            return line
-        return None
 
 
 class LobbyWorker(ThreadWorker):
@@ -98,14 +63,12 @@ class LobbyWorker(ThreadWorker):
         super().__init__(*words, **named)
         self._waiting: dict[Line, None] = {}           # the longest waiting first
         self._leaving: dict[Line, None] = {}           # answered for the last time
-        self._draining: dict[Line, None] = {}          # answered, and still being told
-        self._places = (self._waiting, self._leaving, self._draining)
-        self._purse = Purse()
+        self._slow: dict[Line, None] = {}              # being answered; whose reader has taken nothing for the longest first
+        self._places = (self._waiting, self._leaving, self._slow)
         self._queued: deque[Line] = deque()            # long bodies for which no thread is to be had yet
-        self._ready, self._busy = Turns(MOST_WAITING), 0
-        self._reading: Counter[str] = Counter()        # long bodies that threads read, by address
+        self._ready, self._busy = Turns(MOST_OF_ONE), 0
+        self._reading: Counter[str] = Counter()        # long bodies that threads read as they come, by address
         self._most_long = max(1, self.cfg.threads // 2)
-        self._ledger: Ledger | None = None
         self._looks_at = 0.0
 
     def load_wsgi(self) -> None:
@@ -113,10 +76,10 @@ class LobbyWorker(ThreadWorker):
         hub = self.wsgi.extensions["hub"]
         self.wsgi = with_named_ends(self.wsgi)
         self._ledger = Ledger(hub)
-        behind_a_proxy = hub.settings.trusted_proxies > 0     # which has one address, and limits of its own
-        self._most_of_one = MOST_WAITING if behind_a_proxy else MOST_OF_ONE
-        self._ready = Turns(self._most_of_one)
-        self._most_long_of_one = self._most_long if behind_a_proxy else max(1, self._most_long // 2)
+        self._folder = Path(hub.settings.folder)
+        self._spool = Spool(self._folder)
+        self._hops = hub.settings.trusted_proxies
+        self._most_of_one = MOST_WAITING if self._hops else MOST_OF_ONE      # of those that have not said for whom they ask
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -125,7 +88,7 @@ class LobbyWorker(ThreadWorker):
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
-        own = Outgoing(own, self._purse)
+        own = Outgoing(own)
         try:
             _fit(own)
         except OSError:
@@ -134,47 +97,116 @@ class LobbyWorker(ThreadWorker):
         self.nr_conns += 1
         line = Line(self.cfg, own, client, listener.getsockname())
         self._wait(line)
-        self._make_room(line.address)
+        self._make_room(self._waiting, line.address, MOST_WAITING, self._most_of_one)
+
+    def handle_request(self, req: Request, conn: Line) -> bool:
+        """Called by a thread: asks the application and begins to give its answer. False where the line is not to be used again, or not
+        yet: the door would read a body that has not come, or the reader is slow."""
+        expects, req._expected_100_continue = req._expected_100_continue, False      # gunicorn would say so before the door has looked
+        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg)
+        environ["wsgi.multithread"] = True
+        if conn.is_shown:
+            environ["wsgi.input"] = Unsent()
+        if conn.is_shown or not self.alive or not self.cfg.keepalive:
+            response.force_close()
+        try:
+            pieces = self.wsgi(environ, response.start_response)
+        except BodyAwaited:
+            conn.awaits_body = True
+            if expects:
+                conn.sock.sendall(CONTINUE)
+            return False
+        conn.answer = Answer(response, pieces, conn.sock, self._folder)
+        return self._give(conn)
+
+    def _give(self, line: Line) -> bool:
+        answer, is_over = line.answer, True
+        try:
+            answer.give()
+            is_over = answer.is_given
+            return is_over and not answer.is_the_last
+        except Exception as error:
+            if isinstance(error, OSError) or not answer.has_begun:
+                raise
+            log.exception("an answer broke off")
+            return False
+        finally:
+            if is_over:
+                line.answer = None
+                answer.close()
+
+    def _give_more(self, line: Line) -> bool:
+        """Called by a thread: what was given of an answer has left, and the next of it may."""
+        try:
+            line.sock.setblocking(True)
+            return self._keepalive_after(line, self._give(line))
+        except OSError:
+            return False                                 # the peer has gone
 
     def finish_request(self, conn: Line, fs: Future) -> None:
-        """Called in the loop once a thread has answered: the line waits for its next request, or goes."""
+        """Called in the loop once a thread has done with a line for now: the line waits for its body, its reader or its next request, or
+        goes."""
         self._busy -= 1
-        if conn.is_long:
-            conn.is_long = False
+        if conn.is_live:
+            conn.is_live = False
             self._reading[conn.address] -= 1
-        if conn.parser.unreader.gave_up:
-            self._count("web_patience", conn)
-        try:
-            stays = not fs.cancelled() and bool(fs.result())
-        except Exception:
-            log.exception("a request ended in a fault of the server")
-            stays = False
-        if conn.sock.owes:
-            conn.sock.setblocking(False)
-            conn.until = monotonic() + DRAIN_S
-            self._draining[conn] = None
-            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._turn, conn, partial(self._drain, stays)))
+        if conn.awaits_body:
+            conn.awaits_body = conn.is_shown = False
+            self._spool.enter(conn.sock, conn.address, conn.ending, partial(self.method_queue.defer, self._arrived, conn))
         else:
-            self._go_on(conn, stays)
+            fault = None if fs.cancelled() else fs.exception()
+            if fault is not None:
+                log.error("a request ended in a fault of the server", exc_info=fault)
+            self._told(conn, fault is None and not fs.cancelled() and bool(fs.result()))
         for _ in range(len(self._queued)):
             self._read_or_queue(self._queued.popleft())
         self._give_threads()
 
+    def _arrived(self, line: Line, body: Arriving) -> None:
+        """Called in the loop: the spool is done with a body."""
+        line.body = body
+        if body.is_crowded_out and not body.ending.is_there:
+            self._send_away(line)
+        elif body.is_cut:
+            self._read_or_queue(line)
+        else:
+            self._serve(line)
+
+    def _told(self, line: Line, stays: bool) -> None:
+        if line.answer is None:                          # its request is over
+            if line.parser.unreader.gave_up:
+                self._count("web_patience", line)
+            line.said[:] = line.parser.unreader.take_buffered() if stays else b""      # the next one came along with the last one's body
+            self._let_go(line)
+        if line.sock.owes or line.answer is not None:
+            line.sock.setblocking(False)
+            line.until = monotonic() + DRAIN_S
+            self._slow[line] = None
+            self.poller.register(line.sock, selectors.EVENT_WRITE, partial(self._turn, line, partial(self._drain, stays)))
+            self._make_room(self._slow, line.address, MOST_SLOW, MOST_SLOW_OF_ONE)
+        else:
+            self._go_on(line, stays)
+
     def _drain(self, stays: bool, line: Line) -> None:
-        """The rest of an answer leaves as fast as its reader takes it."""
+        """What is kept of an answer leaves as fast as its reader takes it."""
         try:
-            if line.sock.drain():
-                line.until = monotonic() + DRAIN_S
+            gone = line.sock.drain()
         except OSError:
             self._close(line)
             return
+        if gone:
+            line.until = monotonic() + DRAIN_S
+            del self._slow[line]
+            self._slow[line] = None
         if not line.sock.owes:
             self._leave(line)
-            self._go_on(line, stays)
+            if line.answer is not None:
+                self._serve(line)
+            else:
+                self._go_on(line, stays)
 
     def _go_on(self, line: Line, stays: bool) -> None:
         if stays:
-            line.said += line.parser.unreader.take_buffered()      # the next one came along with the last one's body
             self._wait(line)
             self._judge(line)
         else:
@@ -187,17 +219,12 @@ class LobbyWorker(ThreadWorker):
             return
         self._looks_at = now + LOOK_EVERY_S
         for line in [line for place in self._places for line in place]:
-            if not self.alive and line not in self._draining:
+            if not self.alive and line not in self._slow:
                 line.until = min(line.until, now + STOP_KEEPALIVE_LINGER)
             if now > line.until:
                 if line.said:
                     self._count("web_patience", line)
                 self._close(line)
-        if self._purse.is_short and self._draining:      # the one that takes longest makes room
-            self._purse.is_short = False
-            line = next(iter(self._draining))
-            self._count("web_patience", line)
-            self._close(line)
         while not self.alive and self._queued:
             self._close(self._queued.popleft())
 
@@ -214,6 +241,8 @@ class LobbyWorker(ThreadWorker):
                 self._close(line)
 
     def _wait(self, line: Line) -> None:
+        line.sock.setblocking(False)
+        line.address = line.peer
         line.until = monotonic() + PATIENCE_S
         self._waiting[line] = None
         self.poller.register(line.sock, selectors.EVENT_READ, partial(self._turn, line, self._hear))
@@ -250,10 +279,14 @@ class LobbyWorker(ThreadWorker):
         if said == TOO_LONG:
             self._count("web_too_long", line)
             self._see_off(line, _answer("431 Request Header Fields Too Large"))
-        elif said == LONG:
-            self._read_or_queue(line)
-        else:
-            self._serve(line)
+            return
+        line.address = forwarded(line.said, self._hops) or line.peer
+        if said == LONG:
+            start = line.said.find(b"\r\n\r\n") + 4
+            line.ending = Ending(bytes(line.said[:start]))
+            line.ending.hear(bytes(line.said[start:]))
+            line.is_shown = not line.ending.is_there
+        self._serve(line)
 
     def _serve(self, line: Line) -> None:
         """Gives a request its turn for a thread; the line stands in no list once it has one."""
@@ -268,16 +301,14 @@ class LobbyWorker(ThreadWorker):
             self._begin(line)
 
     def _begin(self, line: Line) -> None:
-        line.init()
-        line.parser.unreader.unread(bytes(line.said))
-        line.parser.unreader.begin()
-        line.said.clear()
-        line.data_ready = True
-        self.enqueue_req(line)
+        if line.answer is None:
+            line.begin()
+        work = self.tpool.submit(self.handle if line.answer is None else self._give_more, line)
+        work.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, line, done))
 
     def _read_or_queue(self, line: Line) -> None:
-        if self._reading.total() < self._most_long and self._reading[line.address] < self._most_long_of_one:
-            line.is_long = True
+        if self._reading.total() < self._most_long and self._reading[line.address] < max(1, self._most_long // 2):
+            line.is_live = True
             self._reading[line.address] += 1
             self._serve(line)
         elif len(self._queued) < MOST_QUEUED:
@@ -286,23 +317,31 @@ class LobbyWorker(ThreadWorker):
             self._send_away(line)
 
     def _send_away(self, line: Line) -> None:
-        if line.is_long:
-            line.is_long = False
+        if line.is_live:
+            line.is_live = False
             self._reading[line.address] -= 1
         self._count("web_busy", line)
+        self._let_go(line)
         self._see_off(line, _answer("503 Service Unavailable", "Retry-After: 30"))
 
-    def _make_room(self, address: str) -> None:
+    def _make_room(self, place: dict[Line, None], address: str, most: int, most_of_one: int) -> None:
         """For the one that came last."""
-        of_one = [line for line in self._waiting if line.address == address]
-        if len(of_one) > self._most_of_one or len(self._waiting) > MOST_WAITING:
-            line = of_one[0] if len(of_one) > self._most_of_one else next(iter(self._waiting))
+        of_one = [line for line in place if line.address == address]
+        if len(of_one) > most_of_one or len(place) > most:
+            line = of_one[0] if len(of_one) > most_of_one else next(iter(place))
             self._count("web_crowded_out", line)
             self._close(line)
+
+    def _let_go(self, line: Line) -> None:
+        """Of what had come of its body."""
+        if line.body is not None:
+            self._spool.close(line.body)
+            line.body = None
 
     def _see_off(self, line: Line, words: bytes = b"") -> None:
         """Says the last words and waits for the peer to go: bytes that nobody has read when a line is closed would reset
         it, and take back what was said (RFC 9112 9.6). gunicorn waits for that in its loop, up to two seconds each."""
+        line.said.clear()
         try:
             line.sock.setblocking(False)
             if words:
@@ -335,6 +374,9 @@ class LobbyWorker(ThreadWorker):
 
     def _close(self, line: Line) -> None:
         self._leave(line)
+        self._let_go(line)
+        if line.answer is not None:
+            line.answer.close()
         line.is_over = True
         self.nr_conns -= 1
         line.close()

@@ -1,72 +1,47 @@
-"""Answers that have not left yet: a slow reader costs memory, not a thread.
+"""Answers that have not left yet: a slow reader costs some memory and a file, never a thread.
 
 The thread that makes an answer gives it to the line, which sends what the network takes at once and keeps the rest for the
-loop of ``reading_ui.lobby`` to bring, up to ``MOST_OF_ONE`` bytes and ``MOST_IN_ALL`` of all lines together. What is more is waited
-for by the thread, so that a study of gigabytes never stands in memory.
+loop of ``reading_ui.lobby`` to bring. Once the line keeps ``ENOUGH`` bytes the thread goes on to somebody else, and some thread
+takes the answer up again when they have left. So one slow reader of a study of gigabytes holds half a megabyte at most: what an
+application hands over in one large piece lies in a file meanwhile.
 """
 from __future__ import annotations
 
-import select
+import logging
 import socket
 from collections import deque
-from threading import Lock
-from time import monotonic
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
-MOST_OF_ONE = 8 << 20
-MOST_IN_ALL = 64 << 20
+from gunicorn.http.wsgi import Response
+
+ENOUGH = 256 * 1024       # bytes that a line keeps before its answer is put aside
+SLICE = 256 * 1024        # bytes given to a line at a time
 DRAIN_S = 300.0           # for some of an answer to leave: a slow line takes hundreds of kilobytes at a time
-LOOK_S = 1.0
 
-
-class Purse:
-    """Bytes that all lines together may keep. ``is_short``: somebody asked in vain since that was last looked at."""
-
-    def __init__(self, most: int = MOST_IN_ALL):
-        self._left, self._lock, self.is_short = most, Lock(), False
-
-    def take(self, count: int) -> bool:
-        with self._lock:
-            if count > self._left:
-                self.is_short = True
-                return False
-            self._left -= count
-            return True
-
-    def give(self, count: int) -> None:
-        with self._lock:
-            self._left += count
+log = logging.getLogger("hub.web")
 
 
 class Outgoing(socket.socket):
     """An accepted connection. ``sendall`` is called by the thread that answers, ``drain`` by the loop once that thread is done."""
 
-    def __init__(self, accepted: socket.socket, purse: Purse):
+    def __init__(self, accepted: socket.socket):
         super().__init__(fileno=accepted.detach())
-        self._purse = purse
         self._kept: deque[memoryview] = deque()
-        self._owed = 0
-
-    @property
-    def owes(self) -> int:
-        """Bytes of the answer that have not left."""
-        return self._owed
+        self.owes = 0                                    # bytes of the answer that have not left
 
     def sendall(self, data, flags: int = 0) -> None:
-        """Sends what the line takes now and keeps the rest; waits only where there is no room for it. OSError where the peer has
-        gone or takes nothing for DRAIN_S."""
-        view, until = memoryview(data).cast("B"), monotonic() + DRAIN_S
-        while True:
-            sent = self.drain()
-            if not self._owed and len(view):
-                now = self._send_now(view)
-                view, sent = view[now:], sent + now
-            if not len(view) or self._keeps(view):
-                return
-            if sent:
-                until = monotonic() + DRAIN_S
-            elif monotonic() > until:
-                raise TimeoutError("the peer reads no more of its answer")
-            self._await_room()
+        """Sends what the line takes now and keeps the rest; never waits. OSError where the peer has gone."""
+        view = memoryview(data).cast("B")
+        self.drain()
+        if not self.owes and len(view):
+            view = view[self._send_now(view):]
+        if len(view):
+            self._kept.append(memoryview(bytes(view)))
+            self.owes += len(view)
 
     def drain(self) -> int:
         """Sends what the line takes of what was kept; how much that was."""
@@ -78,24 +53,13 @@ class Outgoing(socket.socket):
                 self._kept[0] = self._kept[0][sent:]
                 break
             self._kept.popleft()
-        self._pay(gone)
+        self.owes -= gone
         return gone
 
     def close(self) -> None:
         self._kept.clear()
-        self._pay(self._owed)
+        self.owes = 0
         super().close()
-
-    def _keeps(self, view: memoryview) -> bool:
-        if self._owed + len(view) > MOST_OF_ONE or not self._purse.take(len(view)):
-            return False
-        self._kept.append(memoryview(bytes(view)))
-        self._owed += len(view)
-        return True
-
-    def _pay(self, count: int) -> None:
-        self._owed -= count
-        self._purse.give(count)
 
     def _send_now(self, view: memoryview) -> int:
         try:
@@ -103,7 +67,68 @@ class Outgoing(socket.socket):
         except BlockingIOError:
             return 0
 
-    def _await_room(self) -> None:
-        waiting = select.poll()
-        waiting.register(self, select.POLLOUT)
-        waiting.poll(LOOK_S * 1000)
+
+class Answer:
+    """What an application answers, given to its line as fast as that takes it. ``pieces``: a WSGI iterable, which is closed with the
+    answer; ``folder``: where a large piece lies while its reader is slow."""
+
+    def __init__(self, response: Response, pieces: Iterable[bytes], line: Outgoing, folder: Path):
+        self._response, self._pieces, self._line, self._folder = response, pieces, line, folder
+        self._slices = self._cut()
+        self.is_given = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self._response.headers_sent
+
+    @property
+    def is_the_last(self) -> bool:
+        """Whether the line is to be closed after it."""
+        return self._response.should_close()
+
+    def give(self) -> None:
+        """Gives more of it, in any thread, until the line keeps enough or all ``is_given``."""
+        for piece in self._slices:
+            self._response.write(piece)
+            if self._line.owes >= ENOUGH:
+                return
+        self._response.close()
+        self.is_given = True
+
+    def close(self) -> None:
+        self._slices.close()
+        self._let_go()
+
+    def _cut(self) -> Iterator[bytes]:
+        """Slices of the pieces. What is left of a large one goes to a file once the line keeps some, and the next piece is asked for
+        before that file is read: where there is none, all that the application holds for this answer is let go."""
+        pieces = iter(self._pieces)
+        piece = next(pieces, None)
+        while piece is not None:
+            at = 0
+            while at < len(piece) and not (at and self._line.owes):
+                yield piece[at:at + SLICE]
+                at += SLICE
+            rest = self._laid_down(piece[at:]) if at < len(piece) else None
+            piece = next(pieces, None)
+            if piece is None:
+                self._let_go()
+            if rest is not None:
+                with rest:
+                    while part := rest.read(SLICE):
+                        yield part
+
+    def _laid_down(self, rest: bytes) -> BinaryIO:
+        try:
+            file = TemporaryFile(dir=self._folder)       # without a name: nothing of it outlives the process
+            file.write(rest)
+            file.seek(0)
+            return file
+        except OSError as error:
+            log.warning("an answer stays in memory while its reader is slow: %s", error)
+            return BytesIO(rest)
+
+    def _let_go(self) -> None:
+        pieces, self._pieces = self._pieces, ()
+        if hasattr(pieces, "close"):
+            pieces.close()

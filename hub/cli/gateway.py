@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
 import signal
 from importlib import import_module
 from threading import Event
@@ -14,6 +15,7 @@ from hub.context import open_hub
 
 GATEWAY = "dicom_gateway.server:start"      # found by name (docs/decisions/0002)
 M_ARENA_MAX = -8                            # malloc.h
+FILES = 4096
 LOOK_EVERY_S = 1.0                          # whether the process was asked to end
 
 
@@ -23,6 +25,7 @@ def gateway(context: click.Context) -> None:
     """Run the DICOM gateway."""
     module, name = GATEWAY.split(":")
     stop = until_asked_to_stop()
+    open_many_files()
     hub = open_hub(settings_of(context))
     server = getattr(import_module(module), name)(hub)
     _settle_memory()
@@ -30,6 +33,12 @@ def gateway(context: click.Context) -> None:
         pass
     server.shutdown()
     hub.close()
+
+
+def open_many_files() -> None:
+    """For a process of many connections, each of which may hold two: itself, and what it sends or is sent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
 
 
 def until_asked_to_stop() -> Event:

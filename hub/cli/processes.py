@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hub import demo
 from hub.cli import opened, settings_of
-from hub.cli.gateway import until_asked_to_stop
+from hub.cli.gateway import open_many_files, until_asked_to_stop
 from hub.context import open_hub
 from hub.flow import administration, jobs, schedule
 from hub.queue import runner
@@ -23,6 +23,7 @@ from hub.supervisor import Supervisor
 # Rooms that hub may not import are found by name (docs/decisions/0002).
 WEB = "reading_ui.wsgi:from_environment"
 LOBBY = "reading_ui.lobby.LobbyWorker"
+WEB_CONNECTIONS = 1200        # more than reading_ui.lobby lets wait, each in its place
 
 
 @click.command()
@@ -61,8 +62,9 @@ def up(context: click.Context, samples: Path | None) -> None:
 def web(context: click.Context) -> None:
     """Run the web server (gunicorn, one process with threads)."""
     settings = settings_of(context)
+    open_many_files()
     arguments = ["gunicorn", "--bind", f"{settings.web_host}:{settings.web_port}", "--worker-class", LOBBY, "--workers", "1",
-                 "--threads", str(settings.web_threads), "--worker-connections", "800", "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
+                 "--threads", str(settings.web_threads), "--worker-connections", str(WEB_CONNECTIONS), "--no-sendfile", "--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "30",
                  "--forwarded-allow-ips", "*" if settings.trusted_proxies else "127.0.0.1",
                  "--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else str(settings.folder),
                  "--access-logfile", "/dev/null", "--no-control-socket", f"{WEB}()"]

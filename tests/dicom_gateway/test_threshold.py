@@ -230,31 +230,70 @@ def test_a_look_up_that_stands_still_keeps_neither_the_lobby_nor_more_callers_th
 
 
 def test_a_registered_device_whose_association_is_about_to_begin_makes_room_for_no_crowd_of_its_own_address(tmp_path, monkeypatch):
-    """Strangers who wait to be written down fill the address behind it: it has been introducing itself for the longest."""
-    begun, go_on, write_down = [], threading.Event(), devices.note_strangers
-
-    def slow(hub, callers):
-        assert go_on.wait(120)
-        write_down(hub, callers)
+    """Others who introduce themselves fill the address behind it: it has been at that for the longest."""
+    begun = []
     with running(tmp_path / "data", dicom_connections=10, dicom_connections_per_address=5) as own:
         let_in = own.server._let_in
         monkeypatch.setattr(type(own.server), "_let_in", lambda self, line, address: begun.append((line, address)))
-        monkeypatch.setattr(devices, "note_strangers", slow)
         with Wire(own.port) as device:
             device.socket.sendall(request_of(SENDER))
             wait_until(lambda: begun)
             crowd = [connected(own) for _ in range(20)]
             for line in crowd:
                 try:
-                    line.sendall(request_of("STRANGER"))
+                    line.sendall(request_of("NO\\TITLE"))     # which is its own association's to judge
                 except OSError:
                     pass                                     # it has made room already
             wait_until(lambda: counted(own).get("crowded_out", 0) + counted(own).get("too_many_connections", 0) >= 16)
-            go_on.set()
             let_in(*begun[0])
             assert device.answer()[0] == 0x02                # A-ASSOCIATE-AC
             for line in crowd:
                 line.close()
+
+
+def test_strangers_who_wait_for_their_answer_take_no_room_of_a_device_behind_their_address(tmp_path, monkeypatch):
+    """It has connected before them and asks after them; they wait to be written down."""
+    go_on, write_down = threading.Event(), devices.note_strangers
+
+    def slow(hub, callers):
+        assert go_on.wait(120)
+        write_down(hub, callers)
+    with running(tmp_path / "data", dicom_connections=10, dicom_connections_per_address=5) as own:
+        monkeypatch.setattr(devices, "note_strangers", slow)
+        asking = own.server.lobby._speaking
+        with Wire(own.port) as device:
+            crowd = []
+            for number in range(20):
+                crowd.append(connected(own))
+                crowd[-1].sendall(request_of("STRANGER"))
+                wait_until(lambda: len(asking) == number + 1)
+            device.socket.sendall(request_of(SENDER))
+            assert device.answer()[0] == 0x02                # A-ASSOCIATE-AC
+            go_on.set()
+            assert [all_of(line) for line in crowd] == [NOT_RECOGNISED] * 20
+            for line in crowd:
+                line.close()
+        assert set(counted(own)) <= {"unknown_caller"}
+
+
+def test_of_devices_that_were_looked_up_together_as_many_get_a_thread_as_may_have_one(tmp_path, monkeypatch):
+    go_on, look_up = threading.Event(), devices.strangers
+
+    def slow(hub, callers):
+        assert go_on.wait(120)
+        return look_up(hub, callers)
+    with running(tmp_path / "data", dicom_connections=10, dicom_connections_per_address=5) as own:
+        monkeypatch.setattr(devices, "strangers", slow)
+        lines = []
+        for number in range(8):
+            lines.append(connected(own))
+            lines[-1].sendall(request_of(SENDER))
+            wait_until(lambda: len(own.server.lobby._speaking) == number + 1)
+        go_on.set()
+        wait_until(lambda: counted(own).get("too_many_connections") == 3)
+        assert sorted(line.recv(10) == LIMIT_EXCEEDED for line in lines) == [False] * 5 + [True] * 3
+        for line in lines:
+            line.close()
 
 
 def all_of_or_reset(line: socket.socket) -> bytes:
