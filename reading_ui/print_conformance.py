@@ -98,7 +98,8 @@ def _dimse() -> list[str]:
         "written, as it sounds (pinyin, with or without tones, blanks and carets) or in initials; each component group of a key must fit. Where "
         "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part. Where combined date-time "
         "matching is, ranges of Study Date and Study Time that are open alike are one span of time (C.2.2.2.5.4), and a study of which the day alone is known fits where "
-        "a time of its day would; without it, or in other forms, each is matched by itself.",
+        "a time of its day would; without it, or in other forms, each is matched by itself. Answers come in `GB18030` where that (or `ISO 2022 IR 58`) is asked in, or is "
+        "registered for a device that declares no character set, else in `ISO_IR 192`.",
         "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
         *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
 
