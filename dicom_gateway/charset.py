@@ -166,6 +166,13 @@ def declared_sets(dataset: Dataset, otherwise: str = "") -> list[str]:
     return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
 
 
+def fill_silent_set(dataset: Dataset, charset: str) -> None:
+    """A header that declares no character set gets that of its device, if there is one: in memory, where its texts are read next;
+    the bytes stay as they came."""
+    if charset and not declared_sets(dataset):
+        dataset.SpecificCharacterSet = charset
+
+
 def _settled(text: Decoded, encoding: str, own: str | None) -> Decoded:
     read = _read_as(text, encoding, own) if text.unsure else None
     if read is None:
