@@ -51,6 +51,14 @@ def test_dropping_a_slice_at_either_end_is_noticed_when_the_sender_said_how_many
         assert proof.verdict == "incomplete" and proof.missing == 1 and proof.received == 63
 
 
+@pytest.mark.parametrize("witness", ["the sender's count", "the device's report", "a request for commitment"])
+def test_any_slice_of_the_real_ct_is_missed_where_anybody_told_of_it(chest_ct, witness):
+    for dropped in range(64):
+        rest = evidence(chest_ct[:dropped] + chest_ct[dropped + 1:], 64 if witness == "the sender's count" else None)
+        proof = prove([replace(rest, unseen=1 if witness == "the device's report" else None)], promised=1 if witness == "a request for commitment" else 0)
+        assert (proof.verdict, proof.received, proof.expected, proof.missing) == ("incomplete", 63, 64, 1), dropped
+
+
 def test_the_slice_with_number_one_is_missed_without_being_told(chest_ct):
     by_number = sorted(chest_ct, key=lambda f: f.instance_number)
     assert by_number[0].instance_number == 1
