@@ -10,7 +10,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 import ecg.jobs
 import ecg.web
-from dicom_gateway import availability, callers, charset, command, direct, facts, lobby, sender, server, status, tls
+from dicom_gateway import availability, callers, charset, command, direct, facts, lobby, requesting, sender, server, status, tls
 from dicom_gateway.corrected import REASON
 from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
@@ -66,7 +66,7 @@ def _dimse() -> list[str]:
             ("largest PDU received", f"{server.MAXIMUM_PDU} bytes"),
             ("largest object", f"{limits.largest_object_mb} MB by default (`largest_object_mb`)"),
             ("timeouts", f"ACSE {server.ACSE_TIMEOUT_S} s, DIMSE {server.DIMSE_TIMEOUT_S} s, network {server.NETWORK_TIMEOUT_S} s, "
-                         f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {sender.TIMEOUT_S} s"),
+                         f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {requesting.TIMEOUT_S} s"),
             ("contexts proposed as SCU", f"at most {sender.MOST_CONTEXTS} an association"))),
         "", "Rejections (PS3.8 9.3.4: result, source, reason):", "",
         *_table(("when", "answer"), ((REFUSALS[reason][1], _triple(answer)) for reason, answer in callers.ANSWERS.items())),
@@ -185,7 +185,7 @@ def _dicomweb() -> list[str]:
         f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",
         "instance availability UNAVAILABLE, here and by C-FIND; whoever retrieves it is told that it is gone, when, and by which rule.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
-        f"Metadata and search results are {' or '.join(f'`{one}`' for one in routes.DESCRIBED)} (Native DICOM Model, PS3.19 A.1). At most {routes.MOST_FRAMES} frames a request.",
+        f"Metadata and search results are {' or '.join(f'`{one}`' for one in routes.DESCRIBED)} (Native DICOM Model, PS3.19 A.1). At most {routes.MOST_FRAMES} frames a request; to whoever takes multipart, `/rendered` gives every frame of every instance.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",
         *_table(("transfer syntax", "media type"), ((f"`{uid}` {UID(uid).name}", f"`{media}`") for uid, media in frames.MEDIA_OF.items())),
         "", "Failure and warning reasons of STOW-RS:", "", *_table(("reason", "code"), codes),

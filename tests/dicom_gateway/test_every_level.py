@@ -12,7 +12,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as S
 from dicom_gateway.web.routes import blueprint
 from hub.model.access import Actor
 from tests.dicom_gateway.running import as_file, body, running, slice_of_ct
-from tests.dicom_gateway.test_find import LEVEL_UID, keys
+from tests.dicom_gateway.test_find import LEVEL_UID, found_as_negotiated, keys
 from tests.dicom_gateway.test_retrieve import GET, MOVE, PATIENT_GET, PATIENT_MOVE, Receiver, counts, destination, get, move, wish
 
 TITLES = count()
@@ -141,6 +141,25 @@ def test_a_key_of_any_level_is_matched_at_every_level_of_every_model(county, key
             assert found == right, level
         if level in WEB:
             assert of_the_web(county, level, **{keyword: value}) == right, level
+
+
+@pytest.mark.parametrize("name, patients", [("三", ["Z1"]), ("zhang", ["Z1"]), ("lisi", ["Z2"]), ("ls", ["Z2"]), ("wang wu", ["Y1"]), ("wu", ["Y1"]), ("欧阳", [])])
+def test_names_are_matched_fuzzily_at_every_level_where_that_is_asked_for(county, name, patients):
+    for level in LEVEL_UID:
+        right = expected(level, "PatientID", one_of(*patients))
+        for model in (PATIENT_ROOT, STUDY_ROOT)[:1 if level == "PATIENT" else 2]:
+            assert found_as_negotiated(county, b"\1\0\1", b"\1\0\1", level, model, PatientName=name) == right, level
+        if level in WEB:
+            assert of_the_web(county, level, PatientName=name, fuzzymatching="true") == right, level
+
+
+@pytest.mark.parametrize("level", WEB)
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_pages_of_every_level_hold_everything_once(county, level, most):
+    right, pages = of_the_web(county, level), []
+    while page := of_the_web(county, level, limit=str(most), offset=str(most * len(pages))):
+        pages.append(page)
+    assert sorted(uid for page in pages for uid in page) == right and all(len(page) == most for page in pages[:-1])
 
 
 @pytest.mark.parametrize("value, modalities", [("SR", {"SR"}), ("DX", {"DX"}), (r"DX\SR", {"DX", "SR"}), ("C?", {"CT"}), ("*R", {"SR"}), ("MR", set())])
