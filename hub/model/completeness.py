@@ -81,7 +81,8 @@ class Proof:
         return self._say("{} of {}", "{} received", ", no gap", ", {} missing", ", {} gaps", ", {} came late") + STEP_EN.get(self.step, "")
 
     def _say(self, of, alone, no_gap, missing, gaps, late) -> str:
-        text = of.format(self.received, self.expected) if self.expected else alone.format(self.received)
+        is_told = bool(self.expected) and self.received <= self.expected      # more than was announced: 4/3 would say nothing
+        text = of.format(self.received, self.expected) if is_told else alone.format(self.received)
         if self.missing:
             text += missing.format(self.missing)
         if self.gaps:

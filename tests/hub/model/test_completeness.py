@@ -123,7 +123,7 @@ def test_one_short_series_makes_the_study_incomplete():
 
 def test_more_than_was_announced_is_not_called_missing():
     proof = prove([built([1, 2, 3, 4], expected=3)])
-    assert proof.verdict == "complete" and proof.missing == 0
+    assert proof.verdict == "complete" and proof.missing == 0 and proof.zh == "4 幅，无间断" and proof.en == "4 received, no gap"
 
 
 def test_late_slices_are_said():
