@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
-from dicom_gateway.plausibility import begins_with_a_surname, is_gb2312, is_ideograph, score_cjk, score_single_byte
+from dicom_gateway.plausibility import is_gb2312, is_ideograph, score_cjk, score_single_byte
 from hub.model.naming import NOTHING_KNOWN, Naming
 from hub.model.person_name import name_shown
 
@@ -94,7 +94,7 @@ def _read(raw: bytes, declared: tuple[str, ...]) -> Decoded:
     rival = next((score for score, _, other in scored[1:] if other != text), None)
     margin = best_score - rival if rival is not None else SURE_MARGIN
     unsure = (margin < SURE_MARGIN or best_score <= 0 or _has_no_meaning(text) or _may_be_chinese(encoding, scored)
-              or encoding == "utf_8" and _may_be_simplified(text, scored))
+              or encoding == "utf_8" and _may_be_simplified(scored))
     wrong = encoding != own and text != _strict(raw, own)
     reason = f"{encoding} {best_score:.1f}" + (f", next {rival:.1f}" if rival is not None else ", nothing else fits")
     return Decoded(text, encoding, wrong, unsure, tuple((name, told) for _, name, told in scored), reason)
@@ -166,6 +166,13 @@ def declared_sets(dataset: Dataset, otherwise: str = "") -> list[str]:
     return [part.strip() for part in text.rstrip("\0 ").split("\\")] if text.strip("\0 ") else []
 
 
+def fill_silent_set(dataset: Dataset, charset: str) -> None:
+    """A header that declares no character set gets that of its device, if there is one: in memory, where its texts are read next;
+    the bytes stay as they came."""
+    if charset and not declared_sets(dataset):
+        dataset.SpecificCharacterSet = charset
+
+
 def _settled(text: Decoded, encoding: str, own: str | None) -> Decoded:
     read = _read_as(text, encoding, own) if text.unsure else None
     if read is None:
@@ -216,10 +223,11 @@ def _may_be_chinese(encoding: str, scored: list[tuple[float, str, str]]) -> bool
     return encoding not in ("utf_8", "gb18030", "iso8859_1") and any(score > 0 for score, name, _ in scored if name in ("utf_8", "gb18030"))
 
 
-def _may_be_simplified(text: str, scored: list[tuple[float, str, str]]) -> bool:
-    """Whether what UTF-8 reads as a name without a known surname is a likely text of GB 2312, too: two of its characters can be
-    the four bytes of one that hardly anybody bears."""
-    return not begins_with_a_surname(text) and any(name == "gb18030" and score > 0 and is_gb2312(told) for score, name, told in scored)
+def _may_be_simplified(scored: list[tuple[float, str, str]]) -> bool:
+    """Whether what UTF-8 reads as a name is a likely text of GB 2312, too: two of its characters can be the four bytes of one that
+    hardly anybody bears, three of them two characters of which the first is a surname. Of ordinary names in UTF-8 that is so of
+    two in a hundred that have two characters, and of none with three."""
+    return any(name == "gb18030" and score > 0 and is_gb2312(told) for score, name, told in scored)
 
 
 def _has_no_meaning(text: str) -> bool:

@@ -11,17 +11,16 @@ from functools import cache
 from importlib.resources import files
 
 from pydicom.uid import UID
-from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from dicom_gateway.dataset import read_header
 from dicom_gateway.doctor_objects import Look, judge_objects, look_at
-from dicom_gateway.requesting import REQUESTING
-from dicom_gateway.tls import tls_args
+from dicom_gateway.requesting import association_with
 from hub.context import Hub
 from hub.errors import HubError
 from hub.flow import checkups
 from hub.flow.checkups import Evidence
+from hub.flow.devices import Node
 from hub.model.access import Actor
 from hub.model.checkup import Book, Checkup, Finding, book_of, checkup
 from hub.model.device_rules import REFUSALS, of_row
@@ -122,10 +121,7 @@ def _called(hub: Hub, known: Evidence, rules: Book) -> list[Finding]:
 
 def echo(hub: Hub, host: str, port: int, ae_title: str, encrypted: bool = False) -> str:
     """A C-ECHO to a node: "ok", "refused" (it answers, but not to us) or "away"."""
-    entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = ECHO_TIMEOUT_S
-    entity.add_requested_context(Verification)
-    association = entity.associate(host, port, ae_title=ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, encrypted))
+    association = association_with(hub, Node(ae_title, host, port, tls=encrypted), Verification, timeout_s=ECHO_TIMEOUT_S)
     if not association.is_established:
         return "refused" if association.is_rejected else "away"
     try:

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_description, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
-from dicom_gateway.charset import declared_sets
+from dicom_gateway.charset import fill_silent_set
 from dicom_gateway.dataset import is_uid, missing_uids, read_header, summary
 from dicom_gateway.facts import facts_of
 from dicom_gateway.web.attributes import to_json
@@ -102,8 +102,7 @@ def _read(hub: Hub, file: StoredFile, device_id: int | None) -> tuple[Dataset, s
     """A header as at the door, with the charset of its device where it declares none; and the device's habit."""
     header = read_header(hub.blobs.path(file.sha256))
     charset, habit = devices.texts_of(hub, device_id)
-    if charset and not declared_sets(header):
-        header.SpecificCharacterSet = charset      # of the header in memory; the bytes stay as they came
+    fill_silent_set(header, charset)
     return header, habit
 
 

@@ -41,8 +41,8 @@ class Inquiry:
     written: dict[str, str]
 
 
-def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
-    """The inquiry in a request; ``likeness``: how names may fit. Invalid where its identifier is no data set, has no level that the information
+def inquiry(event: Event, likeness: str = LITERAL, charset: str = "") -> Inquiry:
+    """The inquiry in a request; ``likeness``: how names may fit; ``charset``: that of a caller who declares none. Invalid where its identifier is no data set, has no level that the information
     model knows, or holds a value that is none of its kind."""
     source = event.request.Identifier
     if source is None or source.getbuffer().nbytes > LARGEST_IDENTIFIER:
@@ -62,21 +62,21 @@ def inquiry(event: Event, likeness: str = LITERAL) -> Inquiry:
         if keyword not in SEARCHED:
             continue
         try:
-            value = _value(dataset, keyword)
+            value = _value(dataset, keyword, charset)
         except Exception as error:
             raise _bad(f"{keyword} cannot be read") from error
         if value not in _UNIVERSAL:
             matches.append(alike(match_of(keyword, keyword, value), likeness))
             written[keyword] = value
-    return Inquiry(level, level_as_sent, matches, frozenset(f"{tag:08X}" for tag in tags), _answer_charset(dataset), written)
+    return Inquiry(level, level_as_sent, matches, frozenset(f"{tag:08X}" for tag in tags), _answer_charset(dataset, charset), written)
 
 
-def _value(dataset: Dataset, keyword: str) -> str:
-    return element_text(dataset, keyword).text.strip(" \0")
+def _value(dataset: Dataset, keyword: str, charset: str = "") -> str:
+    return element_text(dataset, keyword, charset).text.strip(" \0")
 
 
-def _answer_charset(dataset: Dataset) -> str:
-    asked = {one.upper().replace(" ", "") for one in declared_sets(dataset)}
+def _answer_charset(dataset: Dataset, charset: str) -> str:
+    asked = {one.upper().replace(" ", "") for one in declared_sets(dataset, charset)}
     return "GB18030" if asked & {"GB18030", "GBK", "GB2312", "ISO2022IR58"} and "ISO_IR192" not in asked else "ISO_IR 192"
 
 

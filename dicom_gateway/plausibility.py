@@ -64,12 +64,6 @@ def score_cjk(text: str, encoding: str) -> float:
     return score + (head if length >= 2 else head / 3)
 
 
-def begins_with_a_surname(text: str) -> bool:
-    """Whether the ideographs of a text begin with a surname and go on."""
-    head, length = _surname(text)
-    return head > 0 and length >= 2
-
-
 def is_gb2312(text: str) -> bool:
     """Whether all characters of a text are among those that simplified Chinese is written with (GB/T 2312-1980)."""
     return all(c.isascii() or _lead_byte(c, "gb2312") for c in text)

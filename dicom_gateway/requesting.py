@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import socket
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
 
 from dicom_gateway.resting import Pause
 from dicom_gateway.tls import tls_args
@@ -52,12 +53,17 @@ def _opened(event: evt.Event) -> None:
 REQUESTING = [(evt.EVT_CONN_OPEN, _opened)]
 
 
+def association(calling: str, called: str, host: str, port: int, *contexts: PresentationContext, timeout_s: float = TIMEOUT_S, **more) -> Association:
+    """An association with whoever listens there, for at most 128 ``contexts``; whether it is established is for the caller to see.
+    ``timeout_s``: how long each step of it may take. ``more``: of ``AE.associate``."""
+    entity = AE(ae_title=calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = timeout_s
+    return entity.associate(host, port, contexts=list(contexts), ae_title=called, evt_handlers=REQUESTING, **more)
+
+
 def association_with(hub: Hub, to: Node, sop_class: str, **more) -> Association:
-    """An association with a node for one SOP class; whether it is established is for the caller to see. ``more``: of ``AE.associate``."""
-    entity = AE(ae_title=hub.settings.dicom_ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
-    entity.add_requested_context(sop_class)
-    return entity.associate(to.host, to.port, ae_title=to.ae_title, evt_handlers=REQUESTING, tls_args=tls_args(hub, to.tls), **more)
+    """An association with a node for one SOP class. ``more``: of ``association``."""
+    return association(hub.settings.dicom_ae_title, to.ae_title, to.host, to.port, build_context(sop_class), tls_args=tls_args(hub, to.tls), **more)
 
 
 def no_association(called: str, host: str, port: int) -> Retryable:

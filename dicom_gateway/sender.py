@@ -7,9 +7,10 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from pynetdicom import AE, _config
+from pynetdicom import _config, build_context
+from pynetdicom.association import Association
 
-from dicom_gateway.requesting import REQUESTING, TIMEOUT_S, no_association
+from dicom_gateway.requesting import association, no_association
 from hub.errors import Permanent, Retryable
 
 MOST_CONTEXTS = 128   # PS3.8 9.3.2.2: odd context IDs from 1 to 255
@@ -34,18 +35,16 @@ def store(files: list[Path], host: str, port: int, *, called: str, calling: str)
 def store_dataset(dataset, host: str, port: int, *, called: str, calling: str, tls_args: tuple | None = None) -> None:
     """Sends one data set with its file meta information, over TLS with ``tls_args`` (dicom_gateway.tls). Retryable or
     Permanent when it was not stored."""
-    entity = _entity(calling)
-    entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-    association = entity.associate(host, port, ae_title=called, evt_handlers=REQUESTING, tls_args=tls_args)
-    if not association.is_established:
+    line = association(calling, called, host, port, build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID), tls_args=tls_args)
+    if not line.is_established:
         raise no_association(called, host, port)
     try:
-        status = association.send_c_store(dataset)
+        status = line.send_c_store(dataset)
     except ValueError as error:
         raise Permanent("not_accepted", f"{called} 不接受此类对象。", f"{called} does not accept this object: {error}") from error
     finally:
-        if association.is_established:
-            association.release()
+        if line.is_established:
+            line.release()
     code = status.get("Status")
     if code is None or code & 0xFF00 == 0xA700 or code == 0x0122:
         raise Retryable("not_stored", f"{called} 暂时无法保存。", f"{called} answered {_words(status)}.")
@@ -54,26 +53,23 @@ def store_dataset(dataset, host: str, port: int, *, called: str, calling: str, t
 
 
 def _send(batch, needed, host, port, called, calling) -> Iterator[tuple[Path, str]]:
-    entity = _entity(calling)
-    for sop_class, syntax in sorted(needed):
-        entity.add_requested_context(sop_class, syntax)
-    association = entity.associate(host, port, ae_title=called, evt_handlers=REQUESTING) if needed else None
+    line = association(calling, called, host, port, *(build_context(*kind) for kind in sorted(needed))) if needed else None
     try:
         for path, kind in batch:
             if kind is None:
                 yield path, "not a readable DICOM file"
-            elif not association.is_established:
+            elif not line.is_established:
                 yield path, f"no association with {called} at {host}:{port}"
             else:
-                yield path, _store_one(association, path)
+                yield path, _store_one(line, path)
     finally:
-        if association is not None and association.is_established:
-            association.release()
+        if line is not None and line.is_established:
+            line.release()
 
 
-def _store_one(association, path: Path) -> str:
+def _store_one(line: Association, path: Path) -> str:
     try:
-        status = association.send_c_store(path)
+        status = line.send_c_store(path)
     except (ValueError, RuntimeError, AttributeError) as error:
         return str(error)
     code = status.get("Status")
@@ -93,9 +89,3 @@ def _context_of(path: Path) -> tuple[UID, UID] | None:
         return named if all(named) and meta.MediaStorageSOPInstanceUID else None
     except (InvalidDicomError, AttributeError, OSError, EOFError, ValueError):
         return None
-
-
-def _entity(calling: str) -> AE:
-    entity = AE(ae_title=calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT_S
-    return entity

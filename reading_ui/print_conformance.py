@@ -10,7 +10,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 import ecg.jobs
 import ecg.web
-from dicom_gateway import availability, callers, charset, command, direct, facts, lobby, sender, server, status, tls
+from dicom_gateway import availability, callers, charset, command, direct, facts, lobby, requesting, sender, server, status, tls
 from dicom_gateway.corrected import REASON
 from dicom_gateway.dataset import REQUIRED_UIDS
 from dicom_gateway.prepare.decoders import DECODERS
@@ -66,7 +66,7 @@ def _dimse() -> list[str]:
             ("largest PDU received", f"{server.MAXIMUM_PDU} bytes"),
             ("largest object", f"{limits.largest_object_mb} MB by default (`largest_object_mb`)"),
             ("timeouts", f"ACSE {server.ACSE_TIMEOUT_S} s, DIMSE {server.DIMSE_TIMEOUT_S} s, network {server.NETWORK_TIMEOUT_S} s, "
-                         f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {sender.TIMEOUT_S} s"),
+                         f"association request {direct.INTRODUCTION_S:g} s, rest of a PDU {direct.PATIENCE_S:g} s; as SCU {requesting.TIMEOUT_S} s"),
             ("contexts proposed as SCU", f"at most {sender.MOST_CONTEXTS} an association"))),
         "", "Rejections (PS3.8 9.3.4: result, source, reason):", "",
         *_table(("when", "answer"), ((REFUSALS[reason][1], _triple(answer)) for reason, answer in callers.ANSWERS.items())),
@@ -98,7 +98,8 @@ def _dimse() -> list[str]:
         "written, as it sounds (pinyin, with or without tones, blanks and carets) or in initials; each component group of a key must fit. Where "
         "fuzzy semantic matching is negotiated (SOP Class Extended Negotiation, PS3.4 C.5.1.1), a name without wildcards fits any part. Where combined date-time "
         "matching is, ranges of Study Date and Study Time that are open alike are one span of time (C.2.2.2.5.4), and a study of which the day alone is known fits where "
-        "a time of its day would; without it, or in other forms, each is matched by itself.",
+        "a time of its day would; without it, or in other forms, each is matched by itself. Answers come in `GB18030` where that (or `ISO 2022 IR 58`) is asked in, or is "
+        "registered for a device that declares no character set, else in `ISO_IR 192`.",
         "", "Pixel data is decoded for reading in these transfer syntaxes; in others the object is kept and said to be undecodable:", "",
         *_table(("transfer syntax", "name"), ((f"`{uid}`", UID(uid).name) for uid in (*NATIVE, *DECODERS))), ""]
 
@@ -184,7 +185,7 @@ def _dicomweb() -> list[str]:
         f"`OPTIONS {PREFIX}/` describes the service as `{capabilities.WADL}` or JSON (8.9). A study whose images were removed by a retention rule is found with",
         "instance availability UNAVAILABLE, here and by C-FIND; whoever retrieves it is told that it is gone, when, and by which rule.",
         "Prepared frames are HTJ2K with a tile-part for each resolution level and a TLM segment: byte ranges of `image/jphc` are coarser images.",
-        f"Metadata and search results are {' or '.join(f'`{one}`' for one in routes.DESCRIBED)} (Native DICOM Model, PS3.19 A.1). At most {routes.MOST_FRAMES} frames a request.",
+        f"Metadata and search results are {' or '.join(f'`{one}`' for one in routes.DESCRIBED)} (Native DICOM Model, PS3.19 A.1). At most {routes.MOST_FRAMES} frames a request; to whoever takes multipart, `/rendered` gives every frame of every instance.",
         "Frames are given as stored, or uncompressed; media types of compressed frames:", "",
         *_table(("transfer syntax", "media type"), ((f"`{uid}` {UID(uid).name}", f"`{media}`") for uid, media in frames.MEDIA_OF.items())),
         "", "Failure and warning reasons of STOW-RS:", "", *_table(("reason", "code"), codes),

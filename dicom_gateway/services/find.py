@@ -46,7 +46,7 @@ def found(event: Event, hub: Hub, callers: Callers) -> Iterator[tuple]:
     """The answers to one C-FIND of the query/retrieve information models."""
     device = callers.device_of(event.assoc)
     try:
-        asking = _as_agreed(event)
+        asking = _as_agreed(event, device.charset if device else "")
         actor = devices.actor_of(device, event.assoc.requestor.address)
         rows, parts = _rows(hub, actor, asking)
         studies.queried(hub, actor, asking.level, asking.matches, len(rows))
@@ -72,11 +72,11 @@ def agreed(event: Event) -> dict[UID, bytes]:
     return {uid: bytes((1, int(_asks(COMBINED, asked)), int(_asks(FUZZILY, asked)))) for uid, asked in event.app_info.items() if uid in CLASSES}
 
 
-def _as_agreed(event: Event) -> Inquiry:
-    """What is asked for, read as was agreed upon: names fit by sound, in part where fuzzy matching was asked for; ranges of date and
+def _as_agreed(event: Event, charset: str) -> Inquiry:
+    """What is asked for in a character set that is declared or else registered for the device, read as was agreed upon: names fit by sound, in part where fuzzy matching was asked for; ranges of date and
     time are one span where combined matching was (C.2.2.2.5.4)."""
     asked = event.assoc.requestor.sop_class_extended.get(event.request.AffectedSOPClassUID, b"")
-    asking = inquiry(event, FUZZY if _asks(FUZZILY, asked) else SOUND)
+    asking = inquiry(event, FUZZY if _asks(FUZZILY, asked) else SOUND, charset)
     return replace(asking, matches=in_one_span(asking.matches, asking.written)) if _asks(COMBINED, asked) else asking
 
 

@@ -8,7 +8,7 @@ from time import monotonic
 from pynetdicom.association import Association
 
 from dicom_gateway.callers import Callers
-from dicom_gateway.charset import declared_sets
+from dicom_gateway.charset import fill_silent_set
 from dicom_gateway.command import StoreRequest, file_header
 from dicom_gateway.dataset import missing_uids, read_header
 from dicom_gateway.facts import facts_of
@@ -38,8 +38,7 @@ def take_in(hub: Hub, device: Device, file: StoredFile) -> Taken:
         if missing:
             return intake.quarantine(hub, known, "dicom", (file,), "missing_uid",
                                      f"缺少必需的标识：{'、'.join(missing)}。原始数据已保留。", f"missing: {', '.join(missing)}; the bytes are kept.")
-        if device.charset and not declared_sets(header):
-            header.SpecificCharacterSet = device.charset      # of the header in memory; the bytes stay as they came
+        fill_silent_set(header, device.charset)
         facts = facts_of(header, device.habit)
     except Invalid as error:
         return intake.quarantine(hub, known, "dicom", (file,), "unparsable", error.zh, error.en)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,15 @@ def body(parts: list[Part], boundary: str) -> tuple[Iterator[bytes], int]:
     end = f"\r\n--{boundary}--\r\n".encode()
     total = sum(len(head) + part.size for head, part in zip(heads, parts)) + len(end)
     return _pieces(parts, heads, end), total
+
+
+def streamed(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
+    """The body of parts that hold bytes and are made one after the other: its length is not known before."""
+    before = ""
+    for part in parts:
+        yield _head(part, boundary, before) + part.content
+        before = "\r\n"
+    yield f"\r\n--{boundary}--\r\n".encode()
 
 
 def _head(part: Part, boundary: str, before: str) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from flask import Response, jsonify, request, send_file
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
@@ -115,6 +117,12 @@ def parts_reply(parts: list[Part], kind: str, etag: str) -> Response:
     reply.vary.add("Accept")
     reply.set_etag(etag)
     return _private(reply, True).make_conditional(request)
+
+
+def streamed_reply(parts: Iterable[Part], kind: str) -> Response:
+    """multipart/related of parts that are made while it goes out; where one cannot be made, it breaks off before its end."""
+    boundary = f"hub{token_hex(16)}"
+    return _private(Response(multipart.streamed(parts, boundary), content_type=f'multipart/related; type="{kind}"; boundary={boundary}'), False)
 
 
 def single_reply(part: Part, etag: str) -> Response:

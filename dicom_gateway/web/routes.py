@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -246,12 +247,39 @@ class _Desk:
         return self._drawn(opened, wanted, frames, THUMBNAIL_EDGE)
 
     def rendered(self, s: str, e: str = "", i: str = "", frames: str = "") -> Response:
-        """The middle instance, or the one named, as a picture: window, viewport, quality (PS3.18 8.3.5)."""
+        """The middle instance, or the one named, as a picture: window, viewport, quality (PS3.18 8.3.5). To whoever takes multipart every
+        frame of every instance, or the frames named (10.4.1.1.3)."""
         opened, wanted = self._wanted(s, e, i)
-        return self._drawn(opened, wanted, frames, None)
+        in_parts = self._parts_asked("," in frames)
+        return self._all_drawn(opened, wanted, frames, in_parts) if in_parts else self._drawn(opened, wanted, frames, None)
+
+    def _parts_asked(self, are_several: bool) -> str:
+        """The media type of pictures that the client wants in parts, "" where it takes one picture before that, and one is meant."""
+        for one in self._accepted():
+            for media in PICTURES:
+                if one.covers(media) and (one.multipart or not are_several or one.media == "*/*"):
+                    return media if one.multipart or are_several else ""
+        raise NotAcceptable("not_acceptable", "此处只提供 JPEG 或 PNG 图片，多帧时为 multipart/related。",
+                            f"only {' and '.join(PICTURES)} can be given here, of several frames as multipart/related.")
+
+    def _all_drawn(self, opened: Opened, wanted: list, frames: str, media: str) -> Response:
+        shown = [(one, place) for one in wanted if one.rows and one.columns for place in (_frame_numbers(frames, one.frames) if frames else range(one.frames))]
+        if not shown:
+            raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
+        if len(shown) > MOST_FRAMES:
+            raise Invalid("too_many_frames", f"一次最多提供 {MOST_FRAMES} 幅图片，请按序列或帧号分批请求。", f"at most {MOST_FRAMES} pictures are given at a time; ask by series or frames.")
+        pictures = (Part(media, content, len(content)) for content in map(self._one_picture(opened, media, request.args.to_dict()), shown))
+        return replies.streamed_reply(chain([next(pictures)], pictures), media)      # what is wrong with the question shows with the first
+
+    def _one_picture(self, opened: Opened, media: str, parameters: dict) -> Callable[[tuple], bytes]:
+        def drawn(which: tuple) -> bytes:
+            one, place = which
+            made = opened.artifact("prepared", one.id)
+            return picture(self._hub.blobs.path(one.sha256), place, media, parameters, None, made.about if made is not None else None)
+        return drawn
 
     def _drawn(self, opened: Opened, wanted: list, frames: str, edge: int | None) -> Response:
-        media = self._require_picture(("image/jpeg", "image/png"))
+        media = self._require_picture(PICTURES)
         shown = [one for one in wanted if one.rows and one.columns]
         if not shown:
             raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
@@ -301,9 +329,10 @@ def _frame_numbers(text: str, frames: int) -> list[int]:
     return places
 
 
+PICTURES = ("image/jpeg", "image/png")
 DESCRIBED = [replies.DICOM_JSON, f'multipart/related; type="{native_xml.MEDIA}"']
 MEDIA = {
     "search": DESCRIBED, "metadata": DESCRIBED, "instances": ["application/dicom"], "bulkdata": [OCTETS],
-    "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"], "rendered": ["image/jpeg", "image/png"],
+    "frames": [OCTETS, "image/jphc", "image/jpeg", "image/jls", "image/jp2", "image/dicom-rle"], "rendered": [*PICTURES, *(f'multipart/related; type="{one}"' for one in PICTURES)],
     "store": [f'multipart/related; type="{one}"' for one in TAKEN],
 }

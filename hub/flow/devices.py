@@ -107,13 +107,13 @@ def actor_of(device: Device, address: str = "") -> Actor:
 
 def node(hub: Hub, actor: Actor, ae_title: str) -> Node:
     """The DICOM node with this AE title among the active destinations of the actor's own site. NotFound if none:
-    a device never sends patients' images to where no administrator has said so."""
+    a device never sends patients' images to where no administrator has said so. Of several the one that was registered last."""
     actor.require("study.images")
     with hub.reading() as connection:
         rows = connection.execute(
             select(destination.c.address, destination.c.served).join(site, site.c.id == destination.c.site_id)
             .where(destination.c.site_id == actor.site_id, destination.c.channel == "dicom", destination.c.active, site.c.active)
-            .order_by(destination.c.id)).all()
+            .order_by(destination.c.id.desc())).all()
     for row in rows:
         if row.address["ae_title"] == ae_title:
             return Node(ae_title, row.address["host"], int(row.address["port"]), row.served, row.address.get("tls") == "yes")

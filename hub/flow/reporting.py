@@ -220,7 +220,7 @@ def _freeze(hub: Hub, connection: Connection, actor: Actor, row) -> int:
         reading_id=row.id, study_id=row.study_id, version=version,
         content=words.content.as_json(),
         positive=words.content.positive, critical=words.content.critical, reader_id=actor.account_id, reader_name=actor.name,
-        submitted_at=now, amends_reason=row.amend_reason if version > 1 else "", proof=proof.zh,
+        submitted_at=now, amends_reason=row.amend_reason if version > 1 else "", proof=proof.stamp if of_study.kind == "image" else proof.zh,
         content_sha256=words.content.sha256(), pdf_sha256="", check_code=secrets.token_hex(8))).inserted_primary_key[0]
     if words.content.critical:
         critical.raise_by_reader(hub, connection, actor, of_study, report_id, words.content.critical_finding)

@@ -7,6 +7,7 @@ GAP_FACTOR = 1.5      # a step longer than this many usual steps is a gap (one m
 NEIGHBOURS = 2        # steps on either side that say what is usual
 SAME_PLACE_MM = 1e-3
 STEP_ZH = {"in_progress": "，设备仍在检查", "discontinued": "，设备报告检查已中止"}
+VERDICT_ZH = {"complete": "完整", "likely": "可能完整，设备未声明总数", "incomplete": "不完整"}
 STEP_EN = {"in_progress": ", the device is still at work", "discontinued": ", the device broke the examination off"}
 
 
@@ -71,11 +72,17 @@ class Proof:
         return self._say("{}/{} 幅", "{} 幅", "，无间断", "，缺 {} 幅", "，有 {} 处间断", "，{} 幅为补传") + STEP_ZH.get(self.step, "")
 
     @property
+    def stamp(self) -> str:
+        """What a report says that it is based on: the count, and the verdict in words (312/312 幅，无间断（完整）)."""
+        return f"{self.zh}（{VERDICT_ZH[self.verdict]}）"
+
+    @property
     def en(self) -> str:
         return self._say("{} of {}", "{} received", ", no gap", ", {} missing", ", {} gaps", ", {} came late") + STEP_EN.get(self.step, "")
 
     def _say(self, of, alone, no_gap, missing, gaps, late) -> str:
-        text = of.format(self.received, self.expected) if self.expected else alone.format(self.received)
+        is_told = bool(self.expected) and self.received <= self.expected      # more than was announced: 4/3 would say nothing
+        text = of.format(self.received, self.expected) if is_told else alone.format(self.received)
         if self.missing:
             text += missing.format(self.missing)
         if self.gaps:

@@ -159,12 +159,18 @@ class _Entry(NamedTuple):
 
 
 @lru_cache(maxsize=STATEMENTS)
+def writers(table: Table, dialect: Dialect) -> dict[str, Callable]:
+    """What turns a column's value into the driver's form, by the column's name, where that is anything."""
+    return {one.name: write for one in table.columns if (write := one.type.dialect_impl(dialect).bind_processor(dialect)) is not None}
+
+
+@lru_cache(maxsize=STATEMENTS)
 def _entry(table: Table, names: tuple[str, ...], dialect: Dialect) -> _Entry:
     defaults = {one.name: one.default.arg for one in table.columns if one.name not in names and one.default is not None and one.default.is_scalar}
     chosen = [table.c[name] for name in (*names, *defaults)]
-    writers = {one.name: write for one in chosen if (write := one.type.dialect_impl(dialect).bind_processor(dialect)) is not None}
+    known = writers(table, dialect)
     statement = insert(table).values({one.name: bindparam(one.name, type_=one.type) for one in chosen}).returning(*table.primary_key)
-    return _Entry(statement, defaults, writers)
+    return _Entry(statement, defaults, {one.name: known[one.name] for one in chosen if one.name in known})
 
 
 class _Written(NamedTuple):

@@ -15,10 +15,11 @@ class Moment(TypeDecorator):
     def process_bind_param(self, value, dialect):
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a moment without time zone")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+        return _in_utc(value).replace(tzinfo=None) if dialect.name == "sqlite" else _in_utc(value)
+
+    def bind_processor(self, dialect):
+        """What SQLite keeps as text is written in one step, too: every slice that arrives has one."""
+        return _text_of_moment if dialect.name == "sqlite" else super().bind_processor(dialect)
 
     def process_result_value(self, value, dialect):
         if value is None:
@@ -28,6 +29,16 @@ class Moment(TypeDecorator):
     def result_processor(self, dialect, coltype):
         """What SQLite keeps as text is read in one step: lists are made of many moments."""
         return _moment_from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a moment without time zone")
+    return value.astimezone(UTC)
+
+
+def _text_of_moment(value: datetime | None) -> str | None:
+    return None if value is None else _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _moment_from_text(text: str | None) -> datetime | None:

@@ -6,21 +6,19 @@ SQLite and PostgreSQL alike. No state is changed here: a slice that arrives at a
 """
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from hub.errors import Conflict
-from hub.storage.driver import cursor_of
+from hub.storage.driver import cursor_of, writers
 from hub.storage.fitting import fitted
-from hub.storage.tables import instance
+from hub.storage.tables import instance, study
 
 _COLUMNS = tuple(column.name for column in instance.columns if column.name not in ("id", "copies"))
-_JSON = frozenset(("files", "declared", "notes"))
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,13 @@ def shelves(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tu
 
 def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
     """Inserts instance rows, each a dict with every column but ``id`` and ``copies``; returns their ids, None for a known SOP UID."""
-    is_sqlite = connection.dialect.name == "sqlite"
-    values = [_values(fitted(instance, row), is_sqlite) for row in rows]
+    write = writers(instance, connection.dialect)
+    values = [tuple([write[name](row[name]) if name in write else row[name] for name in _COLUMNS]) for row in (fitted(instance, one) for one in rows)]
     mark = _mark(connection)
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
     sql = f"INSERT INTO instance ({names}) VALUES ({_marks(mark, _COLUMNS)}) ON CONFLICT (sop_uid) DO NOTHING RETURNING id"
     with cursor_of(connection, sql) as cursor:
-        if not is_sqlite:
+        if connection.dialect.name != "sqlite":
             cursor.executemany(sql, values, returning=True)
             ids = [cursor.fetchone()]
             while cursor.nextset():
@@ -68,23 +66,13 @@ def enter(connection: Connection, rows: Sequence[dict]) -> list[int | None]:
 def count(connection: Connection, shelf_of_each: Sequence[Shelf], first_state: str, now: datetime) -> None:
     """Adds the slices that were entered to their studies, as late where a study has left the ``first_state``. Conflict where a study
     is no longer in the state in which it was found."""
-    is_sqlite, mark = connection.dialect.name == "sqlite", _mark(connection)
+    mark, at = _mark(connection), writers(study, connection.dialect)["last_received_at"](now)
     sql = f"UPDATE study SET instances = instances + {mark}, late = late + {mark}, last_received_at = {mark} WHERE id = {mark} AND state = {mark}"
     with cursor_of(connection, sql) as cursor:
         for (study_id, state), more in Counter((shelf.study_id, shelf.state) for shelf in shelf_of_each).items():
-            cursor.execute(sql, (more, 0 if state == first_state else more, _moment(now, is_sqlite), study_id, state))
+            cursor.execute(sql, (more, 0 if state == first_state else more, at, study_id, state))
             if cursor.rowcount != 1:
                 raise Conflict("somebody_was_first", "已被他人抢先处理，请刷新后再试。", "somebody else changed this study at the same moment; send again.")
-
-
-def _values(row: dict, is_sqlite: bool) -> tuple:
-    return tuple(json.dumps(row[name]) if name in _JSON else _moment(row[name], is_sqlite) if name == "received_at" else row[name]
-                 for name in _COLUMNS)
-
-
-def _moment(moment: datetime, is_sqlite: bool):
-    """As ``hub.storage.tables.Moment`` writes it."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds") if is_sqlite else moment
 
 
 def _mark(connection: Connection) -> str:

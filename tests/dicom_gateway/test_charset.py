@@ -128,6 +128,34 @@ def test_simplified_names_whose_bytes_are_a_rare_character_in_utf_8_are_right_or
         assert found.text == name or found.unsure, (declared, name, found)
 
 
+@pytest.mark.parametrize("declared", [[], ["ISO_IR 100"], ["GB18030"], ["ISO_IR 192"]])
+def test_three_simplified_characters_whose_bytes_are_two_characters_in_utf_8_are_right_or_marked(declared):
+    """Also where UTF-8 reads a surname and a given name: 璧靛渤 and 赵岳, 骞冲挤 and 平強 are the same bytes."""
+    firsts = [one for one in RARER if 0xE4 <= one.encode("gb2312")[0] <= 0xE9 and one.encode("gb2312")[1] < 0xC0]
+    seconds = [one for one in COMMON if one.encode("gb2312")[0] < 0xC0 and 0xE4 <= one.encode("gb2312")[1] <= 0xE9]
+    thirds = [one for one in COMMON if max(one.encode("gb2312")) < 0xC0]
+    chance, found = random.Random(8), Counter()
+    heads = [a + b for a in firsts for b in seconds]
+    surnamed = [one for one in heads if one.encode("gb2312")[:3].decode() in SURNAMES]
+    for name in ["璧靛渤", "骞冲挤", *(chance.choice(some) + chance.choice(thirds) for some in (heads, surnamed) for _ in range(2500))]:
+        assert len(name.encode("gb2312").decode("utf-8")) == 2
+        told = read_text(name.encode("gb18030"), declared)
+        assert told.text == name or told.unsure and name in [text for _, text in told.candidates], (declared, name, told)
+        found[told.text == name] += 1
+    assert found[False] > 1000, "nothing was put to the test"
+
+
+@pytest.mark.parametrize("declared", [["ISO_IR 192"], [], ["ISO_IR 100"], ["GB18030"]])
+def test_ordinary_names_in_utf_8_are_not_marked(declared):
+    """Hardly any: two characters can be three of GB 2312 in the same bytes, three only under a surname that hardly anybody bears."""
+    count = Counter()
+    for name in names(4000, seed=77):
+        told = read_text(name.encode(), declared)
+        assert told.text == name
+        count[len(name.replace("^", "")), told.unsure] += 1
+    assert count[2, True] <= 0.03 * count[2, False] and count[3, True] <= 0.001 * count[3, False], count
+
+
 def test_a_character_for_private_use_is_marked():
     """Hospitals drew characters of their own before GB18030 had them; nobody else's fonts show them."""
     assert read_text("王\ue000明".encode("gb18030"), ["GB18030"]).unsure and read_text("王\ue000明".encode(), ["ISO_IR 192"]).unsure

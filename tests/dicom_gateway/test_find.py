@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind as PATIENT_ROOT
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_ROOT
@@ -16,6 +17,8 @@ from pynetdicom.transport import AssociationSocket
 from sqlalchemy import select
 
 from dicom_gateway.services import find as service
+from hub.flow import device_changes, devices
+from hub.model.access import SYSTEM
 from hub.storage import tables
 from tests.dicom_gateway.county import NEIGHBOUR, ask, dcmtk, fill, many_studies
 from tests.dicom_gateway.running import running, slice_of_ct
@@ -165,6 +168,35 @@ def test_names_come_in_the_character_set_that_the_caller_asks_for(county, asked,
     assert answer.get_item("PatientName").value.rstrip(b" ") == "张^三".encode(codec)
     assert answer.get_item("ReferringPhysicianName").value.rstrip(b" ") == "欧阳^明".encode(codec)
     assert (answer.StudyDescription, answer.StudyID) == ("胸部平扫", "S-10")
+
+
+def test_a_device_that_declares_nothing_asks_and_is_answered_in_the_character_set_registered_for_it(own_gateway):
+    """C3 BC is ü in UTF-8 and 眉 in GB18030: the bytes do not decide, the device's rule does."""
+    device_id, _ = devices.register(own_gateway.hub, SYSTEM, site_id=1, kind="dicom", name="GB", ae_title="GB_CT")
+    device_changes.set_rules(own_gateway.hub, SYSTEM, device_id, {"charset": "GB18030"})
+    ds = slice_of_ct(PatientName=b"\xc3\xbc".decode("latin-1"))
+    assert own_gateway.send(ds, calling="GB_CT") == [0] and own_gateway.study(ds.StudyInstanceUID).name == "眉"
+    asking = keys("STUDY", "", PatientName=b"\xc3\xbc".decode("latin-1"))
+    (answer,), _ = ask(own_gateway, STUDY_ROOT, asking, "GB_CT")
+    assert (answer.SpecificCharacterSet, answer.StudyInstanceUID) == ("GB18030", ds.StudyInstanceUID)
+    assert answer.get_item("PatientName").value.rstrip(b" ") == b"\xc3\xbc"
+    assert ask(own_gateway, STUDY_ROOT, asking)[0] == [], "of another device it is read as UTF-8"
+    (answer,), _ = ask(own_gateway, STUDY_ROOT, keys("STUDY", "ISO_IR 192", PatientName="眉"), "GB_CT")
+    assert answer.SpecificCharacterSet == "ISO_IR 192", "what is declared counts more"
+
+
+@pytest.mark.parametrize("declared, written", [
+    ("GB18030", "gb18030"), ("GBK", "gb18030"), ("ISO_IR 192", "utf-8"), ("", "gb18030"), ("", "utf-8"), ("ISO_IR 100", "gb18030"), ("ISO_IR 192", "gb18030"),
+    ("\\ISO 2022 IR 58", "iso_ir_58")])
+def test_names_are_found_in_whatever_character_set_they_are_asked(county, declared, written):
+    """By the bytes of the question, whatever it declares."""
+    name = b"\x1b$)A" + "张^".encode("gb2312").replace(b"^", b"^\x1b$)A") + "三".encode("gb2312") if written == "iso_ir_58" else "张^三".encode(written)
+    identifier = keys("STUDY", "", PatientName="X" * (len(name) + len(name) % 2))
+    if declared:
+        identifier.SpecificCharacterSet = declared.split("\\")
+    sent = encode(identifier, False, True).replace(b"X" * (len(name) + len(name) % 2), name + b" " * (len(name) % 2))
+    answers, status = ask(county, STUDY_ROOT, decode(BytesIO(sent), False, True))      # as read, so that it goes out byte for byte
+    assert status == 0x0000 and {str(one.StudyInstanceUID) for one in answers} == {"1.2.10", "1.2.40"}
 
 
 def test_a_wrongly_declared_name_is_right_in_the_answer_and_in_the_question(own_gateway):

@@ -193,6 +193,14 @@ def test_c_move_sends_the_bytes_to_the_sites_own_node_and_says_for_whom(county):
     assert (last.role, last.action) == ("device", "study.view") and "C-MOVE to QS_PACS" in last.detail
 
 
+def test_a_node_that_was_registered_anew_is_called_where_it_is_now(county):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        administration.add_destination(county.hub, SYSTEM, 1, "dicom", {"ae_title": "MOVED", "host": "127.0.0.1", "port": nobody.getsockname()[1]})
+        with destination(county, Receiver(), "MOVED"):
+            assert counts(move(county, wish("STUDY", StudyInstanceUID="1.2.30"), "MOVED")[-1][0]) == (0x0000, 4, 0)
+
+
 def test_a_patient_is_moved_whole(county):
     receiver = Receiver()
     with destination(county, receiver, "QS_PACS2"):

@@ -6,12 +6,14 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND
 
+from hub import rulebook
 from hub.errors import Invalid
 from hub.flow import administration, devices, repairs
 from hub.flow.repairs import Wanted
 from hub.model.access import SYSTEM
 from tests.dicom_gateway.county import ask, fill
 from tests.dicom_gateway.running import SENDER, as_file, body, running, slice_of_ct
+from tests.dicom_gateway.test_corrected import faults
 from tests.dicom_gateway.test_retrieve import Receiver, counts, destination, get, move, wish
 from tests.dicom_gateway.web.conftest import make_house
 
@@ -153,3 +155,33 @@ def test_one_image_is_corrected_alone(house, study):
     (_, instances) = repairs.parts(house.hub, SYSTEM, study)
     put(house.hub, study, "00280030", "1 1", level="instance", part_id=instances[1].id)
     assert [one["00280030"]["Value"] for one in house.get("/studies/1.2.3/metadata").json] == [[0.7, 0.7], [1, 1], [0.7, 0.7]]
+
+
+OFFERED = tuple(rulebook.load().repairs.offered.values())
+BY_VR = {"PN": "李^娜", "LO": "新的说明", "SH": "X-9", "AS": "041Y", "DA": "19700101", "TM": "101112", "DS": "0.5 0.25"}
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("attribute", OFFERED, ids=lambda one: one.keyword)
+def test_every_attribute_that_the_ledger_offers_goes_out_corrected_and_comes_back_as_it_was(house, real_data, tmp_path, attribute):
+    """Of a real slice: the new value where it belongs, the old one in Original Attributes, no fault but the value's own; undone, its bytes."""
+    sent = sorted((real_data / "dicom" / "chest_ct").rglob("*.dcm"))[0]
+    taken, told = house.send(sent.read_bytes()), dcmread(sent)
+    at = f"/studies/{told.StudyInstanceUID}/series/{told.SeriesInstanceUID}/instances/{told.SOPInstanceUID}"
+
+    def given() -> bytes:
+        return house.get(at, Accept="application/dicom").data
+    original = given()
+    value = attribute.codes[-1] if attribute.codes else "HEAD" if attribute.vr == "CS" else BY_VR[attribute.vr]
+    repair_id = put(house.hub, taken.study_id, attribute.tag, value)
+    ds = dcmread(BytesIO(given()))
+    expected = [float(one) for one in value.split()] if attribute.vr == "DS" else value
+    assert ds[attribute.keyword].value == expected and ds.PixelData == told.PixelData
+    was = ds.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+    assert (was[attribute.keyword].value or None) == (told.get(attribute.keyword) or None)
+    (tmp_path / "given.dcm").write_bytes(given())
+    setattr(told, attribute.keyword, expected)      # what is wrong with the value itself (the laterality of a chest) is its author's
+    told.save_as(tmp_path / "by_pydicom.dcm")
+    assert faults(tmp_path / "given.dcm") - faults(tmp_path / "by_pydicom.dcm") == set()
+    repairs.undo(house.hub, SYSTEM, repair_id)
+    assert given() == original and body(original) == body(sent.read_bytes())

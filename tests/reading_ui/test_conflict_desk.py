@@ -14,6 +14,7 @@ from hub.flow import administration, decisions, intake, repairs, studies
 from hub.model.access import SYSTEM
 from hub.storage.tables import device
 from tests.dicom_gateway.running import as_file, slice_of_ct
+from tests.dicom_gateway.test_corrected import faults
 from tests.reading_ui.house import opened
 
 
@@ -113,6 +114,27 @@ def test_missing_uids_are_supplied_and_the_object_goes_out_whole(house):
     (given,) = _given(house, row.id)
     assert given.StudyInstanceUID == "2.25.4040" and given.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2" and given.PixelData == ds.PixelData
     assert "补上" in words(house.admin.get(f"/held/{held_id}")) and "UID" in words(house.admin.get(f"/repairs/{row.id}"))
+
+
+@pytest.mark.peers
+def test_dciodvfy_finds_no_fault_in_supplied_uids_or_in_a_study_of_its_own(house, real_data, tmp_path):
+    """Of a real slice that lacks its study, and of one that names another patient."""
+    path = sorted((real_data / "dicom" / "chest_ct").glob("*.dcm"))[0]
+    lacking, own, strange = (dcmread(path) for _ in range(3))
+    del lacking.StudyInstanceUID
+    own.StudyInstanceUID = strange.StudyInstanceUID = "1.2.826.41"
+    for number, ds in enumerate((own, strange)):
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.41.1.{number}"
+    strange.PatientName, strange.PatientID, strange.PatientBirthDate = "ZHAO^MIN", "P9", "19700101"
+    held_id = put(house, lacking).held_id
+    house.admin.post(f"/held/{held_id}/resolve", choice="supply", words="设备漏写", StudyInstanceUID="2.25.4141")
+    put(house, own)
+    held_id = put(house, strange).held_id
+    house.admin.post(f"/held/{held_id}/resolve", choice="separate", words="确为另一位患者")
+    for study_id in (studies.find(house.hub, SYSTEM, study_uid="2.25.4141").id, decisions.history(house.hub, SYSTEM, held_id)[0].study_id):
+        (given,) = _given(house, study_id)
+        given.save_as(tmp_path / "given.dcm", enforce_file_format=True)
+        assert given.OriginalAttributesSequence and faults(tmp_path / "given.dcm") - faults(path) == set()
 
 
 def test_what_still_cannot_be_read_is_not_released(house):

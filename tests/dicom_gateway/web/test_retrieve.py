@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
@@ -266,6 +267,33 @@ def test_pictures_are_drawn_as_asked(ct):
     for query in ("window=1", "window=a,b,linear", "window=1,0,linear", "window=1,nan,linear", "viewport=0,0", "viewport=99999,9", "quality=0",
                   "quality=x", "viewport=10,10,600,600,5,5"):
         assert ct.house.get(f"{at}?{query}").status_code == 400, query
+
+
+def test_every_level_is_drawn_and_every_frame(ct):
+    """PS3.18 10.4.1.1.2: of a study and a series every instance, one part each."""
+    for path in (f"/studies/{ct.uid}", ct.path):
+        drawn = parts_of(ct.house.get(f"{path}/rendered", Accept='multipart/related; type="image/png"'))
+        assert {kind for kind, _ in drawn} == {"image/png"} and len(drawn) == len(ct.files)
+        alone = {ct.house.get(f"{ct.path}/instances/{uid}/rendered", Accept="image/png").data for uid in ct.files}
+        assert {content for _, content in drawn} == alone
+    uid = next(iter(ct.files))
+    assert ct.house.get(f"{ct.path}/instances/{uid}/frames/1/rendered", Accept="image/png").data in alone
+    assert ct.house.get(f"{ct.path}/instances/{uid}/frames/2/rendered").status_code == 404
+    assert ct.house.get(f"{ct.path}/rendered?window=1,0", Accept="multipart/related").status_code == 400
+    assert ct.house.get(f"{ct.path}/rendered", Accept='multipart/related; type="image/gif"').status_code == 406
+
+
+def test_of_several_frames_every_one_is_drawn(house):
+    """A colour cine of two frames; whoever takes one picture only is not given the first for both."""
+    sent = dcmread(get_testdata_file("SC_rgb_rle_2frame.dcm"))
+    house.send(Path(get_testdata_file("SC_rgb_rle_2frame.dcm")).read_bytes())
+    at = f"/studies/{sent.StudyInstanceUID}/series/{sent.SeriesInstanceUID}/instances/{sent.SOPInstanceUID}"
+    alone = [house.get(f"{at}/frames/{number}/rendered", Accept="image/png").data for number in (1, 2)]
+    in_parts = 'multipart/related; type="image/png"'
+    assert [content for _, content in parts_of(house.get(f"{at}/frames/2,1/rendered", Accept=in_parts))] == alone[::-1]
+    assert [content for _, content in parts_of(house.get(f"{at}/rendered", Accept=in_parts))] == alone
+    assert len(parts_of(house.get(f"{at}/frames/1,2/rendered", Accept="*/*"))) == 2
+    assert house.get(f"{at}/frames/1,2/rendered", Accept="image/png").status_code == 406
 
 
 def test_a_picture_is_drawn_once_and_not_sent_again_unchanged(ct, monkeypatch):

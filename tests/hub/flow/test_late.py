@@ -22,7 +22,7 @@ def test_a_signed_report_waits_for_nobody_until_an_image_comes_late(hub, county,
     send(hub, county.ct, slice_facts(4))
     told, = late.after_signing(hub, county.reader)
     assert (told.id, told.study_id, told.images, told.study_state, told.patient_name) == (*signed, 1, "reopened", "测试甲")
-    assert told.number and told.proof == "3/3 幅，无间断"
+    assert told.number and told.proof == "3/3 幅，无间断（完整）"
 
 
 def test_all_that_comes_after_the_first_late_image_is_counted_and_said_on_the_proof(hub, county, clock, signed):

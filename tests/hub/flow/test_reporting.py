@@ -68,7 +68,7 @@ def test_an_unfinished_report_is_not_submitted_and_its_words_stay(hub, county, r
 def test_a_submitted_report_is_preliminary_and_nothing_goes_out(hub, county, submitted):
     row = rows(hub, report)[0]
     assert (reading_row(hub, submitted).state, row.version, row.signed_at, row.number) == ("preliminary", 1, None, None)
-    assert (row.reader_name, row.proof) == ("王报告", "3/3 幅，无间断")
+    assert (row.reader_name, row.proof) == ("王报告", "3/3 幅，无间断（完整）")
     assert not jobs(hub, "issue_letter")
     assert reporting.versions(hub, county.clinic, submitted) == [], "a clinic sees signed reports only"
 
@@ -215,7 +215,7 @@ def test_a_report_written_after_late_images_is_not_marked(hub, county, clock, re
     close_and_prepare(hub, clock, reading_row(hub, reading_id).study_id)
     drafted(hub, county.reader, reading_id)
     reporting.submit(hub, county.reader, reading_id)
-    assert not reading_row(hub, reading_id).late_images and rows(hub, report)[0].proof.endswith("1 幅为补传")
+    assert not reading_row(hub, reading_id).late_images and rows(hub, report)[0].proof.endswith("1 幅为补传（完整）")
 
 
 def test_a_key_image_of_another_study_is_refused(hub, county, clock, reading_id):

@@ -51,6 +51,14 @@ def test_dropping_a_slice_at_either_end_is_noticed_when_the_sender_said_how_many
         assert proof.verdict == "incomplete" and proof.missing == 1 and proof.received == 63
 
 
+@pytest.mark.parametrize("witness", ["the sender's count", "the device's report", "a request for commitment"])
+def test_any_slice_of_the_real_ct_is_missed_where_anybody_told_of_it(chest_ct, witness):
+    for dropped in range(64):
+        rest = evidence(chest_ct[:dropped] + chest_ct[dropped + 1:], 64 if witness == "the sender's count" else None)
+        proof = prove([replace(rest, unseen=1 if witness == "the device's report" else None)], promised=1 if witness == "a request for commitment" else 0)
+        assert (proof.verdict, proof.received, proof.expected, proof.missing) == ("incomplete", 63, 64, 1), dropped
+
+
 def test_the_slice_with_number_one_is_missed_without_being_told(chest_ct):
     by_number = sorted(chest_ct, key=lambda f: f.instance_number)
     assert by_number[0].instance_number == 1
@@ -115,7 +123,7 @@ def test_one_short_series_makes_the_study_incomplete():
 
 def test_more_than_was_announced_is_not_called_missing():
     proof = prove([built([1, 2, 3, 4], expected=3)])
-    assert proof.verdict == "complete" and proof.missing == 0
+    assert proof.verdict == "complete" and proof.missing == 0 and proof.zh == "4 幅，无间断" and proof.en == "4 received, no gap"
 
 
 def test_late_slices_are_said():

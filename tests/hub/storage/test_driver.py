@@ -8,9 +8,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from hub import accounts
 from hub.errors import OutOfSpace, Retryable
 from hub.model.access import SYSTEM
-from hub.storage import driver
+from hub.storage import driver, shelving
 from hub.storage.tables import account, instance, patient, patient_name, site, study
-from tests.hub.arrivals import queued_ct
+from tests.hub.arrivals import queued_ct, send, slice_facts
 from tests.hub.storage.test_database import add_site
 
 
@@ -57,6 +57,23 @@ def test_a_row_put_by_the_driver_is_the_row_that_sqlalchemy_inserts(empty_hub):
         assert connection.scalar(select(func.count()).select_from(patient_name)) == 2
     assert found._asdict() == mine
     assert {**mine, "id": other, "study_uid": "1.2.2"} == truth and raw[0] == raw[1]
+
+
+def test_a_slice_on_its_shelf_is_the_row_that_sqlalchemy_inserts(hub, county):
+    study_id = send(hub, county.ct, slice_facts(1)).study_id
+    with hub.writing() as connection:
+        first = connection.execute(select(instance).where(instance.c.study_id == study_id)).one()._asdict()
+        row = {name: value for name, value in first.items() if name not in ("id", "copies")} | {"notes": ["层", {"心": None}], "late": True, "position_mm": None}
+        own, = shelving.enter(connection, [{**row, "sop_uid": "1.9.1"}])
+        other = connection.execute(insert(instance).values({**row, "sop_uid": "1.9.2"})).inserted_primary_key[0]
+        assert shelving.enter(connection, [{**row, "sop_uid": "1.9.1"}]) == [None]
+    with hub.reading() as connection:
+        mine, truth = (connection.execute(select(instance).where(instance.c.id == one)).one()._asdict() for one in (own, other))
+        columns = ", ".join(f'"{name}"' for name in row if name != "sop_uid")
+        raw = [tuple(connection.exec_driver_sql(f"SELECT {columns} FROM instance WHERE id = {one}").one()) for one in (own, other)]
+    assert {**mine, "id": other, "sop_uid": "1.9.2"} == truth and raw[0] == raw[1]
+    with pytest.raises(ValueError), hub.writing() as connection:
+        shelving.enter(connection, [{**row, "sop_uid": "1.9.3", "received_at": datetime(2026, 5, 4)}])
 
 
 def test_a_fault_of_the_driver_has_the_name_that_any_way_in_gives_it(empty_hub, monkeypatch):
