@@ -1,7 +1,7 @@
 """Looking at studies: who may, what there is, and a record of every look at a patient."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import NamedTuple
 

@@ -19,7 +19,7 @@ from sqlalchemy.sql.util import ClauseAdapter
 from hub.model.name_search import BESIDE, FUZZY, IN_LATIN
 from hub.storage import driver, names, referrers
 from hub.storage.names import Looks
-from hub.storage.question import DATES, FIELDS, INDEXED, NUMBERS, OF_INSTANCE, OF_PATIENT, OF_SERIES, Key, Match, Question
+from hub.storage.question import FIELDS, INDEXED, NUMBERS, OF_INSTANCE, OF_PATIENT, OF_SERIES, Key, Match, Question
 from hub.storage.tables import IS_REFERRED, instance, patient, series, study
 
 FEW, AT_SIGHT = 300, 60      # twice FEW ids are given at once (driver.IDS_AT_ONCE)

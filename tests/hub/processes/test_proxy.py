@@ -2,7 +2,6 @@
 import hashlib
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 from contextlib import ExitStack, contextmanager, suppress
