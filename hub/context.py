@@ -12,7 +12,7 @@ from hub import rulebook
 from hub.clock import Clock, utc_now
 from hub.rulebook import Rulebook
 from hub.settings import Settings
-from hub.storage import database, redo
+from hub.storage import database
 from hub.storage.blobs import Blobs
 
 
@@ -54,5 +54,5 @@ def open_hub(settings: Settings, clock: Clock = utc_now) -> Hub:
     """Opens database and blob store, in which what a power cut has taken from small files is put right first. The schema must be current (``hub migrate``)."""
     settings.folder.mkdir(parents=True, exist_ok=True)
     blobs = Blobs(settings.folder / "blobs", settings.free_space_floor_mb)
-    redo.recover(Blobs(blobs.folder))
+    blobs.recover()
     return Hub(settings, database.connect(settings.database), blobs, rulebook.load(), clock)

@@ -7,7 +7,7 @@ device's token, not a person.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BytesIO
 from itertools import chain
@@ -263,26 +263,20 @@ class _Desk:
                             f"only {' and '.join(PICTURES)} can be given here, of several frames as multipart/related.")
 
     def _all_drawn(self, opened: Opened, wanted: list, frames: str, media: str) -> Response:
-        shown = [(one, place) for one in wanted if one.rows and one.columns for place in (_frame_numbers(frames, one.frames) if frames else range(one.frames))]
-        if not shown:
-            raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
+        shown = [(one, place) for one in _with_pixels(wanted) for place in (_frame_numbers(frames, one.frames) if frames else range(one.frames))]
         if len(shown) > MOST_FRAMES:
             raise Invalid("too_many_frames", f"一次最多提供 {MOST_FRAMES} 幅图片，请按序列或帧号分批请求。", f"at most {MOST_FRAMES} pictures are given at a time; ask by series or frames.")
-        pictures = (Part(media, content, len(content)) for content in map(self._one_picture(opened, media, request.args.to_dict()), shown))
+        parameters = request.args.to_dict()      # they are asked for when the request is over
+        pictures = (Part(media, content, len(content)) for content in (self._picture(opened, one, place, media, parameters, None) for one, place in shown))
         return replies.streamed_reply(chain([next(pictures)], pictures), media)      # what is wrong with the question shows with the first
 
-    def _one_picture(self, opened: Opened, media: str, parameters: dict) -> Callable[[tuple], bytes]:
-        def drawn(which: tuple) -> bytes:
-            one, place = which
-            made = opened.artifact("prepared", one.id)
-            return picture(self._hub.blobs.path(one.sha256), place, media, parameters, None, made.about if made is not None else None)
-        return drawn
+    def _picture(self, opened: Opened, one, place: int, media: str, parameters: Mapping[str, str], edge: int | None) -> bytes:
+        made = opened.artifact("prepared", one.id)
+        return picture(self._hub.blobs.path(one.sha256), place, media, parameters, edge, made.about if made is not None else None)
 
     def _drawn(self, opened: Opened, wanted: list, frames: str, edge: int | None) -> Response:
         media = self._require_picture(PICTURES)
-        shown = [one for one in wanted if one.rows and one.columns]
-        if not shown:
-            raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
+        shown = _with_pixels(wanted)
         one = shown[len(shown) // 2]
         place = _frame_numbers(frames, one.frames)[0] if frames else one.frames // 2 if len(wanted) > 1 else 0
         key = (one.sha256, place, media, edge, *(request.args.get(name) for name in PARAMETERS), DRAWN)
@@ -291,8 +285,7 @@ class _Desk:
             return replies.unchanged_reply(etag)
         content = self._pictures.get(key)
         if content is None:
-            made = opened.artifact("prepared", one.id)
-            content = picture(self._hub.blobs.path(one.sha256), place, media, request.args, edge, made.about if made is not None else None)
+            content = self._picture(opened, one, place, media, request.args, edge)
             if len(content) <= LARGEST_PICTURE:
                 self._pictures.put(key, content)
         return replies.single_reply(Part(media, content, len(content)), etag)
@@ -316,6 +309,14 @@ class _Desk:
         actor.require("study.images")
         opened = self._shelf.open(actor, s, served_values(request.args.get("values", "")))
         return opened, opened.instances(e, i)
+
+
+def _with_pixels(wanted: list) -> list:
+    """The objects that can be shown. NotFound where there is none."""
+    shown = [one for one in wanted if one.rows and one.columns]
+    if not shown:
+        raise NotFound("no_pixels", "该对象不含可显示的图像。", "there is no picture to show in this object.")
+    return shown
 
 
 def _frame_numbers(text: str, frames: int) -> list[int]:

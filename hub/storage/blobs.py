@@ -7,7 +7,6 @@ so no path can be smuggled in.
 """
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import itertools
@@ -25,12 +24,11 @@ from typing import BinaryIO
 from hub.errors import NotFound, out_of_space, translated
 from hub.model.arrival import StoredFile
 from hub.storage import packing
-from hub.storage.disk import begin_to_write, sync_folder
-from hub.storage.redo import SMALL_BYTES, RedoLog
+from hub.storage.disk import begin_to_write, renamed, sync_folder
+from hub.storage.redo import SMALL_BYTES, RedoLog, recover
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 PIECE = 1 << 20
-_NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
 
 MOST_AT_ONCE = 64      # files that are open while they wait for one commit of the journal
 HEAD_BYTES = SMALL_BYTES       # of a blob are kept at hand while it is written: all of a small one
@@ -64,6 +62,10 @@ class Blobs:
         log, self._redo = self._redo, None
         if log is not None:
             log.close()
+
+    def recover(self) -> None:
+        """Puts right first what a power cut has taken from small blobs (``hub.storage.redo``)."""
+        recover(Blobs(self.folder))
 
     def writer(self, name: str = "") -> BlobWriter:
         """A new blob to stream into. Raises OutOfSpace below the floor."""
@@ -366,21 +368,3 @@ def _make_folder(folder: Path, top: Path) -> list[Path]:
         missing = missing.parent
     folder.mkdir(parents=True, exist_ok=True)
     return changed
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
-
-
-def renamed(source: str, target: str) -> bool:
-    """Renames where ``target`` is free, and tells whether it was; False too where the system cannot do so safely."""
-    try:
-        rename = _libc.renameat2
-    except AttributeError:
-        return False
-    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number == errno.EEXIST or number in _NOT_HERE:
-        return False
-    raise OSError(number, os.strerror(number), source)

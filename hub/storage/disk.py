@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ def sync_folder(folder: str | Path) -> None:
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYNC_FILE_RANGE_WRITE = 2
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+_NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)      # of a kernel or file system that cannot rename without replacing
 
 
 def begin_to_write(handle: int) -> None:
@@ -26,3 +29,17 @@ def begin_to_write(handle: int) -> None:
         _libc.sync_file_range(handle, ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE)
     except AttributeError:
         pass
+
+
+def renamed(source: str, target: str) -> bool:
+    """Renames where ``target`` is free, and tells whether it was; False too where the system cannot do so safely."""
+    try:
+        rename = _libc.renameat2
+    except AttributeError:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number == errno.EEXIST or number in _NOT_HERE:
+        return False
+    raise OSError(number, os.strerror(number), source)

@@ -4,7 +4,7 @@ import os
 import shutil
 import ssl
 import subprocess
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hub.storage.tables import door_count
 from reading_ui import lobby
 from tests.ecg.built_signals import built
 from tests.ecg.cart import csv_of, kept_blobs
-from tests.hub.processes.web import ROOT, THREADS, Web, started, status_of, until, upload_head, waits
+from tests.hub.processes.web import ROOT, THREADS, Web, started, status_of, until, until_it_serves, upload_head, waits
 from tests.ports import free_port
 from tests.reading_ui.county import PASSWORD
 from tests.reading_ui.house import opened
@@ -70,11 +70,7 @@ def proxied(web: Web, folder: Path):
     process = subprocess.Popen([NGINX, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"])
     made = Proxied(web.hub, web.process, port)
     try:
-        def answers() -> bool:
-            assert process.poll() is None, (folder / "error.log").read_text()
-            with suppress(OSError):
-                return made.serves()
-        until(answers)
+        until_it_serves(made, process, (folder / "error.log").read_text)
         yield made
     finally:
         process.terminate()

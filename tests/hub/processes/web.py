@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -105,12 +106,17 @@ def started(hub, folder, words="", **variables):
     process = subprocess.Popen([sys.executable, "-m", "hub", "web"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     web = Web(hub, process, port)
     try:
-        def answers() -> bool:
-            assert process.poll() is None, "the web server did not start"
-            with suppress(OSError):
-                return web.serves()
-        until(answers)
+        until_it_serves(web, process, lambda: "the web server did not start")
         yield web
     finally:
         process.kill()
         process.wait()
+
+
+def until_it_serves(web: Web, process: subprocess.Popen, why: Callable[[], str]) -> None:
+    """Waits for the first answer. ``why``: what is to be said where ``process`` has ended instead."""
+    def answers() -> bool:
+        assert process.poll() is None, why()
+        with suppress(OSError):
+            return web.serves()
+    until(answers)

@@ -57,13 +57,18 @@ def calls(monkeypatch) -> list[tuple[str, str]]:
     return seen
 
 
+def ends_without_a_word(blobs: Blobs) -> None:
+    """As the log's process ends by kill -9."""
+    for one in blobs._redo._segments:
+        one.close()
+    blobs._redo._segments = []
+
+
 def after_the_cut(blobs: Blobs, *lost: bytes, how=Path.unlink) -> Blobs:
     """The store as the next process finds it: the log's owner is gone without a word, and of ``lost`` the disk kept nothing, or what ``how`` leaves."""
     for content in lost:
         how(blobs.folder / (name := hashlib.sha256(content).hexdigest())[:2] / name)
-    for one in blobs._redo._segments:
-        one.close()
-    blobs._redo._segments = []
+    ends_without_a_word(blobs)
     found = Blobs(blobs.folder)
     redo.recover(found)
     return found
@@ -93,9 +98,7 @@ def test_a_hub_that_opens_puts_it_right_before_anybody_asks(tmp_path, quiet):
     hub = open_hub(Settings(data_dir=str(tmp_path)))
     hub.blobs.open_redo_log()
     kept = hub.blobs.keep(SMALL[5])
-    for one in hub.blobs._redo._segments:
-        one.close()                                       # as its process ends by kill -9
-    hub.blobs._redo._segments = []
+    ends_without_a_word(hub.blobs)
     hub.blobs.path(kept.sha256).unlink()
     hub.close()
     again = open_hub(Settings(data_dir=str(tmp_path), free_space_floor_mb=10**9))
